@@ -1,0 +1,431 @@
+//! Reading one file generation: where it stands, what came since, and whether it is still the same content.
+
+use std::fs::File;
+use std::io;
+use std::ops::Range;
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::frame::{Framer, Tail, trailing_nuls};
+use crate::identity::{GUARD_LEN, Guard, HEAD_LEN, Head, Inode, Stat, read_at};
+use crate::position::{Mark, StreamRecord};
+use crate::stream::Stream;
+
+/// Bytes read in one step: large enough that the system call does not count, small enough that a busy file never
+/// holds the others up.
+pub const STEP: usize = 256 * 1024;
+/// Bytes of bookkeeping a record costs in a batch.
+const RECORD_COST: usize = size_of::<Range<u32>>();
+/// An unfinished line up to this long is kept in memory, so that it can ship when a truncation takes it away.
+const REST_KEPT: usize = 16 * 1024;
+
+/// What one read found.
+#[derive(Debug)]
+pub enum Reading {
+    /// Whole records, or bytes to pass over.
+    Chunk(Chunk),
+    /// Nothing that is complete.
+    Nothing,
+    /// A line is longer than the budget: ask again with more, see [`Generation::cost`].
+    More,
+    /// The bytes before the position are not the ones that were there: the file was truncated or written anew.
+    Rewritten,
+}
+
+/// A stretch of a file, framed.
+#[derive(Debug)]
+pub struct Chunk {
+    /// The bytes, from up to [`GUARD_LEN`] before the first record on.
+    pub buffer: Vec<u8>,
+    /// Records in `buffer`.
+    pub records: Vec<Range<u32>>,
+    /// Parts of split lines, see [`crate::frame::Framed::parts`].
+    pub parts: Vec<(u32, String)>,
+    /// File offset of the first byte of `buffer`.
+    pub offset: u64,
+    /// Where the file stands after it.
+    pub end: Mark,
+    /// File bytes it covers, line ends included, without `nuls`.
+    pub bytes: u64,
+    /// NUL bytes passed over.
+    pub nuls: u64,
+}
+
+/// The first bytes of a file, kept until there are enough of them.
+#[derive(Debug, Default)]
+struct HeadBytes {
+    bytes: Vec<u8>,
+    head: Head,
+}
+
+impl HeadBytes {
+    fn new(bytes: Vec<u8>) -> Self {
+        let head = Head::of(&bytes);
+        Self {
+            bytes: if head.is_full() { Vec::new() } else { bytes },
+            head,
+        }
+    }
+
+    /// Takes in what was found at `offset`, as far as it joins what is there.
+    fn extend(&mut self, offset: u64, found: &[u8]) {
+        let Some(known) = usize::try_from(offset)
+            .ok()
+            .and_then(|offset| self.bytes.len().checked_sub(offset))
+        else {
+            return;
+        };
+        if !self.head.is_full() && known < found.len() {
+            self.bytes
+                .extend_from_slice(&found[known..found.len().min(known + HEAD_LEN)]);
+            *self = Self::new(std::mem::take(&mut self.bytes));
+        }
+    }
+}
+
+/// One open file generation.
+#[derive(Debug)]
+pub struct Generation {
+    file: File,
+    inode: Inode,
+    stream: Arc<Stream>,
+    /// End of what was handed out.
+    next: Mark,
+    /// Up to here was looked at and no line end found.
+    looked: u64,
+    /// Modification time when it was looked at so far.
+    looked_modified: i64,
+    /// Modification time at the last look that found the bytes before the position unchanged.
+    checked: i64,
+    head: HeadBytes,
+    /// NULs at `next` are a hole left by a truncation.
+    hole: bool,
+    window: usize,
+    largest: u64,
+    rest: Vec<u8>,
+}
+
+impl Generation {
+    /// A generation that is read from `stream`'s mark on, which the caller knows to fit the file.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn open(file: File, stat: &Stat, stream: Arc<Stream>) -> io::Result<Self> {
+        let record = stream.record();
+        Self::at(
+            file,
+            stat,
+            stream,
+            record.mark,
+            record.truncated && record.mark.offset == 0,
+        )
+    }
+
+    fn at(file: File, stat: &Stat, stream: Arc<Stream>, next: Mark, hole: bool) -> io::Result<Self> {
+        let mut bytes = Vec::new();
+        let known = next.offset.min(HEAD_LEN as u64);
+        read_at(&file, &mut bytes, 0, usize::try_from(known).unwrap_or(HEAD_LEN))?;
+        Ok(Self {
+            file,
+            inode: stat.inode,
+            stream,
+            next,
+            looked: next.offset,
+            looked_modified: 0,
+            checked: 0,
+            head: HeadBytes::new(bytes),
+            hole,
+            window: STEP,
+            largest: next.offset,
+            rest: Vec::new(),
+        })
+    }
+
+    /// The same stream goes on in another file that holds the same bytes up to here: a copy.
+    ///
+    /// # Errors
+    /// When the copy cannot be read.
+    pub fn in_copy(&self, file: File, stat: &Stat) -> io::Result<Self> {
+        self.stream.update(|record| record.inode = stat.inode);
+        Self::at(file, stat, Arc::clone(&self.stream), self.next, self.hole)
+    }
+
+    /// The open file, for a new generation in the same inode.
+    ///
+    /// # Errors
+    /// When no handle is left.
+    pub fn try_clone_file(&self) -> io::Result<File> {
+        self.file.try_clone()
+    }
+
+    /// What the system says of it now.
+    ///
+    /// # Errors
+    /// What `fstat` answers.
+    pub fn stat(&mut self) -> io::Result<Stat> {
+        let stat = Stat::from(&self.file.metadata()?);
+        self.largest = self.largest.max(stat.size);
+        Ok(stat)
+    }
+
+    /// Device and inode.
+    #[must_use]
+    pub fn inode(&self) -> Inode {
+        self.inode
+    }
+
+    /// The stream it belongs to.
+    #[must_use]
+    pub fn stream(&self) -> &Arc<Stream> {
+        &self.stream
+    }
+
+    /// End of what was handed out.
+    #[must_use]
+    pub fn next(&self) -> Mark {
+        self.next
+    }
+
+    /// Fingerprint of the first bytes handed out.
+    #[must_use]
+    pub fn head(&self) -> Head {
+        self.head.head
+    }
+
+    /// Whether there may be something to read: the file grew, or what is left of it was changed in place, as programs
+    /// do that reserve room and fill it.
+    #[must_use]
+    pub fn has_news(&self, stat: &Stat) -> bool {
+        stat.size > self.looked || (self.has_rest(stat.size) && stat.modified != self.looked_modified)
+    }
+
+    /// Whether something is left that is no finished line.
+    #[must_use]
+    pub fn has_rest(&self, size: u64) -> bool {
+        size > self.next.offset
+    }
+
+    /// Bytes that were seen in the file, by size, and were never handed out.
+    #[must_use]
+    pub fn unread(&self) -> u64 {
+        self.largest.saturating_sub(self.next.offset)
+    }
+
+    /// Bytes of memory the next read of a file of this size may take.
+    #[must_use]
+    pub fn cost(&self, size: u64) -> usize {
+        let unread = usize::try_from(size.saturating_sub(self.next.offset)).unwrap_or(usize::MAX);
+        let window = unread.min(self.window);
+        window + window / 4 + GUARD_LEN + 64 * RECORD_COST
+    }
+
+    /// Whether the bytes before the position are still the ones that were there. Looks only when the modification time
+    /// moved: a file can be written anew at its old size.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn is_unchanged(&mut self, stat: &Stat) -> io::Result<bool> {
+        if self.checked == stat.modified {
+            return Ok(true);
+        }
+        let unchanged = holds(&self.file, &self.next)?;
+        if unchanged {
+            self.checked = stat.modified;
+        }
+        Ok(unchanged)
+    }
+
+    /// Reads the next records from a file whose size was `stat.size`, within a `budget` of [`Generation::cost`] bytes.
+    /// With `last` nothing more is expected, and a line without its end comes too.
+    ///
+    /// # Errors
+    /// When it cannot be read; the position stays.
+    pub fn read(&mut self, framer: &Framer, stat: &Stat, budget: usize, last: bool) -> io::Result<Reading> {
+        let size = stat.size;
+        let guard = usize::from(self.next.guard.len);
+        let start = self.next.offset - guard as u64;
+        let unread = usize::try_from(size.saturating_sub(self.next.offset)).unwrap_or(usize::MAX);
+        let length = unread.min(self.window);
+        if length + guard > budget {
+            return Ok(Reading::More);
+        }
+        let mut buffer = Vec::new();
+        let found = read_at(&self.file, &mut buffer, start, guard + length)?;
+        if found < guard || !self.next.guard.holds(&buffer[..guard]) {
+            return Ok(Reading::Rewritten);
+        }
+        let whole = length == unread && found == guard + length;
+        let limit = ((budget - found) / RECORD_COST).max(1);
+        let tail = if last && whole { Tail::Final } else { Tail::Open };
+        let hole = if self.hole {
+            self.hole_end(&buffer[guard..], size)?
+        } else {
+            0
+        };
+        let mut framed = framer.frame(&buffer, guard + hole, tail, self.next.part, limit);
+        if framed.consumed == guard && !whole && length >= framer.decidable() && self.data_follows(&buffer, size)? {
+            framed = framer.frame(&buffer, guard, Tail::MoreFollows, self.next.part, limit);
+        }
+        if framed.consumed > guard {
+            let nuls = (hole + framed.dropped_nuls) as u64;
+            buffer.truncate(framed.consumed);
+            return Ok(Reading::Chunk(self.advance(stat, buffer, framed, guard, nuls)));
+        }
+        if !whole && length < framer.decidable() {
+            self.window = (self.window * 2).min(framer.decidable().max(STEP));
+            return Ok(Reading::More);
+        }
+        self.looked_modified = stat.modified;
+        if whole {
+            self.looked = self.next.offset + length as u64;
+            self.checked = stat.modified;
+            self.rest.clear();
+            self.rest
+                .extend_from_slice(&buffer[guard..found.min(guard + REST_KEPT)]);
+        } else {
+            // Nothing but NULs up to the end, however long: they are looked at again when the file changes.
+            self.looked = size;
+        }
+        Ok(Reading::Nothing)
+    }
+
+    /// Takes the unfinished line that was last looked at out of memory, for a file in which it is gone; none when it
+    /// was too long to keep.
+    pub fn take_rest(&mut self, framer: &Framer) -> Option<Chunk> {
+        let whole = self.looked - self.next.offset == self.rest.len() as u64;
+        let buffer = std::mem::take(&mut self.rest);
+        if buffer.is_empty() || !whole {
+            return None;
+        }
+        let framed = framer.frame(&buffer, 0, Tail::Final, self.next.part, usize::MAX);
+        let nuls = framed.dropped_nuls as u64;
+        let stat = Stat::from(&self.file.metadata().ok()?);
+        Some(self.advance(&stat, buffer, framed, 0, nuls))
+    }
+
+    /// Moves to the end of what was framed.
+    fn advance(
+        &mut self,
+        stat: &Stat,
+        mut buffer: Vec<u8>,
+        framed: crate::frame::Framed,
+        guard: usize,
+        nuls: u64,
+    ) -> Chunk {
+        let offset = self.next.offset - guard as u64;
+        let bytes = (framed.consumed - guard) as u64 - nuls;
+        self.head.extend(self.next.offset, &buffer[guard..]);
+        self.next = Mark {
+            offset: offset + framed.consumed as u64,
+            guard: Guard::of(&buffer),
+            part: framed.part,
+        };
+        self.looked = self.next.offset;
+        self.checked = stat.modified;
+        self.hole = false;
+        self.window = STEP;
+        self.rest = Vec::new();
+        if buffer.capacity() > 2 * buffer.len() {
+            // The permit is cut to what is kept, so no more may be kept.
+            buffer.shrink_to_fit();
+        }
+        Chunk {
+            buffer,
+            records: framed.records,
+            parts: framed.parts,
+            offset,
+            end: self.next,
+            bytes,
+            nuls,
+        }
+    }
+
+    /// How many NULs at the start of `data` are a hole: those that another byte is known to follow.
+    fn hole_end(&self, data: &[u8], size: u64) -> io::Result<usize> {
+        let nuls = data.iter().take_while(|byte| **byte == 0).count();
+        Ok(
+            if nuls < data.len() || self.find_data(self.next.offset + nuls as u64, size)? {
+                nuls
+            } else {
+                0
+            },
+        )
+    }
+
+    /// Whether the NULs at the end of `buffer` are content, because data follows in the file.
+    fn data_follows(&self, buffer: &[u8], size: u64) -> io::Result<bool> {
+        let end = self.next.offset + buffer.len() as u64 - u64::from(self.next.guard.len);
+        Ok(trailing_nuls(buffer) == 0 || self.find_data(end, size)?)
+    }
+
+    /// Whether there is a byte other than NUL in `from..size`. Holes are jumped over.
+    fn find_data(&self, mut from: u64, size: u64) -> io::Result<bool> {
+        let mut buffer = Vec::new();
+        while from < size {
+            match rustix::fs::seek(&self.file, rustix::fs::SeekFrom::Data(from)) {
+                Ok(data) => from = data.max(from),
+                Err(rustix::io::Errno::NXIO) => return Ok(false),
+                // A file system that does not know its holes is read through.
+                Err(_) => {}
+            }
+            buffer.clear();
+            let length = usize::try_from(size.saturating_sub(from)).unwrap_or(STEP).min(STEP);
+            let found = read_at(&self.file, &mut buffer, from, length)?;
+            if found == 0 {
+                return Ok(false);
+            }
+            if trailing_nuls(&buffer) < found {
+                return Ok(true);
+            }
+            from += found as u64;
+        }
+        Ok(false)
+    }
+}
+
+/// Whether the bytes before a mark are the ones that were there.
+fn holds(file: &File, mark: &Mark) -> io::Result<bool> {
+    let length = usize::from(mark.guard.len);
+    let mut bytes = Vec::new();
+    read_at(file, &mut bytes, mark.offset.saturating_sub(length as u64), length)?;
+    Ok(mark.guard.holds(&bytes))
+}
+
+/// Whether a file holds the content of a record up to `mark`: the same first bytes, and the same before the mark.
+/// A record of which nothing was delivered fits by device, inode and birth time only.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn fits(file: &File, stat: &Stat, record: &StreamRecord, mark: &Mark, head: Head) -> io::Result<bool> {
+    if mark.offset == 0 && head.len == 0 {
+        return Ok(stat.inode == record.inode);
+    }
+    if stat.size < mark.offset || stat.size < u64::from(head.len) {
+        return Ok(false);
+    }
+    let mut bytes = Vec::new();
+    read_at(file, &mut bytes, 0, usize::from(head.len))?;
+    Ok(Head::of(&bytes) == head && holds(file, mark)?)
+}
+
+/// Opens a regular file for reading; a FIFO, socket or device at the path never blocks and is refused.
+///
+/// # Errors
+/// What `open` answers; `InvalidInput` for what is no regular file.
+pub fn open_regular(path: &Path) -> io::Result<(File, Stat)> {
+    use std::os::unix::fs::OpenOptionsExt;
+    // Looked at first: opening a device can have effects of its own.
+    if !std::fs::metadata(path)?.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
+    }
+    let flags = rustix::fs::OFlags::NONBLOCK | rustix::fs::OFlags::CLOEXEC | rustix::fs::OFlags::NOCTTY;
+    let file = File::options()
+        .read(true)
+        .custom_flags(flags.bits().cast_signed())
+        .open(path)?;
+    let stat = Stat::from(&file.metadata()?);
+    if !stat.regular {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
+    }
+    Ok((file, stat))
+}

@@ -1,0 +1,156 @@
+//! What makes a file the same file: its content decides, device and inode only propose.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::MetadataExt;
+
+use rustix::buffer::spare_capacity;
+use rustix::io::Errno;
+use serde::{Deserialize, Serialize};
+use xxhash_rust::xxh3::xxh3_64;
+
+/// How many bytes from the start of a file are compared to tell two files apart.
+/// Filebeat and Vector use 256 to 1024; access logs that start alike part within the first lines.
+pub const HEAD_LEN: usize = 1024;
+
+/// How many bytes before a position are checked with every read: an atomic witness that the file was not rewritten.
+pub const GUARD_LEN: usize = 64;
+
+/// What the kernel says of a file: enough to propose that two names are one file, never enough to decide it,
+/// because ext4 gives a freed inode to the next file created and device numbers change with reboots.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Inode {
+    /// Device number of the file system.
+    pub dev: u64,
+    /// Inode number on it.
+    pub ino: u64,
+    /// Birth time in nanoseconds since the epoch, where the file system keeps one: tells a reused inode.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub born: Option<i64>,
+}
+
+/// One look at a file: what `stat` said at that moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stat {
+    /// Device and inode.
+    pub inode: Inode,
+    /// Size in bytes.
+    pub size: u64,
+    /// Modification time, nanoseconds since the epoch.
+    pub modified: i64,
+    /// How many names the file has; 0 when it was deleted and lives on in open handles.
+    pub links: u64,
+    /// Whether it is a regular file; only those are read.
+    pub regular: bool,
+}
+
+impl From<&std::fs::Metadata> for Stat {
+    fn from(meta: &std::fs::Metadata) -> Self {
+        let nanos = |t: std::time::SystemTime| {
+            let since = t.duration_since(std::time::UNIX_EPOCH).ok()?;
+            i64::try_from(since.as_nanos()).ok()
+        };
+        Self {
+            inode: Inode {
+                dev: meta.dev(),
+                ino: meta.ino(),
+                born: meta.created().ok().and_then(nanos),
+            },
+            size: meta.size(),
+            modified: meta
+                .mtime()
+                .saturating_mul(1_000_000_000)
+                .saturating_add(meta.mtime_nsec()),
+            links: meta.nlink(),
+            regular: meta.is_file(),
+        }
+    }
+}
+
+/// Fingerprint of the first bytes of a file, up to [`HEAD_LEN`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Head {
+    /// How many bytes it covers.
+    pub len: u16,
+    /// XXH3 over them.
+    pub hash: u64,
+}
+
+impl Default for Head {
+    fn default() -> Self {
+        Self::of(&[])
+    }
+}
+
+impl Head {
+    /// The fingerprint of these first bytes; what exceeds [`HEAD_LEN`] does not count.
+    #[must_use]
+    pub fn of(bytes: &[u8]) -> Self {
+        let bytes = &bytes[..bytes.len().min(HEAD_LEN)];
+        Self {
+            len: u16::try_from(bytes.len()).unwrap_or(u16::MAX),
+            hash: xxh3_64(bytes),
+        }
+    }
+
+    /// Whether it covers as many bytes as a fingerprint can: only then does equality say "the same content".
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        usize::from(self.len) == HEAD_LEN
+    }
+}
+
+/// Fingerprint of the bytes right before a position, up to [`GUARD_LEN`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Guard {
+    /// How many bytes it covers: all there are before the position, at most [`GUARD_LEN`].
+    pub len: u8,
+    /// XXH3 over them.
+    pub hash: u64,
+}
+
+impl Default for Guard {
+    fn default() -> Self {
+        Self::of(&[])
+    }
+}
+
+impl Guard {
+    /// The guard of a position that these bytes precede; only the last [`GUARD_LEN`] count.
+    #[must_use]
+    pub fn of(before: &[u8]) -> Self {
+        let last = &before[before.len().saturating_sub(GUARD_LEN)..];
+        Self {
+            len: u8::try_from(last.len()).unwrap_or(u8::MAX),
+            hash: xxh3_64(last),
+        }
+    }
+
+    /// Whether these bytes, exactly as many as the guard covers, are the ones it was made of.
+    #[must_use]
+    pub fn holds(&self, bytes: &[u8]) -> bool {
+        bytes.len() == usize::from(self.len) && xxh3_64(bytes) == self.hash
+    }
+}
+
+/// Reads up to `len` bytes at `offset` into the end of `buffer`, retrying short and interrupted reads;
+/// fewer come back only at the end of the file.
+///
+/// # Errors
+/// What `pread` answers, `EIO` and `ESTALE` among it.
+pub fn read_at(file: &File, buffer: &mut Vec<u8>, offset: u64, len: usize) -> io::Result<usize> {
+    let start = buffer.len();
+    buffer.reserve_exact(len);
+    while buffer.len() - start < len {
+        let at = offset + (buffer.len() - start) as u64;
+        match rustix::io::pread(file, spare_capacity(buffer), at) {
+            Ok(0) => break,
+            Ok(_) => {}
+            Err(Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    // The allocator may have given more room than was asked for.
+    buffer.truncate(start + len);
+    Ok(buffer.len() - start)
+}

@@ -1,0 +1,114 @@
+//! What of one file is on its way to Kafka, and up to where everything is settled.
+
+use std::collections::VecDeque;
+
+use crate::position::Mark;
+
+/// One batch that was handed over.
+#[derive(Debug)]
+struct Issued {
+    end: Mark,
+    bytes: u64,
+    settled: bool,
+}
+
+/// Batches of one file in file order. A position may be saved only when its batch, and every one before it, is
+/// settled: acknowledged by Kafka, or written to the dead-letter file.
+#[derive(Debug, Default)]
+pub struct Ledger {
+    first: u64,
+    issued: VecDeque<Issued>,
+    in_flight: u64,
+}
+
+impl Ledger {
+    /// Takes down a batch of `bytes` file bytes that ends at `end`; the number identifies it to [`Ledger::settle`].
+    pub fn issue(&mut self, end: Mark, bytes: u64) -> u64 {
+        self.issued.push_back(Issued {
+            end,
+            bytes,
+            settled: false,
+        });
+        self.in_flight += bytes;
+        self.first + self.issued.len() as u64 - 1
+    }
+
+    /// A batch is settled. Returns the mark up to which everything is, when that moved. A batch that is not known, or
+    /// known as settled, changes nothing.
+    pub fn settle(&mut self, seq: u64) -> Option<Mark> {
+        let index = usize::try_from(seq.checked_sub(self.first)?).ok()?;
+        let batch = self.issued.get_mut(index).filter(|batch| !batch.settled)?;
+        batch.settled = true;
+        self.in_flight -= batch.bytes;
+        let mut reached = None;
+        while self.issued.front().is_some_and(|batch| batch.settled) {
+            reached = self.issued.pop_front().map(|batch| batch.end);
+            self.first += 1;
+        }
+        reached
+    }
+
+    /// Forgets what is not settled: it will be read and sent again.
+    pub fn forget(&mut self) {
+        self.first += self.issued.len() as u64;
+        self.issued.clear();
+        self.in_flight = 0;
+    }
+
+    /// File bytes handed over and not settled.
+    #[must_use]
+    pub fn in_flight(&self) -> u64 {
+        self.in_flight
+    }
+
+    /// Whether all that was handed over is settled.
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        self.issued.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn mark(offset: u64) -> Mark {
+        Mark {
+            offset,
+            ..Mark::default()
+        }
+    }
+
+    proptest! {
+        /// House rule 7: the mark reached is the end of the longest run of settled batches from the first on.
+        #[test]
+        fn a_position_never_passes_an_unsettled_batch(order in Just((0u64..20).collect::<Vec<_>>()).prop_shuffle()) {
+            let mut ledger = Ledger::default();
+            for n in 0..20 {
+                prop_assert_eq!(ledger.issue(mark((n + 1) * 10), 10), n);
+            }
+            let mut settled = std::collections::BTreeSet::new();
+            let mut reached = 0;
+            for seq in order {
+                settled.insert(seq);
+                if let Some(mark) = ledger.settle(seq) { reached = mark.offset; }
+                prop_assert_eq!(ledger.settle(seq), None);
+                let run = (0..20).take_while(|n| settled.contains(n)).count() as u64;
+                prop_assert_eq!(reached, run * 10);
+                prop_assert_eq!(ledger.in_flight(), (20 - settled.len() as u64) * 10);
+            }
+            prop_assert!(ledger.is_settled());
+        }
+    }
+
+    #[test]
+    fn what_was_forgotten_settles_nothing() {
+        let mut ledger = Ledger::default();
+        let old = ledger.issue(mark(10), 10);
+        ledger.forget();
+        let new = ledger.issue(mark(5), 5);
+        assert_eq!(ledger.settle(old), None);
+        assert_eq!(ledger.settle(new), Some(mark(5)));
+    }
+}

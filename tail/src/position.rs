@@ -1,0 +1,153 @@
+//! Where a file stands: the plain data that survives a restart.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::identity::{Guard, Head, Inode};
+
+/// Names one generation of a file for life, as `logcatch.file_id` in records: it goes with the content through
+/// renames and restarts, and (file id, offset) names a line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct FileId(pub u64);
+
+impl fmt::Display for FileId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}", self.0)
+    }
+}
+
+/// A place between two records of a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Mark {
+    /// Bytes from the start of the file.
+    pub offset: u64,
+    /// The bytes right before it.
+    pub guard: Guard,
+    /// How many parts of a split line lie before it; 0 between lines.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub part: u32,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+fn is_zero(value: &u32) -> bool {
+    *value == 0
+}
+
+/// What became of a file generation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Life {
+    /// It is what its path leads to.
+    Live,
+    /// It was renamed or copied away or deleted; late lines may still come.
+    Rotated,
+}
+
+/// The topic and partition a file was placed in; a file keeps its partition for life.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Placement {
+    /// Topic name.
+    pub topic: String,
+    /// Partition number.
+    pub partition: i32,
+}
+
+/// All that must be known of one file generation to go on with it after a restart.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StreamRecord {
+    /// Name of the settings entry it belongs to.
+    pub log: String,
+    /// The path it was first found under; its records carry this one wherever the file goes.
+    #[serde(with = "path_text")]
+    pub path: PathBuf,
+    /// Names the generation for life.
+    pub id: FileId,
+    /// Rises from one generation of a path to the next.
+    pub order: u64,
+    /// Device and inode it was last seen with.
+    pub inode: Inode,
+    /// Fingerprint of its first bytes, as far as they were delivered.
+    pub head: Head,
+    /// Everything before it was acknowledged by Kafka.
+    pub mark: Mark,
+    /// Size in bytes when last looked at.
+    pub size: u64,
+    /// Modification time when last looked at, nanoseconds since the epoch.
+    pub modified: i64,
+    /// Live or rotated.
+    pub life: Life,
+    /// Whether it began with a truncation: NULs at its start are then a hole, not data.
+    #[serde(default)]
+    pub truncated: bool,
+    /// Seconds of running time for which it was known to have no name.
+    #[serde(default)]
+    pub absent_seconds: u64,
+    /// Where its records go, once chosen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub placement: Option<Placement>,
+}
+
+impl StreamRecord {
+    /// The key it is stored under.
+    #[must_use]
+    pub fn key(&self) -> StreamKey {
+        StreamKey {
+            log: self.log.clone(),
+            id: self.id,
+        }
+    }
+
+    /// Whether it is a generation of this path.
+    #[must_use]
+    pub fn is_of(&self, log: &str, path: &Path) -> bool {
+        self.log == log && self.path == path
+    }
+}
+
+/// Key of a stream: positions belong to entry name and file.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct StreamKey {
+    /// Name of the settings entry.
+    pub log: String,
+    /// The file generation.
+    pub id: FileId,
+}
+
+impl fmt::Display for StreamKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}\0{}", self.log, self.id)
+    }
+}
+
+/// Paths as text where they are UTF-8, else as their bytes: file names on Linux are any bytes.
+mod path_text {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+    use std::path::{Path, PathBuf};
+
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    #[derive(Serialize, Deserialize)]
+    #[serde(untagged)]
+    enum Text {
+        Utf8(String),
+        Bytes(Vec<u8>),
+    }
+
+    pub fn serialize<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
+        match path.to_str() {
+            Some(text) => Text::Utf8(text.to_owned()),
+            None => Text::Bytes(path.as_os_str().as_bytes().to_vec()),
+        }
+        .serialize(serializer)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<PathBuf, D::Error> {
+        Ok(match Text::deserialize(deserializer)? {
+            Text::Utf8(text) => PathBuf::from(text),
+            Text::Bytes(bytes) => PathBuf::from(OsStr::from_bytes(&bytes)),
+        })
+    }
+}

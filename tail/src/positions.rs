@@ -1,0 +1,492 @@
+//! All positions: in memory the truth, on disk as of the last checkpoint. A thread of its own saves, because an fsync
+//! may take as long as the disk likes.
+
+use std::collections::{HashMap, HashSet};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant, SystemTime};
+
+use crate::account::Account;
+use crate::identity::Inode;
+use crate::position::{FileId, StreamRecord};
+use crate::store::{Changes, Contents, StateLock, Store};
+use crate::stream::Stream;
+
+/// After a failed save: often enough that a disk that has room again is used soon, rarely enough to cost nothing.
+const RETRY: Duration = Duration::from_secs(1);
+/// A save that keeps failing is said again after this long.
+const SAY_AGAIN: Duration = Duration::from_secs(60);
+
+type Callback = Box<dyn FnOnce() + Send>;
+
+/// What waits to be saved.
+#[derive(Debug)]
+pub(crate) struct Dirty {
+    queue: Mutex<Queue>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct Queue {
+    streams: Vec<Arc<Stream>>,
+    entries: Vec<String>,
+    /// Called once everything queued before them is on disk.
+    callbacks: Vec<Callback>,
+    interval: Duration,
+    stop: bool,
+}
+
+impl std::fmt::Debug for Queue {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Queue")
+            .field("streams", &self.streams.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Dirty {
+    pub(crate) fn push(&self, stream: &Arc<Stream>) {
+        if !stream.listed.swap(true, Ordering::AcqRel) {
+            self.lock().streams.push(Arc::clone(stream));
+            self.changed.notify_one();
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Figures about saving.
+#[derive(Debug, Default)]
+struct Figures {
+    saved_at: AtomicU64,
+    errors: AtomicU64,
+}
+
+/// Every known file generation, by entry and path.
+#[derive(Debug)]
+pub struct Positions {
+    index: Mutex<Index>,
+    dirty: Arc<Dirty>,
+    figures: Arc<Figures>,
+    saver: Mutex<Option<JoinHandle<()>>>,
+    after_damage: bool,
+}
+
+#[derive(Debug, Default)]
+struct Index {
+    by_path: HashMap<(String, PathBuf), Vec<Arc<Stream>>>,
+    /// Generations whose path no watcher has: found again by inode, and then by content.
+    orphans: HashMap<(String, Inode), Arc<Stream>>,
+    accounts: HashMap<String, Arc<Account>>,
+    applied: HashSet<String>,
+    last_id: u64,
+}
+
+impl Positions {
+    /// Opens the store in `directory` and starts saving into it at most every `interval`. A damaged store was moved
+    /// aside and is in the answer; everything then starts from the beginning.
+    ///
+    /// # Errors
+    /// As [`Store::open`], and when no thread can be started.
+    pub fn open(
+        directory: &Path,
+        lock: StateLock,
+        interval: Duration,
+    ) -> Result<(Arc<Self>, Option<PathBuf>), crate::StoreError> {
+        let (store, contents) = Store::open(directory, &lock)?;
+        let Contents {
+            streams,
+            entries,
+            damaged,
+        } = contents;
+        let queue = Queue {
+            interval,
+            ..Queue::default()
+        };
+        let dirty = Arc::new(Dirty {
+            queue: Mutex::new(queue),
+            changed: Condvar::new(),
+        });
+        let figures = Arc::new(Figures::default());
+        let saver = std::thread::Builder::new()
+            .name("positions".into())
+            .spawn({
+                let (dirty, figures) = (Arc::clone(&dirty), Arc::clone(&figures));
+                move || {
+                    save_until_stopped(store, &dirty, &figures);
+                    drop(lock);
+                }
+            })
+            .map_err(|source| crate::StoreError::Directory {
+                path: directory.to_owned(),
+                source,
+            })?;
+        let positions = Self {
+            index: Mutex::new(Index {
+                applied: entries.into_iter().collect(),
+                ..Index::default()
+            }),
+            dirty,
+            figures,
+            saver: Mutex::new(Some(saver)),
+            after_damage: damaged.is_some(),
+        };
+        {
+            let mut index = positions.lock();
+            for record in streams {
+                index.insert(record, &positions.dirty);
+            }
+        }
+        Ok((Arc::new(positions), damaged))
+    }
+
+    /// Positions that nobody keeps: for looking at files without shipping them.
+    #[must_use]
+    pub fn in_memory() -> Arc<Self> {
+        Arc::new(Self {
+            index: Mutex::default(),
+            dirty: Arc::new(Dirty {
+                queue: Mutex::default(),
+                changed: Condvar::new(),
+            }),
+            figures: Arc::default(),
+            saver: Mutex::new(None),
+            after_damage: false,
+        })
+    }
+
+    /// The generations of a path, oldest first.
+    #[must_use]
+    pub fn of(&self, log: &str, path: &Path) -> Vec<Arc<Stream>> {
+        let mut index = self.lock();
+        let Some(streams) = index.by_path.get_mut(&(log.to_owned(), path.to_owned())) else {
+            return Vec::new();
+        };
+        streams.retain(|stream| !stream.is_gone());
+        let mut streams = streams.clone();
+        streams.sort_by_key(|stream| stream.record().order);
+        streams
+    }
+
+    /// All paths of an entry that have positions.
+    #[must_use]
+    pub fn paths(&self, log: &str) -> Vec<PathBuf> {
+        let index = self.lock();
+        let of_log = |((name, path), streams): (&(String, PathBuf), &Vec<Arc<Stream>>)| {
+            (name == log && streams.iter().any(|stream| !stream.is_gone())).then(|| path.clone())
+        };
+        index.by_path.iter().filter_map(of_log).collect()
+    }
+
+    /// Every known generation.
+    #[must_use]
+    pub fn all(&self) -> Vec<Arc<Stream>> {
+        self.lock()
+            .by_path
+            .values()
+            .flatten()
+            .filter(|stream| !stream.is_gone())
+            .cloned()
+            .collect()
+    }
+
+    /// Takes a new file generation in; its record is queued for saving.
+    pub fn begin(&self, record: StreamRecord) -> Arc<Stream> {
+        let stream = self.lock().insert(record, &self.dirty);
+        self.dirty.push(&stream);
+        stream
+    }
+
+    /// A name for a new file generation that no other has: nanoseconds of its first sight.
+    #[must_use]
+    pub fn new_id(&self) -> FileId {
+        let now = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default().as_nanos();
+        let mut index = self.lock();
+        index.last_id = u64::try_from(now)
+            .unwrap_or(u64::MAX)
+            .max(index.last_id.saturating_add(1));
+        FileId(index.last_id)
+    }
+
+    /// Calls back, from another thread, when everything changed before now is on disk; at once where nothing is kept.
+    pub fn when_saved(&self, callback: impl FnOnce() + Send + 'static) {
+        if self.saver.lock().unwrap_or_else(PoisonError::into_inner).is_none() {
+            return callback();
+        }
+        self.dirty.lock().callbacks.push(Box::new(callback));
+        self.dirty.changed.notify_one();
+    }
+
+    /// Whether `start` counts for files of this entry that exist now: the entry was never applied before, and no
+    /// damaged store hides that it was.
+    #[must_use]
+    pub fn is_first_application(&self, log: &str) -> bool {
+        !self.after_damage && !self.lock().applied.contains(log)
+    }
+
+    /// The files that exist were seen; from now on a new file of this entry is read from its beginning.
+    pub fn applied(&self, log: &str) {
+        if self.lock().applied.insert(log.to_owned()) {
+            self.dirty.lock().entries.push(log.to_owned());
+            self.dirty.changed.notify_one();
+        }
+    }
+
+    /// Declares which paths of an entry have a watcher; what belongs to other paths may be adopted by inode.
+    pub fn set_watched(&self, log: &str, is_watched: impl Fn(&Path) -> bool) {
+        let mut index = self.lock();
+        let orphans: Vec<_> = index
+            .by_path
+            .iter()
+            .filter(|((name, path), _)| name == log && !is_watched(path))
+            .flat_map(|(_, streams)| streams.iter().filter(|stream| !stream.is_gone()))
+            .map(|stream| ((log.to_owned(), stream.record().inode), Arc::clone(stream)))
+            .collect();
+        index.orphans.retain(|(name, _), _| name != log);
+        index.orphans.extend(orphans);
+    }
+
+    /// A generation of a path without a watcher that was last seen with this inode.
+    #[must_use]
+    pub fn orphan(&self, log: &str, inode: Inode) -> Option<Arc<Stream>> {
+        self.lock()
+            .orphans
+            .get(&(log.to_owned(), inode))
+            .filter(|stream| !stream.is_gone())
+            .cloned()
+    }
+
+    /// The counters of an entry.
+    #[must_use]
+    pub fn account(&self, log: &str) -> Arc<Account> {
+        Arc::clone(self.lock().accounts.entry(log.to_owned()).or_default())
+    }
+
+    /// Saves at most this often from now on.
+    pub fn set_interval(&self, interval: Duration) {
+        self.dirty.lock().interval = interval;
+        self.dirty.changed.notify_one();
+    }
+
+    /// Seconds since the epoch of the last successful save; 0 before the first.
+    #[must_use]
+    pub fn saved_at(&self) -> u64 {
+        self.figures.saved_at.load(Ordering::Relaxed)
+    }
+
+    /// How many saves failed.
+    #[must_use]
+    pub fn save_errors(&self) -> u64 {
+        self.figures.errors.load(Ordering::Relaxed)
+    }
+
+    /// Saves what is left, once, and ends the thread; blocks until then.
+    pub fn close(&self) {
+        self.dirty.lock().stop = true;
+        self.dirty.changed.notify_one();
+        let saver = self.saver.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if saver.is_some_and(|saver| saver.join().is_err()) {
+            log::error!("the thread that saves positions panicked; the last positions are not saved");
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Index> {
+        self.index.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Index {
+    fn insert(&mut self, record: StreamRecord, dirty: &Arc<Dirty>) -> Arc<Stream> {
+        self.last_id = self.last_id.max(record.id.0);
+        let account = Arc::clone(self.accounts.entry(record.log.clone()).or_default());
+        let key = (record.log.clone(), record.path.clone());
+        let stream = Stream::new(record, account, Arc::clone(dirty));
+        let streams = self.by_path.entry(key).or_default();
+        streams.retain(|stream| !stream.is_gone());
+        streams.push(Arc::clone(&stream));
+        stream
+    }
+}
+
+fn save_until_stopped(mut store: Store, dirty: &Dirty, figures: &Figures) {
+    let mut last = Instant::now();
+    let mut said: Option<Instant> = None;
+    loop {
+        let (streams, entries, callbacks, stop) = {
+            let mut queue = dirty.lock();
+            loop {
+                let due = (!queue.streams.is_empty() || !queue.entries.is_empty())
+                    .then(|| queue.interval.saturating_sub(last.elapsed()));
+                if queue.stop || !queue.callbacks.is_empty() || due == Some(Duration::ZERO) {
+                    break;
+                }
+                queue = match due {
+                    Some(wait) => {
+                        dirty
+                            .changed
+                            .wait_timeout(queue, wait)
+                            .unwrap_or_else(PoisonError::into_inner)
+                            .0
+                    }
+                    None => dirty.changed.wait(queue).unwrap_or_else(PoisonError::into_inner),
+                };
+            }
+            let queue = &mut *queue;
+            (
+                std::mem::take(&mut queue.streams),
+                std::mem::take(&mut queue.entries),
+                std::mem::take(&mut queue.callbacks),
+                queue.stop,
+            )
+        };
+        last = Instant::now();
+        let mut changes = Changes {
+            entries,
+            ..Changes::default()
+        };
+        for stream in &streams {
+            // Before the record is read: a change after that lists it again.
+            stream.take_listed();
+            match stream.to_save() {
+                Some(record) => changes.puts.push(record),
+                None => changes.removes.push(stream.key().clone()),
+            }
+        }
+        let saved = if changes.is_empty() {
+            Ok(())
+        } else {
+            store.save(&changes)
+        };
+        match saved {
+            Ok(()) => {
+                if said.take().is_some() {
+                    log::info!("positions are saved again");
+                }
+                let now = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default().as_secs();
+                figures.saved_at.store(now, Ordering::Relaxed);
+                callbacks.into_iter().for_each(|callback| callback());
+            }
+            Err(error) => {
+                figures.errors.fetch_add(1, Ordering::Relaxed);
+                if said.is_none_or(|at| at.elapsed() >= SAY_AGAIN) {
+                    said = Some(Instant::now());
+                    let cause = std::error::Error::source(&error).map_or_else(String::new, ToString::to_string);
+                    log::error!(cause:%, help = "free space or repair the disk; shipping goes on and a crash now repeats lines"; "{error}");
+                }
+                streams.iter().for_each(|stream| dirty.push(stream));
+                let mut queue = dirty.lock();
+                queue.entries.extend(changes.entries);
+                queue.callbacks.splice(0..0, callbacks);
+                if !stop {
+                    drop(queue);
+                    std::thread::sleep(RETRY);
+                }
+            }
+        }
+        if stop {
+            return;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::position::{Life, Mark};
+    use crate::stream::Settled;
+
+    fn open(directory: &Path) -> Arc<Positions> {
+        let lock = StateLock::acquire(directory).unwrap();
+        Positions::open(directory, lock, Duration::from_millis(1)).unwrap().0
+    }
+
+    fn record(positions: &Positions, path: &str) -> StreamRecord {
+        StreamRecord {
+            log: "app".into(),
+            path: path.into(),
+            id: positions.new_id(),
+            order: 0,
+            inode: Inode {
+                dev: 1,
+                ino: 1,
+                born: None,
+            },
+            head: crate::identity::Head::default(),
+            mark: Mark::default(),
+            size: 0,
+            modified: 0,
+            life: Life::Live,
+            truncated: false,
+            absent_seconds: 0,
+            placement: None,
+        }
+    }
+
+    #[test]
+    fn only_what_is_settled_without_a_gap_survives() {
+        let directory = tempfile::tempdir().unwrap();
+        let positions = open(directory.path());
+        let stream = positions.begin(record(&positions, "/a"));
+        let mark = |offset| Mark {
+            offset,
+            ..Mark::default()
+        };
+        let (first, second, third) = (
+            stream.issue(mark(10), 10),
+            stream.issue(mark(20), 10),
+            stream.issue(mark(30), 10),
+        );
+        let settled = Settled {
+            delivered: 10,
+            lines: 1,
+            dead_lettered: 0,
+        };
+        stream.settle(first, settled, None);
+        stream.settle(third, settled, None);
+        positions.close();
+        let positions = open(directory.path());
+        assert_eq!(positions.of("app", Path::new("/a"))[0].record().mark, mark(10));
+        let _ = second;
+    }
+
+    #[test]
+    fn a_callback_means_it_is_on_disk() {
+        let directory = tempfile::tempdir().unwrap();
+        let positions = open(directory.path());
+        positions.begin(record(&positions, "/a"));
+        let (sender, receiver) = std::sync::mpsc::channel();
+        positions.when_saved(move || sender.send(()).unwrap());
+        receiver.recv().unwrap();
+        let copy = tempfile::tempdir().unwrap();
+        for file in std::fs::read_dir(directory.path()).unwrap().flatten() {
+            std::fs::copy(file.path(), copy.path().join(file.file_name())).unwrap();
+        }
+        let copied = open(copy.path());
+        assert_eq!(copied.of("app", Path::new("/a")).len(), 1);
+        assert!(copied.is_first_application("app"));
+    }
+
+    #[test]
+    fn a_retired_generation_is_forgotten_after_its_last_batch() {
+        let directory = tempfile::tempdir().unwrap();
+        let positions = open(directory.path());
+        let stream = positions.begin(record(&positions, "/a"));
+        let seq = stream.issue(
+            Mark {
+                offset: 1,
+                ..Mark::default()
+            },
+            1,
+        );
+        stream.retire();
+        assert_eq!(positions.of("app", Path::new("/a")).len(), 1);
+        stream.settle(seq, Settled::default(), None);
+        assert_eq!(positions.of("app", Path::new("/a")).len(), 0);
+        positions.close();
+        assert_eq!(open(directory.path()).of("app", Path::new("/a")).len(), 0);
+    }
+}

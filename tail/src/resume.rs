@@ -1,0 +1,386 @@
+//! Finding generations again: after a restart by their saved records, after a rotation or truncation by their content,
+//! and those that nobody saw because they were born and rotated away meanwhile.
+
+use std::fs::File;
+use std::io;
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::generation::{Generation, fits, open_regular};
+use crate::identity::{Inode, Stat};
+use crate::position::{Life, StreamRecord};
+use crate::siblings::{Sibling, siblings};
+use crate::stream::Stream;
+use crate::watcher::{KEEP_ABSENT, Old, Watcher};
+
+/// A saved generation and the file that holds it.
+struct Found {
+    stream: Arc<Stream>,
+    file: File,
+    stat: Stat,
+    /// Place among the siblings, youngest first; none for the live file.
+    sibling: Option<usize>,
+}
+
+impl Watcher {
+    /// Goes on from the saved records of this path, or sees it for the first time.
+    pub(crate) fn resume(&mut self, now: Instant) -> io::Result<()> {
+        let streams = self.world.positions.of(&self.spec.log, &self.spec.path);
+        let Some(youngest) = streams.last() else {
+            return self.open_live(now, self.spec.from_end);
+        };
+        self.order = youngest.record().order;
+        streams.iter().for_each(|stream| stream.forget_in_flight());
+        let live = self.claimed_live()?;
+        let around = self.siblings()?;
+        let mut found: Vec<Found> = Vec::new();
+        let mut missing: Vec<Arc<Stream>> = Vec::new();
+        for stream in streams.iter().rev() {
+            match self.find(stream, live.as_ref(), &around, &found)? {
+                Some(hit) => found.push(hit),
+                None => missing.push(Arc::clone(stream)),
+            }
+        }
+        let youngest_record = youngest.record();
+        let youngest_found = found.iter().find(|hit| Arc::ptr_eq(&hit.stream, youngest));
+        let unseen: Vec<&Sibling> = match youngest_found {
+            Some(hit) => around[..hit.sibling.unwrap_or(0)].iter().collect(),
+            // What the youngest record knew is gone; younger is what was changed after it was last looked at.
+            None => around
+                .iter()
+                .filter(|sibling| sibling.stat.modified > youngest_record.modified)
+                .collect(),
+        };
+        let unseen: Vec<Sibling> = unseen
+            .into_iter()
+            .filter(|sibling| !found.iter().any(|hit| hit.stat.inode == sibling.stat.inode))
+            .cloned()
+            .collect();
+        for stream in missing {
+            self.gone(&stream, Arc::ptr_eq(&stream, youngest));
+        }
+        let live_is_known = found.iter().any(|hit| hit.sibling.is_none());
+        for hit in found.into_iter().rev() {
+            self.take_up(hit, now)?;
+        }
+        for sibling in unseen.iter().rev() {
+            self.open_unseen(sibling, now)?;
+        }
+        if let Some((file, stat)) = live
+            && !live_is_known
+        {
+            // The inode that a record had, with other content: it was truncated meanwhile.
+            let truncated = streams.iter().any(|stream| stream.record().inode == stat.inode);
+            let stream = self.begin(&stat, truncated);
+            self.live = Some(Generation::open(file, &stat, stream)?);
+        }
+        // Claims of an earlier incarnation, or made for it from the saved records, end here.
+        let held: Vec<Inode> = self.inodes().collect();
+        self.world.claims.keep_only(&self.spec.log, &self.spec.path, &held);
+        Ok(())
+    }
+
+    /// Every file that is open or followed.
+    fn inodes(&self) -> impl Iterator<Item = Inode> {
+        let open = self
+            .olds
+            .iter()
+            .map(|old| &old.generation)
+            .chain(&self.live)
+            .map(Generation::inode);
+        open.chain(self.parked.iter().map(|stream| stream.record().inode))
+    }
+
+    /// The file at the path, when no other watcher has it.
+    fn claimed_live(&mut self) -> io::Result<Option<(File, Stat)>> {
+        match open_regular(&self.spec.path) {
+            Ok((file, stat)) => {
+                let claimed = self
+                    .world
+                    .claims
+                    .claim(&self.spec.log, stat.inode, &self.spec.path)
+                    .is_ok();
+                Ok(claimed.then_some((file, stat)))
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            // Not readable now: looked at again when it changes. Its record waits for it.
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::PermissionDenied | io::ErrorKind::InvalidInput
+                ) =>
+            {
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn siblings(&self) -> io::Result<Vec<Sibling>> {
+        let (Some(directory), Some(name)) = (self.spec.path.parent(), self.spec.path.file_name()) else {
+            return Ok(Vec::new());
+        };
+        match siblings(directory, name) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+            // A directory that can be searched but not listed: rotated files cannot be found there.
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                log::warn!(directory:% = directory.display(), help = "give the service's user the right to list it";
+                    "directory cannot be listed; files rotated while the service is down will not be found");
+                Ok(Vec::new())
+            }
+            listed => listed,
+        }
+    }
+
+    /// The file that holds a stream: its inode is asked first, its content decides.
+    fn find(
+        &self,
+        stream: &Arc<Stream>,
+        live: Option<&(File, Stat)>,
+        around: &[Sibling],
+        taken: &[Found],
+    ) -> io::Result<Option<Found>> {
+        let record = stream.record();
+        let is_free = |inode: Inode| taken.iter().all(|hit| hit.stat.inode != inode);
+        let found = |file, stat, sibling| {
+            Some(Found {
+                stream: Arc::clone(stream),
+                file,
+                stat,
+                sibling,
+            })
+        };
+        for by_inode in [true, false] {
+            let wanted = |inode: Inode| (inode == record.inode) == by_inode && is_free(inode);
+            if let Some((file, stat)) = live
+                && wanted(stat.inode)
+                && record_fits(file, stat, &record)?
+                // A rotated generation is never what the path leads to, unless it is that very file.
+                && (by_inode || (record.life == Life::Live && record.head.is_full()))
+            {
+                return Ok(found(file.try_clone()?, *stat, None));
+            }
+            for (index, sibling) in around
+                .iter()
+                .enumerate()
+                .filter(|(_, sibling)| wanted(sibling.stat.inode))
+            {
+                let Ok((file, stat)) = open_regular(&sibling.path) else {
+                    continue;
+                };
+                if record_fits(&file, &stat, &record)?
+                    && self
+                        .world
+                        .claims
+                        .claim(&self.spec.log, stat.inode, &self.spec.path)
+                        .is_ok()
+                {
+                    return Ok(found(file, stat, Some(index)));
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// Goes on with a stream in the file that was found to hold it.
+    fn take_up(&mut self, hit: Found, now: Instant) -> io::Result<()> {
+        let Found {
+            stream,
+            file,
+            stat,
+            sibling,
+        } = hit;
+        let life = if sibling.is_none() { Life::Live } else { Life::Rotated };
+        stream.update(|record| {
+            record.inode = stat.inode;
+            record.life = life;
+            record.absent_seconds = 0;
+        });
+        let is_read = stream.record().mark.offset == stat.size;
+        if life == Life::Live {
+            self.live = Some(Generation::open(file, &stat, stream)?);
+        } else if is_read {
+            self.parked.push(stream);
+        } else {
+            let generation = Generation::open(file, &stat, stream)?;
+            self.olds.push(Old {
+                generation,
+                quiet: now,
+                complete: false,
+            });
+        }
+        Ok(())
+    }
+
+    /// No file holds this stream any more.
+    fn gone(&mut self, stream: &Arc<Stream>, was_youngest: bool) {
+        let record = stream.record();
+        let unread = record.size.saturating_sub(record.mark.offset);
+        if was_youngest && unread > 0 {
+            stream.account().add_unreachable(unread);
+            log::warn!(path:% = self.spec.path.display(), bytes = unread;
+                "the file that was read last is gone, with bytes that were never read");
+        }
+        // Counted once; it may come back, and is remembered as long as a rotated one.
+        stream.update(|record| {
+            record.life = Life::Rotated;
+            record.size = record.size.min(record.mark.offset);
+        });
+        self.parked.push(Arc::clone(stream));
+    }
+
+    /// A generation of a path that has no watcher any more, now found under this path: its stream goes on.
+    pub(crate) fn adopt(&mut self, file: &File, stat: &Stat, _now: Instant) -> io::Result<bool> {
+        let Some(stream) = self.world.positions.orphan(&self.spec.log, stat.inode) else {
+            return Ok(false);
+        };
+        if !stream.is_settled() || !record_fits(file, stat, &stream.record())? {
+            return Ok(false);
+        }
+        stream.update(|record| record.life = Life::Live);
+        self.live = Some(Generation::open(file.try_clone()?, stat, stream)?);
+        Ok(true)
+    }
+
+    /// Opens what lies between a generation and the live file and that no stream knows, oldest first: it was born and
+    /// rotated away between two looks.
+    pub(crate) fn open_unseen_after(&mut self, stat: &Stat, now: Instant) -> io::Result<()> {
+        let around = self.siblings()?;
+        let unseen: Vec<Sibling> = match around.iter().position(|sibling| sibling.stat.inode == stat.inode) {
+            Some(index) => around[..index].to_vec(),
+            None => around
+                .into_iter()
+                .filter(|sibling| match (sibling.stat.inode.born, stat.inode.born) {
+                    (Some(sibling), Some(born)) => sibling > born,
+                    _ => sibling.stat.modified > stat.modified,
+                })
+                .collect(),
+        };
+        for sibling in unseen.iter().rev() {
+            self.open_unseen(sibling, now)?;
+        }
+        Ok(())
+    }
+
+    fn open_unseen(&mut self, sibling: &Sibling, now: Instant) -> io::Result<()> {
+        let inode = sibling.stat.inode;
+        if self.inodes().any(|known| known == inode) {
+            return Ok(());
+        }
+        let Ok((file, stat)) = open_regular(&sibling.path) else {
+            return Ok(());
+        };
+        if self
+            .world
+            .claims
+            .claim(&self.spec.log, stat.inode, &self.spec.path)
+            .is_err()
+        {
+            return Ok(());
+        }
+        log::info!(path:% = self.spec.path.display(), generation:% = sibling.path.display(), bytes = stat.size;
+            "reading a rotated file that was never seen before");
+        let stream = self.begin(&stat, false);
+        stream.update(|record| record.life = Life::Rotated);
+        let generation = Generation::open(file, &stat, stream)?;
+        self.olds.push(Old {
+            generation,
+            quiet: now,
+            complete: false,
+        });
+        Ok(())
+    }
+
+    /// The copy of a truncated generation: a sibling with the same first bytes and the same bytes before the position,
+    /// or, when nothing was read yet, the youngest one that is younger than the generation itself.
+    pub(crate) fn find_copy(&self, generation: &Generation) -> io::Result<Option<(File, Stat)>> {
+        let record = generation.stream().record();
+        let (mark, head) = (generation.next(), generation.head());
+        // Ids are nanoseconds of first sight.
+        let first_seen = i64::try_from(record.id.0).unwrap_or(i64::MAX);
+        for sibling in self.siblings()? {
+            let stat = &sibling.stat;
+            if stat.inode == generation.inode() || self.inodes().any(|known| known == stat.inode) {
+                continue;
+            }
+            let Ok((file, stat)) = open_regular(&sibling.path) else {
+                continue;
+            };
+            let is_copy = if mark.offset == 0 {
+                stat.size > 0 && stat.inode.born.unwrap_or(stat.modified) >= first_seen
+            } else {
+                fits(&file, &stat, &record, &mark, head)?
+            };
+            if is_copy
+                && self
+                    .world
+                    .claims
+                    .claim(&self.spec.log, stat.inode, &self.spec.path)
+                    .is_ok()
+            {
+                return Ok(Some((file, stat)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Looks at rotated generations whose handle is closed: what grew is read, what is gone for a day is forgotten.
+    pub(crate) fn look_for_parked(&mut self, now: Instant) -> io::Result<()> {
+        let elapsed = self
+            .looked_around
+            .map_or(0, |at| now.saturating_duration_since(at).as_secs());
+        self.looked_around = Some(now);
+        if self.parked.is_empty() {
+            return Ok(());
+        }
+        let around = self.siblings()?;
+        for stream in std::mem::take(&mut self.parked) {
+            let record = stream.record();
+            let place = around.iter().find(|sibling| sibling.stat.inode == record.inode);
+            match place {
+                Some(sibling) if sibling.stat.size > record.mark.offset => {
+                    let Ok((file, stat)) = open_regular(&sibling.path) else {
+                        self.parked.push(stream);
+                        continue;
+                    };
+                    if record_fits(&file, &stat, &record)? {
+                        let generation = Generation::open(file, &stat, stream)?;
+                        self.olds.push(Old {
+                            generation,
+                            quiet: now,
+                            complete: false,
+                        });
+                    } else {
+                        // The inode went to another file.
+                        self.forget(&stream, record.inode);
+                    }
+                }
+                Some(_) => {
+                    if record.absent_seconds > 0 {
+                        stream.update(|record| record.absent_seconds = 0);
+                    }
+                    self.parked.push(stream);
+                }
+                None if record.absent_seconds + elapsed >= KEEP_ABSENT.as_secs() => {
+                    self.forget(&stream, record.inode);
+                }
+                None => {
+                    if elapsed > 0 {
+                        stream.update(|record| record.absent_seconds += elapsed);
+                    }
+                    self.parked.push(stream);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn forget(&self, stream: &Arc<Stream>, inode: Inode) {
+        self.world.claims.release(&self.spec.log, inode, &self.spec.path);
+        stream.retire();
+    }
+}
+
+fn record_fits(file: &File, stat: &Stat, record: &StreamRecord) -> io::Result<bool> {
+    fits(file, stat, record, &record.mark, record.head)
+}

@@ -1,0 +1,444 @@
+//! The position store: a small transactional database (redb) in the state directory, one service at a time.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{Read, Seek, Write};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+
+use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
+use rustix::fs::{FlockOperation, flock};
+use thiserror::Error;
+
+use crate::position::{StreamKey, StreamRecord};
+
+/// `entry name NUL file id` to a [`StreamRecord`] as JSON.
+const STREAMS: TableDefinition<&str, &[u8]> = TableDefinition::new("streams");
+/// Names of the settings entries that were ever applied: `start` counts only the first time.
+const ENTRIES: TableDefinition<&str, ()> = TableDefinition::new("entries");
+
+const FILE: &str = "positions.redb";
+const LOCK: &str = "logcatch.lock";
+/// Records are small and all of them are held in memory anyway; redb's default would be a gibibyte.
+const CACHE_BYTES: usize = 1 << 20;
+
+/// Why the state directory cannot be used.
+#[derive(Debug, Error)]
+pub enum StoreError {
+    /// It cannot be created, read or written.
+    #[error("cannot use the state directory `{path}`")]
+    Directory {
+        /// What was tried, the directory or a file in it.
+        path: PathBuf,
+        /// What the system answered.
+        #[source]
+        source: std::io::Error,
+    },
+    /// Another logcatch runs on it.
+    #[error("cannot lock the state directory `{path}`: another logcatch holds it{}", holder(*.pid))]
+    Held {
+        /// The directory.
+        path: PathBuf,
+        /// Process id of the other, where it could be read.
+        pid: Option<u32>,
+    },
+    /// Positions could not be written or read.
+    #[error("cannot save positions in `{path}`")]
+    Database {
+        /// The store's file.
+        path: PathBuf,
+        /// What the database answered.
+        #[source]
+        source: Box<redb::Error>,
+    },
+}
+
+fn holder(pid: Option<u32>) -> String {
+    pid.map_or_else(String::new, |pid| format!(" (pid {pid})"))
+}
+
+/// What the store held when it was opened.
+#[derive(Debug, Default)]
+pub struct Contents {
+    /// Every known file generation.
+    pub streams: Vec<StreamRecord>,
+    /// Names of the entries that were applied before.
+    pub entries: Vec<String>,
+    /// Where a damaged store was moved to; all files then start from the beginning.
+    pub damaged: Option<PathBuf>,
+}
+
+/// Changes that are saved together or not at all.
+#[derive(Debug, Default)]
+pub struct Changes {
+    /// Records to write.
+    pub puts: Vec<StreamRecord>,
+    /// Records to forget.
+    pub removes: Vec<StreamKey>,
+    /// Entries applied for the first time.
+    pub entries: Vec<String>,
+}
+
+impl Changes {
+    /// Whether there is nothing to save.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.puts.is_empty() && self.removes.is_empty() && self.entries.is_empty()
+    }
+}
+
+/// An exclusive lock on a state directory; a file in it names the process. Ends with the value, or the process.
+#[derive(Debug)]
+pub struct StateLock {
+    _file: File,
+}
+
+impl StateLock {
+    /// Creates the directory where it is missing and locks it.
+    ///
+    /// # Errors
+    /// [`StoreError::Directory`], or [`StoreError::Held`] when another process has it.
+    pub fn acquire(directory: &Path) -> Result<Self, StoreError> {
+        let failed = |path: &Path| {
+            let path = path.to_owned();
+            move |source| StoreError::Directory { path, source }
+        };
+        fs::create_dir_all(directory).map_err(failed(directory))?;
+        let path = directory.join(LOCK);
+        let mut file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(&path)
+            .map_err(failed(&path))?;
+        if flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
+            let mut text = String::new();
+            // Who holds it is a help, not a condition.
+            let _ = file.read_to_string(&mut text);
+            return Err(StoreError::Held {
+                path: directory.to_owned(),
+                pid: text.trim().parse().ok(),
+            });
+        }
+        // Written over in place: the lock is on this inode.
+        file.rewind()
+            .and_then(|()| file.set_len(0))
+            .and_then(|()| writeln!(file, "{}", std::process::id()))
+            .map_err(failed(&path))?;
+        Ok(Self { _file: file })
+    }
+}
+
+/// The open database.
+#[derive(Debug)]
+pub struct Store {
+    path: PathBuf,
+    database: Option<Database>,
+}
+
+impl Store {
+    /// Opens the store in `directory`, whose lock the caller holds. A damaged one is moved aside and an empty one
+    /// takes its place.
+    ///
+    /// # Errors
+    /// [`StoreError::Directory`] when it cannot be read or written, [`StoreError::Database`] when a fresh one fails.
+    pub fn open(directory: &Path, _lock: &StateLock) -> Result<(Self, Contents), StoreError> {
+        let path = directory.join(FILE);
+        let mut contents = Contents::default();
+        let mut store = Self { path, database: None };
+        match fs::metadata(&store.path) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(source) => {
+                return Err(StoreError::Directory {
+                    path: store.path,
+                    source,
+                });
+            }
+            Ok(meta) => {
+                // A directory in its place is not ours to move.
+                if meta.is_dir() {
+                    let source = std::io::ErrorKind::IsADirectory.into();
+                    return Err(StoreError::Directory {
+                        path: store.path,
+                        source,
+                    });
+                }
+                // What is unreadable for want of rights is not damaged.
+                OpenOptions::new()
+                    .read(true)
+                    .write(true)
+                    .open(&store.path)
+                    .map_err(|source| StoreError::Directory {
+                        path: store.path.clone(),
+                        source,
+                    })?;
+                // redb takes an empty file for a new database: positions lost without a word.
+                let found = if meta.len() == 0 {
+                    None
+                } else {
+                    read_checked(&store.path)
+                };
+                match found {
+                    Some((database, found)) => {
+                        store.database = Some(database);
+                        return Ok((store, found));
+                    }
+                    None => contents.damaged = Some(store.move_aside()?),
+                }
+            }
+        }
+        store.create()?;
+        Ok((store, contents))
+    }
+
+    /// Reads the store in `directory` without changing anything: for commands that look while no service runs.
+    ///
+    /// # Errors
+    /// As [`Store::open`]; a damaged store reads as an empty one.
+    pub fn peek(directory: &Path) -> Result<Contents, StoreError> {
+        let path = directory.join(FILE);
+        if !path.exists() {
+            return Ok(Contents::default());
+        }
+        let database = redb::Builder::new()
+            .set_cache_size(CACHE_BYTES)
+            .open_read_only(&path)
+            .map_err(|source| StoreError::Database {
+                path: path.clone(),
+                source: Box::new(source.into()),
+            })?;
+        contents(&database).map_err(|source| StoreError::Database {
+            path,
+            source: Box::new(source),
+        })
+    }
+
+    /// Saves all changes in one durable transaction.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`]; nothing of the changes is then saved, and the next call opens the store anew.
+    pub fn save(&mut self, changes: &Changes) -> Result<(), StoreError> {
+        let saved = match self.reopened() {
+            Ok(database) => write(database, changes),
+            Err(error) => Err(error),
+        };
+        saved.map_err(|source| {
+            // After one I/O error redb refuses everything until it is opened again.
+            self.database = None;
+            StoreError::Database {
+                path: self.path.clone(),
+                source: Box::new(source),
+            }
+        })
+    }
+
+    fn reopened(&mut self) -> Result<&Database, redb::Error> {
+        if self.database.is_none() {
+            self.database = Some(builder().create(&self.path)?);
+        }
+        self.database.as_ref().ok_or(redb::Error::DatabaseClosed)
+    }
+
+    /// Creates it under another name and renames it, so that a kill never leaves half a store.
+    fn create(&mut self) -> Result<(), StoreError> {
+        let fresh = self.path.with_extension("redb.new");
+        let failed = |source: std::io::Error| StoreError::Directory {
+            path: self.path.clone(),
+            source,
+        };
+        match fs::remove_file(&fresh) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(failed(error)),
+            _ => {}
+        }
+        let created = builder()
+            .create(&fresh)
+            .map_err(redb::Error::from)
+            .and_then(|database| {
+                write(&database, &Changes::default())?;
+                Ok(database)
+            });
+        let database = created.map_err(|source| StoreError::Database {
+            path: self.path.clone(),
+            source: Box::new(source),
+        })?;
+        fs::rename(&fresh, &self.path).map_err(failed)?;
+        sync_directory(&self.path).map_err(failed)?;
+        self.database = Some(database);
+        Ok(())
+    }
+
+    fn move_aside(&self) -> Result<PathBuf, StoreError> {
+        let since = std::time::UNIX_EPOCH.elapsed().unwrap_or_default();
+        let aside = self.path.with_extension(format!("redb.damaged-{}", since.as_secs()));
+        fs::rename(&self.path, &aside).map_err(|source| StoreError::Directory {
+            path: self.path.clone(),
+            source,
+        })?;
+        Ok(aside)
+    }
+}
+
+fn builder() -> redb::Builder {
+    let mut builder = redb::Builder::new();
+    builder.set_cache_size(CACHE_BYTES);
+    builder
+}
+
+/// Opens a store and reads all of it; none when any part of it is damaged. redb may panic on damaged pages.
+fn read_checked(path: &Path) -> Option<(Database, Contents)> {
+    let read = || -> Result<_, redb::Error> {
+        let mut database = builder().open(path)?;
+        database.check_integrity()?;
+        let contents = contents(&database)?;
+        Ok((database, contents))
+    };
+    catch_unwind(AssertUnwindSafe(read)).ok()?.ok()
+}
+
+fn contents(database: &impl ReadableDatabase) -> Result<Contents, redb::Error> {
+    let mut contents = Contents::default();
+    let transaction = database.begin_read()?;
+    for row in transaction.open_table(STREAMS)?.iter()? {
+        let (key, value) = row?;
+        let record = serde_json::from_slice(value.value())
+            .map_err(|error| redb::Error::Corrupted(format!("record {:?}: {error}", key.value())))?;
+        contents.streams.push(record);
+    }
+    for row in transaction.open_table(ENTRIES)?.iter()? {
+        contents.entries.push(row?.0.value().to_owned());
+    }
+    Ok(contents)
+}
+
+fn write(database: &Database, changes: &Changes) -> Result<(), redb::Error> {
+    let transaction = database.begin_write()?;
+    {
+        let mut streams = transaction.open_table(STREAMS)?;
+        let mut entries = transaction.open_table(ENTRIES)?;
+        for record in &changes.puts {
+            let json = serde_json::to_vec(record)
+                .map_err(|error| redb::Error::Corrupted(format!("record of {:?}: {error}", record.path)))?;
+            streams.insert(record.key().to_string().as_str(), json.as_slice())?;
+        }
+        for key in &changes.removes {
+            streams.remove(key.to_string().as_str())?;
+        }
+        for name in &changes.entries {
+            entries.insert(name.as_str(), ())?;
+        }
+    }
+    transaction.commit()?;
+    Ok(())
+}
+
+fn sync_directory(path: &Path) -> std::io::Result<()> {
+    path.parent().map_or(Ok(()), |parent| File::open(parent)?.sync_all())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::identity::{Head, Inode};
+    use crate::position::{FileId, Life, Mark};
+
+    fn record(path: &str, offset: u64) -> StreamRecord {
+        StreamRecord {
+            log: "app".into(),
+            path: path.into(),
+            id: FileId(7),
+            order: 1,
+            inode: Inode {
+                dev: 1,
+                ino: 2,
+                born: Some(3),
+            },
+            head: Head::of(b"abc"),
+            mark: Mark {
+                offset,
+                ..Mark::default()
+            },
+            size: 9,
+            modified: 4,
+            life: Life::Live,
+            truncated: false,
+            absent_seconds: 0,
+            placement: None,
+        }
+    }
+
+    fn saved(directory: &Path, offset: u64) {
+        let lock = StateLock::acquire(directory).unwrap();
+        let (mut store, _) = Store::open(directory, &lock).unwrap();
+        let changes = Changes {
+            puts: vec![record("/a", offset)],
+            entries: vec!["app".into()],
+            ..Changes::default()
+        };
+        store.save(&changes).unwrap();
+    }
+
+    #[test]
+    fn what_was_saved_is_read_back() {
+        let directory = tempfile::tempdir().unwrap();
+        saved(directory.path(), 5);
+        saved(directory.path(), 6);
+        let lock = StateLock::acquire(directory.path()).unwrap();
+        let (mut store, found) = Store::open(directory.path(), &lock).unwrap();
+        assert_eq!(found.streams, [record("/a", 6)]);
+        assert_eq!(found.entries, ["app"]);
+        store
+            .save(&Changes {
+                removes: vec![record("/a", 0).key()],
+                ..Changes::default()
+            })
+            .unwrap();
+        drop(store);
+        assert!(Store::peek(directory.path()).unwrap().streams.is_empty());
+    }
+
+    #[test]
+    fn a_path_that_is_not_utf8_survives() {
+        use std::os::unix::ffi::OsStrExt;
+        let path = Path::new(std::ffi::OsStr::from_bytes(b"/a/\xff.log"));
+        let before = StreamRecord {
+            path: path.to_owned(),
+            ..record("", 1)
+        };
+        let json = serde_json::to_vec(&before).unwrap();
+        assert_eq!(serde_json::from_slice::<StreamRecord>(&json).unwrap(), before);
+    }
+
+    #[test]
+    fn a_damaged_store_is_moved_aside_and_said() {
+        for damage in [&b""[..], b"garbage", &[0; 8192]] {
+            let directory = tempfile::tempdir().unwrap();
+            saved(directory.path(), 5);
+            fs::write(directory.path().join(FILE), damage).unwrap();
+            let lock = StateLock::acquire(directory.path()).unwrap();
+            let (_, found) = Store::open(directory.path(), &lock).unwrap();
+            assert_eq!(fs::read(found.damaged.unwrap()).unwrap(), damage);
+            assert!(found.streams.is_empty());
+        }
+    }
+
+    #[test]
+    fn a_directory_in_its_place_is_an_error_that_names_it() {
+        let directory = tempfile::tempdir().unwrap();
+        fs::create_dir(directory.path().join(FILE)).unwrap();
+        let lock = StateLock::acquire(directory.path()).unwrap();
+        let error = Store::open(directory.path(), &lock).unwrap_err();
+        assert!(error.to_string().contains(FILE), "{error}");
+    }
+
+    #[test]
+    fn a_second_holder_learns_the_first_ones_pid() {
+        let directory = tempfile::tempdir().unwrap();
+        let first = StateLock::acquire(directory.path()).unwrap();
+        match StateLock::acquire(directory.path()) {
+            Err(StoreError::Held { pid, .. }) => assert_eq!(pid, Some(std::process::id())),
+            other => panic!("{other:?}"),
+        }
+        drop(first);
+        StateLock::acquire(directory.path()).unwrap();
+    }
+}

@@ -1,0 +1,634 @@
+//! The watcher of one path: the file that is there now, and its earlier generations, oldest first.
+//!
+//! It is polled: [`Watcher::poll`] says what to do next, [`Watcher::read`] does it. It knows no clock, no runtime and
+//! no Kafka, and never waits.
+
+use std::io;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use thiserror::Error;
+
+use crate::account::Skip;
+use crate::claims::Claims;
+use crate::frame::Framer;
+use crate::generation::{Chunk, Generation, Reading, open_regular};
+use crate::identity::{Guard, Stat};
+use crate::position::{Life, Mark, StreamRecord};
+use crate::positions::Positions;
+use crate::stream::Stream;
+
+/// A rotated file without growth for this long is taken as finished: its last line ships, and its successor waits no
+/// more.
+pub const QUIET: Duration = Duration::from_secs(5);
+/// The handle of a rotated file is kept this long after its last growth; later growth is found by looking.
+const KEEP_NAMED: Duration = Duration::from_secs(60);
+/// A deleted file can only be read by its handle, so that is kept longer.
+const KEEP_NAMELESS: Duration = Duration::from_secs(300);
+/// How long the record of a rotated file that has no name any more is kept, in running time.
+pub(crate) const KEEP_ABSENT: Duration = Duration::from_secs(24 * 3600);
+
+/// What to watch.
+#[derive(Debug, Clone)]
+pub struct WatchSpec {
+    /// Name of the settings entry.
+    pub log: String,
+    /// The path.
+    pub path: PathBuf,
+    /// Longer lines are split; bytes.
+    pub max_line: usize,
+    /// A file that is there at first sight starts at its end.
+    pub from_end: bool,
+}
+
+/// What all watchers share.
+#[derive(Debug, Clone)]
+pub struct World {
+    /// All positions.
+    pub positions: Arc<Positions>,
+    /// Who reads which file.
+    pub claims: Arc<Claims>,
+}
+
+/// What a watcher wants next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Todo {
+    /// [`Watcher::read`] with a budget of so many bytes.
+    Read {
+        /// Bytes of memory the read may take.
+        cost: usize,
+    },
+    /// Positions must be on disk before any line ships: see [`Positions::when_saved`], then [`Watcher::saved`].
+    Save,
+    /// Nothing until it is woken, or until then.
+    Wait {
+        /// When to poll again at the latest.
+        until: Option<Instant>,
+    },
+}
+
+/// Records of one file that are ready to be sent.
+#[derive(Debug)]
+pub struct Batch {
+    /// The file they are of.
+    pub stream: Arc<Stream>,
+    /// For [`Stream::settle`].
+    pub seq: u64,
+    /// The bytes.
+    pub buffer: Vec<u8>,
+    /// Records in `buffer`, in file order; never empty.
+    pub records: Vec<Range<u32>>,
+    /// Index of a record that is a part of a split line, and which: "1", "2", the last "3/3".
+    pub parts: Vec<(u32, String)>,
+    /// File offset of the first byte of `buffer`.
+    pub offset: u64,
+    /// File bytes it covers, line ends included.
+    pub bytes: u64,
+}
+
+/// Why a path is not read; what an operator is told.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Condition {
+    /// There is a file and it can be read.
+    #[default]
+    Present,
+    /// There is no file.
+    Absent,
+    /// The file is read by the watcher of this other path.
+    SharedWith(PathBuf),
+    /// It is a directory, FIFO, socket or device.
+    NotAFile,
+    /// The system refuses: the words say why.
+    Refused(String),
+}
+
+/// A read that failed: the watcher is restarted from its saved position.
+#[derive(Debug, Error)]
+#[error("cannot read `{path}`")]
+pub struct WatchError {
+    /// The watched path.
+    pub path: PathBuf,
+    /// What the system answered.
+    #[source]
+    pub source: io::Error,
+}
+
+/// A generation that is no longer what the path leads to.
+#[derive(Debug)]
+pub(crate) struct Old {
+    pub(crate) generation: Generation,
+    /// Since when it has not grown.
+    pub(crate) quiet: Instant,
+    /// No writer has it open: it is a copy, or an earlier run of ours left it finished.
+    pub(crate) complete: bool,
+}
+
+/// Which generation [`Watcher::read`] reads.
+#[derive(Debug, Clone, Copy)]
+enum Pick {
+    Old { index: usize, last: bool, stat: Stat },
+    Live { stat: Stat },
+}
+
+/// The watcher of one path.
+#[derive(Debug)]
+pub struct Watcher {
+    pub(crate) spec: WatchSpec,
+    pub(crate) world: World,
+    framer: Framer,
+    pub(crate) live: Option<Generation>,
+    pub(crate) olds: Vec<Old>,
+    /// Rotated generations that were read to their end and whose handle is closed.
+    pub(crate) parked: Vec<Arc<Stream>>,
+    pub(crate) order: u64,
+    /// Whether the path must be looked at.
+    look: bool,
+    /// Whether directories must be listed for parked generations.
+    look_around: bool,
+    pub(crate) looked_around: Option<Instant>,
+    resumed: bool,
+    unsaved: bool,
+    pick: Option<Pick>,
+    condition: Condition,
+}
+
+impl Watcher {
+    /// A watcher of `spec.path`; nothing is opened before the first poll.
+    #[must_use]
+    pub fn new(spec: WatchSpec, world: World) -> Self {
+        Self {
+            framer: Framer::new(spec.max_line),
+            spec,
+            world,
+            live: None,
+            olds: Vec::new(),
+            parked: Vec::new(),
+            order: 0,
+            look: true,
+            look_around: false,
+            looked_around: None,
+            resumed: false,
+            unsaved: false,
+            pick: None,
+            condition: Condition::Absent,
+        }
+    }
+
+    /// Something happened to the path or its directory: the next poll looks.
+    pub fn wake(&mut self) {
+        self.look = true;
+    }
+
+    /// The slow reconcile: the next poll also looks for growth of rotated generations whose handle is closed.
+    pub fn reconcile(&mut self) {
+        self.look = true;
+        self.look_around = true;
+    }
+
+    /// Positions are on disk.
+    pub fn saved(&mut self) {
+        self.unsaved = false;
+    }
+
+    /// Why the path is not read, if it is not.
+    #[must_use]
+    pub fn condition(&self) -> &Condition {
+        &self.condition
+    }
+
+    /// File bytes handed over and not settled, all generations.
+    #[must_use]
+    pub fn in_flight(&self) -> u64 {
+        self.generations()
+            .map(|generation| generation.stream().in_flight())
+            .sum()
+    }
+
+    /// Whether nothing is open, followed or remembered: the watcher can go when its path is gone.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.resumed && self.live.is_none() && self.olds.is_empty() && self.parked.is_empty()
+    }
+
+    /// Open file handles.
+    #[must_use]
+    pub fn handles(&self) -> usize {
+        self.generations().count()
+    }
+
+    fn generations(&self) -> impl Iterator<Item = &Generation> {
+        self.olds.iter().map(|old| &old.generation).chain(&self.live)
+    }
+
+    /// What to do next.
+    ///
+    /// # Errors
+    /// When a file or directory that is there cannot be looked at.
+    pub fn poll(&mut self, now: Instant) -> Result<Todo, WatchError> {
+        self.poll_inner(now).map_err(|source| WatchError {
+            path: self.spec.path.clone(),
+            source,
+        })
+    }
+
+    /// Reads what [`Watcher::poll`] picked, within the budget it was granted. None when there was nothing whole.
+    ///
+    /// # Errors
+    /// When the file cannot be read; nothing is passed over.
+    pub fn read(&mut self, now: Instant, budget: usize) -> Result<Option<Batch>, WatchError> {
+        self.read_inner(now, budget).map_err(|source| WatchError {
+            path: self.spec.path.clone(),
+            source,
+        })
+    }
+
+    fn poll_inner(&mut self, now: Instant) -> io::Result<Todo> {
+        self.pick = None;
+        if !self.resumed {
+            self.resume(now)?;
+            self.resumed = true;
+        }
+        if std::mem::take(&mut self.look) {
+            self.observe(now)?;
+        }
+        if std::mem::take(&mut self.look_around) {
+            self.look_for_parked(now)?;
+        }
+        loop {
+            if self.unsaved {
+                return Ok(Todo::Save);
+            }
+            // How far the live file goes is asked before the old ones are read to their end: a writer that moved on
+            // to the new file wrote everything that is in the old one before that.
+            let live = self.live.as_mut().map(Generation::stat).transpose()?;
+            let mut until = match self.pick_old(now)? {
+                Ok(todo) => return Ok(todo),
+                Err(wait) => wait,
+            };
+            if let Some(blocked) = until.blocked {
+                return Ok(Todo::Wait { until: Some(blocked) });
+            }
+            let (Some(generation), Some(stat)) = (self.live.as_mut(), live) else {
+                return Ok(Todo::Wait {
+                    until: until.next.take(),
+                });
+            };
+            if stat.size < generation.next().offset || !generation.is_unchanged(&stat)? {
+                self.truncated(now)?;
+                continue;
+            }
+            if generation.has_news(&stat) {
+                let cost = generation.cost(stat.size);
+                self.pick = Some(Pick::Live { stat });
+                return Ok(Todo::Read { cost });
+            }
+            return Ok(Todo::Wait { until: until.next });
+        }
+    }
+
+    /// The oldest generation that has something to read, or how long to wait.
+    fn pick_old(&mut self, now: Instant) -> io::Result<Result<Todo, Until>> {
+        let mut until = Until::default();
+        let mut index = 0;
+        while index < self.olds.len() {
+            let old = &mut self.olds[index];
+            let stat = old.generation.stat()?;
+            if stat.size < old.generation.next().offset || !old.generation.is_unchanged(&stat)? {
+                self.lost_old(index);
+                continue;
+            }
+            let news = old.generation.has_news(&stat);
+            if news {
+                old.quiet = now;
+            }
+            let quiet_at = if old.complete { now } else { old.quiet + QUIET };
+            let rest = old.generation.has_rest(stat.size);
+            if news || (rest && now >= quiet_at) {
+                let last = rest && now >= quiet_at;
+                let cost = old.generation.cost(stat.size);
+                self.pick = Some(Pick::Old { index, last, stat });
+                return Ok(Ok(Todo::Read { cost }));
+            }
+            if rest {
+                until.block(quiet_at);
+            }
+            let keep = if stat.links == 0 { KEEP_NAMELESS } else { KEEP_NAMED };
+            if !rest && now >= old.quiet + keep && old.generation.stream().is_settled() {
+                self.let_go(index, &stat);
+                continue;
+            }
+            until.at(if rest { quiet_at } else { old.quiet + keep });
+            index += 1;
+        }
+        Ok(Err(until))
+    }
+
+    fn read_inner(&mut self, now: Instant, budget: usize) -> io::Result<Option<Batch>> {
+        let reading = match self.pick.take() {
+            None => return Ok(None),
+            Some(Pick::Live { stat }) => {
+                let Some(generation) = self.live.as_mut() else {
+                    return Ok(None);
+                };
+                let reading = generation.read(&self.framer, &stat, budget, false)?;
+                if let Reading::Chunk(chunk) = reading {
+                    return Ok(hand_out(generation, &stat, chunk));
+                }
+                reading
+            }
+            Some(Pick::Old { index, last, stat }) => {
+                let Some(old) = self.olds.get_mut(index) else {
+                    return Ok(None);
+                };
+                let reading = old.generation.read(&self.framer, &stat, budget, last)?;
+                if let Reading::Chunk(chunk) = reading {
+                    return Ok(hand_out(&mut old.generation, &stat, chunk));
+                }
+                if matches!(reading, Reading::Rewritten) {
+                    self.lost_old(index);
+                }
+                return Ok(None);
+            }
+        };
+        match reading {
+            Reading::Rewritten => self.truncated(now),
+            _ => Ok(None),
+        }
+    }
+
+    /// Looks at the path: is the file there still the one that is read?
+    fn observe(&mut self, now: Instant) -> io::Result<()> {
+        let meta = match std::fs::metadata(&self.spec.path) {
+            Ok(meta) => meta,
+            Err(error) => {
+                if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) {
+                    self.rotate(now)?;
+                    self.set_condition(Condition::Absent);
+                } else {
+                    // "Could not look" is never "deleted".
+                    self.set_condition(Condition::Refused(error.to_string()));
+                }
+                return Ok(());
+            }
+        };
+        let stat = Stat::from(&meta);
+        if self.live.as_ref().is_some_and(|live| live.inode() == stat.inode) {
+            self.set_condition(Condition::Present);
+            return Ok(());
+        }
+        self.rotate(now)?;
+        if !stat.regular {
+            self.set_condition(Condition::NotAFile);
+            return Ok(());
+        }
+        self.open_live(now, false)
+    }
+
+    /// Opens the file at the path as a new generation. `from_end` is for files that are there at first sight.
+    pub(crate) fn open_live(&mut self, now: Instant, from_end: bool) -> io::Result<()> {
+        let (file, stat) = match open_regular(&self.spec.path) {
+            Ok(opened) => opened,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                self.set_condition(Condition::Absent);
+                return Ok(());
+            }
+            Err(error) if is_exhausted(&error) => return Err(error),
+            Err(error) => {
+                self.set_condition(Condition::Refused(error.to_string()));
+                return Ok(());
+            }
+        };
+        if let Err(owner) = self.world.claims.claim(&self.spec.log, stat.inode, &self.spec.path) {
+            self.set_condition(Condition::SharedWith(owner));
+            return Ok(());
+        }
+        self.set_condition(Condition::Present);
+        if self.adopt(&file, &stat, now)? {
+            return Ok(());
+        }
+        let stream = if from_end {
+            self.begin_at_end(&file, &stat)?
+        } else {
+            self.begin(&stat, false)
+        };
+        self.live = Some(Generation::open(file, &stat, stream)?);
+        Ok(())
+    }
+
+    /// A new stream at the start of a file.
+    pub(crate) fn begin(&mut self, stat: &Stat, truncated: bool) -> Arc<Stream> {
+        self.begin_with(stat, truncated, Mark::default(), crate::identity::Head::default())
+    }
+
+    /// A new stream at the end of a file; what is before is skipped and counted.
+    fn begin_at_end(&mut self, file: &std::fs::File, stat: &Stat) -> io::Result<Arc<Stream>> {
+        let mut bytes = Vec::new();
+        let length = stat.size.min(crate::identity::GUARD_LEN as u64);
+        crate::identity::read_at(
+            file,
+            &mut bytes,
+            stat.size - length,
+            usize::try_from(length).unwrap_or(0),
+        )?;
+        let guard = Guard::of(&bytes);
+        bytes.clear();
+        crate::identity::read_at(file, &mut bytes, 0, crate::identity::HEAD_LEN)?;
+        let mark = Mark {
+            offset: stat.size,
+            guard,
+            part: 0,
+        };
+        let head = crate::identity::Head::of(&bytes);
+        let stream = self.begin_with(stat, false, mark, head);
+        stream.account().add_skipped(Skip::Start, stat.size);
+        Ok(stream)
+    }
+
+    fn begin_with(&mut self, stat: &Stat, truncated: bool, mark: Mark, head: crate::identity::Head) -> Arc<Stream> {
+        self.order += 1;
+        self.unsaved = true;
+        self.world.positions.begin(StreamRecord {
+            log: self.spec.log.clone(),
+            path: self.spec.path.clone(),
+            id: self.world.positions.new_id(),
+            order: self.order,
+            inode: stat.inode,
+            head,
+            mark,
+            size: stat.size,
+            modified: stat.modified,
+            life: Life::Live,
+            truncated,
+            absent_seconds: 0,
+            placement: None,
+        })
+    }
+
+    /// The live file is no longer at its path: it is read to its end before its successors.
+    fn rotate(&mut self, now: Instant) -> io::Result<()> {
+        let Some(mut generation) = self.live.take() else {
+            return Ok(());
+        };
+        generation.stream().update(|record| record.life = Life::Rotated);
+        let stat = generation.stat()?;
+        log::debug!(path:% = self.spec.path.display(), unread = generation.unread(), names = stat.links; "file was rotated or deleted");
+        self.olds.push(Old {
+            generation,
+            quiet: now,
+            complete: false,
+        });
+        self.open_unseen_after(&stat, now)
+    }
+
+    /// The live file was cut or written anew in place: what was unread is in a copy beside it, or nowhere.
+    fn truncated(&mut self, now: Instant) -> io::Result<Option<Batch>> {
+        let Some(mut generation) = self.live.take() else {
+            return Ok(None);
+        };
+        let stat = generation.stat()?;
+        let file = generation.try_clone_file()?;
+        let copied = self.find_copy(&generation)?;
+        let mut batch = None;
+        if let Some((copy, copy_stat)) = copied {
+            let in_copy = generation.in_copy(copy, &copy_stat)?;
+            in_copy.stream().update(|record| record.life = Life::Rotated);
+            self.olds.push(Old {
+                generation: in_copy,
+                quiet: now,
+                complete: true,
+            });
+            self.open_unseen_after(&copy_stat, now)?;
+        } else {
+            if let Some(chunk) = generation.take_rest(&self.framer) {
+                batch = hand_out(&mut generation, &stat, chunk);
+            }
+            let unread = generation.unread();
+            if unread > 0 {
+                generation.stream().account().add_unreachable(unread);
+                log::warn!(path:% = self.spec.path.display(), bytes = unread;
+                    "file was truncated before it was read to its end and no copy of it was found");
+            }
+            self.parked_or_retired(generation.stream());
+        }
+        let stream = self.begin(&stat, true);
+        self.live = Some(Generation::open(file, &stat, stream)?);
+        Ok(batch)
+    }
+
+    /// A rotated file is not what it was: its unread bytes can no longer be reached.
+    fn lost_old(&mut self, index: usize) {
+        let old = self.olds.remove(index);
+        let unread = old.generation.unread();
+        if unread > 0 {
+            old.generation.stream().account().add_unreachable(unread);
+            log::warn!(path:% = self.spec.path.display(), bytes = unread;
+                "a rotated file was cut or written anew before it was read to its end");
+        }
+        self.world
+            .claims
+            .release(&self.spec.log, old.generation.inode(), &self.spec.path);
+        self.parked_or_retired(old.generation.stream());
+    }
+
+    /// Nothing of this content is left under the inode; a copy of it may still turn up, so only a stream that never
+    /// had any is forgotten at once.
+    fn parked_or_retired(&mut self, stream: &Arc<Stream>) {
+        stream.update(|record| record.life = Life::Rotated);
+        stream.retire();
+    }
+
+    /// Closes the handle of a rotated generation that is read, acknowledged and quiet.
+    fn let_go(&mut self, index: usize, stat: &Stat) {
+        let old = self.olds.remove(index);
+        if stat.links == 0 {
+            self.world
+                .claims
+                .release(&self.spec.log, old.generation.inode(), &self.spec.path);
+            old.generation.stream().retire();
+        } else {
+            self.parked.push(Arc::clone(old.generation.stream()));
+        }
+    }
+
+    fn set_condition(&mut self, condition: Condition) {
+        if self.condition == condition {
+            return;
+        }
+        let path = self.spec.path.display();
+        match &condition {
+            Condition::Present => log::debug!(path:%; "file is there"),
+            Condition::Absent => log::info!(path:%, log = self.spec.log; "no file at this path; waiting for it"),
+            Condition::SharedWith(other) => {
+                log::info!(path:%, log = self.spec.log, other:% = other.display(); "file is read under another path already");
+            }
+            Condition::NotAFile => log::warn!(path:%, log = self.spec.log; "not a regular file; ignored"),
+            Condition::Refused(cause) => {
+                log::warn!(path:%, log = self.spec.log, cause, help = "give the service's user the right to read it"; "file cannot be opened; waiting");
+            }
+        }
+        self.condition = condition;
+    }
+
+    /// The watched path.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.spec.path
+    }
+}
+
+/// Takes a chunk down in its stream's ledger. What holds no record is settled at once.
+fn hand_out(generation: &mut Generation, stat: &Stat, chunk: Chunk) -> Option<Batch> {
+    let stream = Arc::clone(generation.stream());
+    if chunk.nuls > 0 {
+        stream.account().add_skipped(Skip::Nuls, chunk.nuls);
+    }
+    stream.saw(generation.head(), stat);
+    let seq = stream.issue(chunk.end, chunk.bytes);
+    if chunk.records.is_empty() {
+        stream.settle(seq, crate::stream::Settled::default(), None);
+        return None;
+    }
+    let Chunk {
+        buffer,
+        records,
+        parts,
+        offset,
+        bytes,
+        ..
+    } = chunk;
+    Some(Batch {
+        stream,
+        seq,
+        buffer,
+        records,
+        parts,
+        offset,
+        bytes,
+    })
+}
+
+/// No handle is left: that passes, and is not the file's fault.
+fn is_exhausted(error: &io::Error) -> bool {
+    let code = error.raw_os_error();
+    code == Some(rustix::io::Errno::MFILE.raw_os_error()) || code == Some(rustix::io::Errno::NFILE.raw_os_error())
+}
+
+/// When to poll again.
+#[derive(Debug, Default)]
+struct Until {
+    next: Option<Instant>,
+    /// Until then the live file must not be read.
+    blocked: Option<Instant>,
+}
+
+impl Until {
+    fn at(&mut self, when: Instant) {
+        self.next = Some(self.next.map_or(when, |next| next.min(when)));
+    }
+
+    fn block(&mut self, when: Instant) {
+        self.blocked = Some(self.blocked.map_or(when, |blocked| blocked.min(when)));
+    }
+}

@@ -1,0 +1,307 @@
+//! Single behaviours of a watcher, by the names of the case list.
+#![allow(clippy::unwrap_used, missing_docs, reason = "a test")]
+
+mod rig;
+
+use std::fs;
+use std::time::Duration;
+
+use logcatch_tail::QUIET;
+use rig::{Rig, append};
+
+const A_WHILE: Duration = Duration::from_secs(70);
+
+#[test]
+fn f1_half_a_line_waits_for_the_rest() {
+    let mut rig = Rig::new();
+    append(&rig.spec.path, "one\ntw");
+    rig.settle();
+    assert_eq!(rig.values(), ["one"]);
+    append(&rig.spec.path, "o\n");
+    rig.settle();
+    assert_eq!(rig.values(), ["one", "two"]);
+}
+
+#[test]
+fn f2_half_a_line_survives_a_restart() {
+    let mut rig = Rig::new();
+    append(&rig.spec.path, "one\ntw");
+    rig.settle();
+    rig.restart();
+    append(&rig.spec.path, "o\n");
+    rig.settle();
+    assert_eq!(rig.values(), ["one", "two"]);
+}
+
+#[test]
+fn f7_a_long_line_is_split_across_restarts_and_its_neighbours_are_whole() {
+    let mut rig = Rig::new();
+    rig.spec.max_line = 300_000;
+    rig.restart();
+    let long = "x".repeat(1_000_000);
+    append(&rig.spec.path, &format!("before\n{long}"));
+    rig.settle();
+    rig.restart();
+    append(&rig.spec.path, "y\nafter\n");
+    rig.settle();
+    let lengths: Vec<_> = rig.values().iter().map(|value| value.len()).collect();
+    assert_eq!(lengths, [6, 300_000, 300_000, 300_000, 100_001, 5]);
+    assert_eq!(rig.values()[1..5].concat(), long + "y");
+}
+
+#[test]
+fn t1_late_lines_of_a_renamed_file_ship_and_the_new_file_waits_for_them() {
+    let mut rig = Rig::new();
+    append(&rig.spec.path, "a\n");
+    rig.settle();
+    fs::rename(&rig.spec.path, rig.path("app.log.1")).unwrap();
+    append(&rig.path("app.log.1"), "b\n");
+    append(&rig.spec.path, "c\n");
+    rig.settle();
+    append(&rig.path("app.log.1"), "late\n");
+    rig.settle();
+    assert_eq!(rig.values(), ["a", "b", "c", "late"]);
+}
+
+#[test]
+fn t3_a_line_long_after_the_rotation_ships() {
+    let mut rig = Rig::new();
+    append(&rig.spec.path, "a\n");
+    rig.settle();
+    fs::rename(&rig.spec.path, rig.path("app.log.1")).unwrap();
+    append(&rig.spec.path, "b\n");
+    rig.settle();
+    rig.pass(A_WHILE);
+    assert_eq!(
+        rig.watcher.as_ref().unwrap().handles(),
+        1,
+        "the handle of the rotated file is given back"
+    );
+    append(&rig.path("app.log.1"), "late\n");
+    rig.pass(A_WHILE);
+    assert_eq!(rig.values(), ["a", "b", "late"]);
+}
+
+#[test]
+fn t6_an_unfinished_last_line_ships_alone_after_the_quiet_time() {
+    let mut rig = Rig::new();
+    append(&rig.spec.path, "a\nhalf");
+    rig.settle();
+    fs::rename(&rig.spec.path, rig.path("app.log.1")).unwrap();
+    append(&rig.spec.path, "b\n");
+    rig.settle();
+    assert_eq!(rig.values(), ["a"]);
+    rig.pass(QUIET);
+    assert_eq!(rig.values(), ["a", "half", "b"]);
+    rig.restart();
+    rig.settle();
+    assert_eq!(rig.values(), ["a", "half", "b"]);
+}
+
+#[test]
+fn t10_generations_nobody_saw_are_read_whole_and_in_order() {
+    for first in ["a1\na2\n", ""] {
+        let mut rig = Rig::new();
+        append(&rig.spec.path, first);
+        rig.settle();
+        append(&rig.spec.path, "a3\n");
+        rig.stop();
+        for (younger, lines) in ["b1\nb2\n", "c1\n", "d1\n"].iter().enumerate() {
+            for n in (1..=younger).rev() {
+                fs::rename(
+                    rig.path(&format!("app.log.{n}")),
+                    rig.path(&format!("app.log.{}", n + 1)),
+                )
+                .unwrap();
+            }
+            fs::rename(&rig.spec.path, rig.path("app.log.1")).unwrap();
+            append(&rig.spec.path, lines);
+        }
+        rig.start();
+        rig.settle();
+        let all: Vec<_> = first.lines().chain(["a3", "b1", "b2", "c1", "d1"]).collect();
+        assert_eq!(rig.values(), all);
+        rig.restart();
+        rig.settle();
+        assert_eq!(rig.values(), all);
+    }
+}
+
+#[test]
+fn t10_by_copy_and_truncate() {
+    let mut rig = Rig::new();
+    append(&rig.spec.path, "a1\na2\n");
+    rig.settle();
+    append(&rig.spec.path, "a3\n");
+    rig.stop();
+    for (younger, lines) in ["b1\nb2\n", "c1\n"].iter().enumerate() {
+        for n in (1..=younger).rev() {
+            fs::rename(
+                rig.path(&format!("app.log.{n}")),
+                rig.path(&format!("app.log.{}", n + 1)),
+            )
+            .unwrap();
+        }
+        fs::copy(&rig.spec.path, rig.path("app.log.1")).unwrap();
+        fs::write(&rig.spec.path, lines).unwrap();
+    }
+    rig.start();
+    rig.settle();
+    assert_eq!(rig.values(), ["a1", "a2", "a3", "b1", "b2", "c1"]);
+}
+
+#[test]
+fn siblings_that_exist_at_first_sight_are_never_read() {
+    let mut rig = Rig::new();
+    append(&rig.path("app.log.1"), "old\n");
+    append(&rig.path("app.log.2"), "older\n");
+    append(&rig.spec.path, "a\n");
+    rig.settle();
+    rig.restart();
+    rig.pass(A_WHILE);
+    fs::rename(rig.path("app.log.2"), rig.path("app.log.3")).unwrap();
+    fs::rename(rig.path("app.log.1"), rig.path("app.log.2")).unwrap();
+    fs::rename(&rig.spec.path, rig.path("app.log.1")).unwrap();
+    append(&rig.spec.path, "b\n");
+    rig.pass(A_WHILE);
+    rig.restart();
+    rig.pass(A_WHILE);
+    assert_eq!(rig.values(), ["a", "b"]);
+}
+
+#[test]
+fn u1_truncated_and_shorter_than_before() {
+    let mut rig = Rig::new();
+    append(&rig.spec.path, "a long first line\n");
+    rig.settle();
+    fs::write(&rig.spec.path, "b\n").unwrap();
+    rig.settle();
+    assert_eq!(rig.values(), ["a long first line", "b"]);
+}
+
+#[test]
+fn u2_rewritten_longer_than_the_position() {
+    for restart in [false, true] {
+        for text in ["xxxxxx\nsecond\n", "zzzzz\n"] {
+            let mut rig = Rig::new();
+            append(&rig.spec.path, "first\n");
+            rig.settle();
+            if restart {
+                rig.stop();
+            }
+            fs::write(&rig.spec.path, text).unwrap();
+            if restart {
+                rig.start();
+            }
+            rig.settle();
+            let expected: Vec<_> = ["first"].into_iter().chain(text.lines()).collect();
+            assert_eq!(rig.values(), expected, "restart {restart}");
+        }
+    }
+}
+
+#[test]
+fn u3_what_was_unread_at_a_copy_and_truncate_ships_from_the_copy() {
+    for after in ["b1\n", "a long line that goes beyond the position\n"] {
+        let mut rig = Rig::new();
+        append(&rig.spec.path, "a1\na2\n");
+        rig.settle();
+        append(&rig.spec.path, "a3\na4\n");
+        fs::copy(&rig.spec.path, rig.path("app.log.1")).unwrap();
+        fs::write(&rig.spec.path, after).unwrap();
+        rig.settle();
+        assert_eq!(rig.values(), ["a1", "a2", "a3", "a4", after.trim()]);
+    }
+}
+
+#[test]
+fn u4_a_hole_left_by_a_truncation_is_skipped_and_counted() {
+    use std::io::Write;
+    let mut rig = Rig::new();
+    let mut writer = fs::File::create(&rig.spec.path).unwrap();
+    writer.write_all(b"before\n").unwrap();
+    rig.settle();
+    fs::File::options()
+        .write(true)
+        .open(&rig.spec.path)
+        .unwrap()
+        .set_len(0)
+        .unwrap();
+    rig.settle();
+    writer.write_all(b"after\n").unwrap();
+    rig.settle();
+    assert_eq!(rig.values(), ["before", "after"]);
+    assert_eq!(rig.world.positions.account("app").balance().skipped_nuls, 7);
+}
+
+#[test]
+fn r8_nuls_ahead_of_the_data_never_ship() {
+    use std::os::unix::fs::FileExt;
+    let mut rig = Rig::new();
+    let file = fs::File::create(&rig.spec.path).unwrap();
+    file.set_len(600_000).unwrap();
+    rig.settle();
+    let mut at = 0;
+    for line in ["one\n", "two\n"] {
+        file.write_at(line.as_bytes(), at).unwrap();
+        at += line.len() as u64;
+        rig.settle();
+    }
+    assert_eq!(rig.values(), ["one", "two"]);
+}
+
+#[test]
+fn x1_a_deleted_file_is_read_to_its_end_and_the_new_one_from_its_start() {
+    let mut rig = Rig::new();
+    append(&rig.spec.path, "a\n");
+    rig.settle();
+    append(&rig.spec.path, "b\n");
+    fs::remove_file(&rig.spec.path).unwrap();
+    rig.settle();
+    append(&rig.spec.path, "c\n");
+    rig.settle();
+    assert_eq!(rig.values(), ["a", "b", "c"]);
+    rig.pass(Duration::from_secs(400));
+    assert_eq!(
+        rig.world.positions.all().len(),
+        1,
+        "the record of the deleted file is gone"
+    );
+}
+
+#[test]
+fn p2_what_was_not_acknowledged_ships_again_and_nothing_else() {
+    let mut rig = Rig::new();
+    append(&rig.spec.path, "a\n");
+    rig.settle();
+    rig.checkpoint();
+    append(&rig.spec.path, "b\n");
+    rig.run(usize::MAX);
+    rig.crash();
+    rig.settle();
+    assert_eq!(rig.values(), ["a", "b", "b"]);
+}
+
+#[test]
+fn p1_start_at_the_end_is_kept_across_a_restart() {
+    let mut rig = Rig::new();
+    append(&rig.spec.path, "old\n");
+    rig.spec.from_end = true;
+    rig.restart();
+    rig.settle();
+    rig.stop();
+    append(&rig.spec.path, "new\n");
+    rig.start();
+    rig.settle();
+    assert_eq!(rig.values(), ["new"]);
+    assert_eq!(rig.world.positions.account("app").balance().read, 4);
+}
+
+#[test]
+fn the_account_adds_up() {
+    let mut rig = Rig::new();
+    append(&rig.spec.path, "one\r\n\ntwo\n");
+    rig.settle();
+    let balance = rig.world.positions.account("app").balance();
+    assert_eq!((balance.read, balance.delivered, balance.delivered_lines), (10, 10, 3));
+}

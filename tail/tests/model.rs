@@ -1,0 +1,328 @@
+//! Random lives of a log file, interpreted on real files and against an exact model: every line that was written comes
+//! out, once, in the order of its generation, whatever happens in between; after a crash what was not saved comes
+//! again, and nothing else does.
+#![allow(clippy::unwrap_used, missing_docs, reason = "a test")]
+
+mod rig;
+
+use std::collections::HashMap;
+use std::fs::{self, File};
+use std::io::Write;
+use std::time::Duration;
+
+use logcatch_tail::QUIET;
+use proptest::prelude::*;
+use rig::Rig;
+
+#[derive(Debug, Clone)]
+enum Action {
+    /// Whole lines of about this length.
+    Write(u8, u16),
+    /// A line in two halves, the watcher reading in between or not.
+    Halves(bool),
+    /// Rename to `.1`, older ones up by one, and create.
+    Rotate,
+    /// A line into the generation that was rotated last, by a writer that kept its handle.
+    Late,
+    /// Copy to `.1` and truncate, with so many lines not read yet.
+    CopyTruncate(u8),
+    /// Truncate, when everything was read.
+    Truncate,
+    /// Delete and create, the watcher having seen the file.
+    Delete,
+    /// The watcher reads so many batches.
+    Read(u8),
+    /// Kafka acknowledges.
+    Acknowledge,
+    /// Positions reach the disk.
+    Save,
+    /// Time passes and everything is read.
+    Pass(u8),
+    /// A stop that drains, and a start.
+    Restart,
+    /// Stop; the next actions happen while the service is down; start after so many of them.
+    Down(u8),
+    /// `kill -9`, and a start.
+    Crash,
+}
+
+fn action() -> impl Strategy<Value = Action> {
+    prop_oneof![
+        6 => (1u8..6, prop_oneof![8 => 0u16..60, 1 => Just(40_000u16)]).prop_map(|(n, length)| Action::Write(n, length)),
+        1 => any::<bool>().prop_map(Action::Halves),
+        2 => Just(Action::Rotate),
+        1 => Just(Action::Late),
+        1 => (0u8..4).prop_map(Action::CopyTruncate),
+        1 => Just(Action::Truncate),
+        1 => Just(Action::Delete),
+        3 => (0u8..3).prop_map(Action::Read),
+        2 => Just(Action::Acknowledge),
+        1 => Just(Action::Save),
+        1 => (0u8..90).prop_map(Action::Pass),
+        1 => Just(Action::Restart),
+        1 => (1u8..5).prop_map(Action::Down),
+        1 => Just(Action::Crash),
+    ]
+}
+
+struct World {
+    rig: Rig,
+    /// The live writer, and the one of the generation before.
+    writer: File,
+    previous: Option<(File, usize)>,
+    generation: usize,
+    written: Vec<(usize, String)>,
+    down: u8,
+    /// Records handed out before they were saved: they may come again, once per crash.
+    may_repeat: HashMap<String, usize>,
+    saved: usize,
+    is_acknowledged: usize,
+}
+
+impl World {
+    fn new() -> Self {
+        let mut rig = Rig::new();
+        let writer = File::options().append(true).create(true).open(&rig.spec.path).unwrap();
+        rig.run(0);
+        Self {
+            rig,
+            writer,
+            previous: None,
+            generation: 0,
+            written: vec![],
+            down: 0,
+            may_repeat: HashMap::new(),
+            saved: 0,
+            is_acknowledged: 0,
+        }
+    }
+
+    fn line(&mut self, generation: usize, length: u16) -> String {
+        let line = format!("g{generation} n{} {}", self.written.len(), "x".repeat(length.into()));
+        self.written.push((generation, line.clone()));
+        line
+    }
+
+    fn is_up(&self) -> bool {
+        self.down == 0
+    }
+
+    fn read(&mut self, reads: usize) {
+        if self.is_up() {
+            self.rig.run(reads);
+        }
+    }
+
+    fn acknowledge(&mut self) {
+        if self.is_up() {
+            self.rig.acknowledge();
+            self.is_acknowledged = self.rig.delivered.len();
+        }
+    }
+
+    fn save(&mut self) {
+        if self.is_up() {
+            self.rig.checkpoint();
+            self.saved = self.is_acknowledged;
+        }
+    }
+
+    fn settle(&mut self) {
+        self.read(usize::MAX);
+        self.acknowledge();
+    }
+
+    fn shift_siblings(&self) {
+        for n in (1..40).rev() {
+            let from = self.rig.path(&format!("app.log.{n}"));
+            if from.exists() {
+                fs::rename(from, self.rig.path(&format!("app.log.{}", n + 1))).unwrap();
+            }
+        }
+    }
+
+    fn next_generation(&mut self) {
+        let fresh = File::options()
+            .append(true)
+            .create(true)
+            .open(&self.rig.spec.path)
+            .unwrap();
+        let old = std::mem::replace(&mut self.writer, fresh);
+        self.previous = Some((old, self.generation));
+        self.generation += 1;
+    }
+
+    fn act(&mut self, action: &Action) {
+        match *action {
+            Action::Write(n, length) => {
+                for _ in 0..n {
+                    let line = self.line(self.generation, length);
+                    writeln!(self.writer, "{line}").unwrap();
+                }
+            }
+            Action::Halves(read) => {
+                let line = self.line(self.generation, 10) + "\n";
+                let (first, second) = line.split_at(7);
+                self.writer.write_all(first.as_bytes()).unwrap();
+                if read {
+                    self.settle();
+                }
+                self.writer.write_all(second.as_bytes()).unwrap();
+            }
+            Action::Rotate => {
+                self.shift_siblings();
+                fs::rename(&self.rig.spec.path, self.rig.path("app.log.1")).unwrap();
+                self.next_generation();
+            }
+            Action::Late => {
+                if let Some((mut writer, generation)) = self.previous.take() {
+                    let line = self.line(generation, 3);
+                    writeln!(writer, "{line}").unwrap();
+                    self.previous = Some((writer, generation));
+                }
+            }
+            Action::CopyTruncate(unread) => {
+                // What nobody ever read cannot be told from its successor by content: something was.
+                if self.is_up() {
+                    self.act(&Action::Write(1, 5));
+                    self.read(usize::MAX);
+                    self.act(&Action::Write(unread, 5));
+                    self.shift_siblings();
+                    fs::copy(&self.rig.spec.path, self.rig.path("app.log.1")).unwrap();
+                    self.writer.set_len(0).unwrap();
+                    // Seen before it grows beyond where it was read to with the same first bytes.
+                    self.read(0);
+                    self.generation += 1;
+                    self.previous = None;
+                }
+            }
+            Action::Truncate => {
+                if self.is_up() {
+                    self.settle();
+                    self.writer.set_len(0).unwrap();
+                    self.read(0);
+                    self.generation += 1;
+                }
+            }
+            Action::Delete => {
+                if self.is_up() {
+                    self.read(0);
+                    fs::remove_file(&self.rig.spec.path).unwrap();
+                    self.next_generation();
+                    self.read(0);
+                    // Its handle is all there is: a crash would lose what only it can reach.
+                    self.settle();
+                    self.previous = None;
+                }
+            }
+            Action::Read(reads) => self.read(reads.into()),
+            Action::Acknowledge => self.acknowledge(),
+            Action::Save => self.save(),
+            Action::Pass(seconds) => {
+                if self.is_up() {
+                    self.settle();
+                    self.rig.pass(Duration::from_secs(seconds.into()));
+                    self.acknowledge();
+                }
+            }
+            Action::Restart => {
+                if self.is_up() {
+                    self.acknowledge();
+                    self.rig.restart();
+                    self.saved = self.is_acknowledged;
+                    self.read(0);
+                }
+            }
+            Action::Down(actions) => {
+                if self.is_up() {
+                    self.acknowledge();
+                    self.rig.stop();
+                    self.saved = self.is_acknowledged;
+                    self.down = actions + 1;
+                }
+            }
+            Action::Crash => {
+                if self.is_up() {
+                    for record in &self.rig.delivered[self.saved..] {
+                        *self.may_repeat.entry(record.value.clone()).or_default() += 1;
+                    }
+                    self.rig.crash();
+                    self.is_acknowledged = self.rig.delivered.len();
+                    self.saved = self.is_acknowledged;
+                    self.read(0);
+                }
+            }
+        }
+        if self.down > 0 {
+            self.down -= 1;
+            if self.down == 0 {
+                self.rig.start();
+                self.read(0);
+            }
+        }
+    }
+
+    fn finish(&mut self) {
+        if self.down > 0 {
+            self.down = 0;
+            self.rig.start();
+        }
+        self.settle();
+        self.rig.pass(QUIET);
+        self.rig.pass(Duration::from_secs(70));
+    }
+
+    fn check(&self) -> Result<(), TestCaseError> {
+        let mut counts: HashMap<&str, usize> = HashMap::new();
+        for record in &self.rig.delivered {
+            *counts.entry(&record.value).or_default() += 1;
+        }
+        for (_, line) in &self.written {
+            let count = counts.remove(line.as_str()).unwrap_or(0);
+            let repeats = self.may_repeat.get(line).copied().unwrap_or(0);
+            prop_assert!(count >= 1, "lost: {:.40}", line);
+            prop_assert!(
+                count <= 1 + repeats,
+                "came {} times, may {}: {:.40}",
+                count,
+                1 + repeats,
+                line
+            );
+        }
+        prop_assert!(
+            counts.is_empty(),
+            "nobody wrote {:?}",
+            counts.keys().next().map(|v| v.chars().take(40).collect::<String>())
+        );
+        let mut first: HashMap<&str, usize> = HashMap::new();
+        for (at, record) in self.rig.delivered.iter().enumerate() {
+            first.entry(&record.value).or_insert(at);
+        }
+        let mut last: HashMap<usize, (usize, &str)> = HashMap::new();
+        for (generation, line) in &self.written {
+            let at = first[line.as_str()];
+            if let Some((before, other)) = last.insert(*generation, (at, line)) {
+                prop_assert!(before < at, "reordered: {:.20} before {:.20}", line, other);
+            }
+        }
+        Ok(())
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        cases: std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(150),
+        max_shrink_iters: 2_000,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
+    #[test]
+    fn every_line_once_and_in_order(actions in proptest::collection::vec(action(), 1..40)) {
+        let mut world = World::new();
+        for action in &actions {
+            world.act(action);
+        }
+        world.finish();
+        world.check()?;
+    }
+}

@@ -1,0 +1,195 @@
+//! A watcher on real files with a clock and a Kafka that the test moves: nothing here sleeps.
+#![allow(
+    dead_code,
+    clippy::unwrap_used,
+    missing_docs,
+    reason = "shared by several test files, each using a part"
+)]
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use logcatch_tail::{Claims, Positions, Settled, StateLock, Stream, Todo, WatchSpec, Watcher, World};
+
+/// One record as it was handed out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Delivered {
+    pub value: String,
+    pub file_id: String,
+    pub offset: u64,
+}
+
+struct InFlight {
+    stream: Arc<Stream>,
+    seq: u64,
+    settled: Settled,
+}
+
+pub struct Rig {
+    pub logs: tempfile::TempDir,
+    state: tempfile::TempDir,
+    pub world: World,
+    pub watcher: Option<Watcher>,
+    pub spec: WatchSpec,
+    pub now: Instant,
+    pub budget: usize,
+    pub delivered: Vec<Delivered>,
+    in_flight: Vec<InFlight>,
+}
+
+impl Rig {
+    pub fn new() -> Self {
+        let logs = tempfile::tempdir().unwrap();
+        let state = tempfile::tempdir().unwrap();
+        let spec = WatchSpec {
+            log: "app".into(),
+            path: logs.path().join("app.log"),
+            max_line: 900 * 1024,
+            from_end: false,
+        };
+        let world = open(state.path());
+        let watcher = Some(Watcher::new(spec.clone(), world.clone()));
+        let now = Instant::now();
+        Self {
+            logs,
+            state,
+            world,
+            watcher,
+            spec,
+            now,
+            budget: usize::MAX,
+            delivered: vec![],
+            in_flight: vec![],
+        }
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.logs.path().join(name)
+    }
+
+    /// Polls until the watcher wants to wait; takes at most `reads` batches. True when it wants to wait.
+    pub fn run(&mut self, mut reads: usize) -> bool {
+        let watcher = self.watcher.as_mut().unwrap();
+        watcher.wake();
+        loop {
+            match watcher.poll(self.now).unwrap() {
+                Todo::Wait { .. } => return true,
+                Todo::Save => {
+                    let (sender, receiver) = std::sync::mpsc::channel();
+                    self.world.positions.when_saved(move || sender.send(()).unwrap());
+                    receiver.recv().unwrap();
+                    watcher.saved();
+                }
+                Todo::Read { cost } => {
+                    if reads == 0 {
+                        return false;
+                    }
+                    reads -= 1;
+                    let Some(batch) = watcher.read(self.now, cost.max(self.budget.min(cost))).unwrap() else {
+                        continue;
+                    };
+                    let id = batch.stream.id().to_string();
+                    for range in &batch.records {
+                        let bytes = &batch.buffer[range.start as usize..range.end as usize];
+                        self.delivered.push(Delivered {
+                            value: String::from_utf8_lossy(bytes).into_owned(),
+                            file_id: id.clone(),
+                            offset: batch.offset + u64::from(range.start),
+                        });
+                    }
+                    let lines = batch.records.len() as u64;
+                    let settled = Settled {
+                        delivered: batch.bytes,
+                        lines,
+                        dead_lettered: 0,
+                    };
+                    self.in_flight.push(InFlight {
+                        stream: batch.stream,
+                        seq: batch.seq,
+                        settled,
+                    });
+                }
+            }
+        }
+    }
+
+    /// Kafka acknowledges everything.
+    pub fn acknowledge(&mut self) {
+        for batch in self.in_flight.drain(..) {
+            batch.stream.settle(batch.seq, batch.settled, None);
+        }
+    }
+
+    /// Everything there is to read is read and acknowledged.
+    pub fn settle(&mut self) {
+        assert!(self.run(usize::MAX));
+        self.acknowledge();
+    }
+
+    /// Quiet time passes.
+    pub fn pass(&mut self, time: Duration) {
+        self.now += time;
+        self.watcher.as_mut().unwrap().reconcile();
+        self.settle();
+    }
+
+    /// The service ends as it should: what is in flight is acknowledged, positions are saved.
+    pub fn stop(&mut self) {
+        self.acknowledge();
+        self.watcher = None;
+        self.world.positions.close();
+    }
+
+    pub fn start(&mut self) {
+        self.world = open(self.state.path());
+        self.watcher = Some(Watcher::new(self.spec.clone(), self.world.clone()));
+    }
+
+    /// Positions reach the disk.
+    pub fn checkpoint(&self) {
+        let (sender, receiver) = std::sync::mpsc::channel();
+        self.world.positions.when_saved(move || sender.send(()).unwrap());
+        receiver.recv().unwrap();
+    }
+
+    /// `kill -9` and start: what is in flight or was not saved is forgotten.
+    pub fn crash(&mut self) {
+        let copy = tempfile::tempdir().unwrap();
+        std::fs::copy(
+            self.state.path().join("positions.redb"),
+            copy.path().join("positions.redb"),
+        )
+        .unwrap();
+        self.in_flight.clear();
+        self.watcher = None;
+        self.state = copy;
+        self.start();
+    }
+
+    pub fn values(&self) -> Vec<&str> {
+        self.delivered.iter().map(|record| record.value.as_str()).collect()
+    }
+
+    pub fn restart(&mut self) {
+        self.stop();
+        self.start();
+    }
+}
+
+fn open(state: &Path) -> World {
+    let lock = StateLock::acquire(state).unwrap();
+    // Saved only when asked: a crash then forgets exactly what was not.
+    let (positions, damaged) = Positions::open(state, lock, Duration::from_secs(3600)).unwrap();
+    assert_eq!(damaged, None);
+    World {
+        positions,
+        claims: Arc::new(Claims::default()),
+    }
+}
+
+pub fn append(path: &Path, text: &str) {
+    use std::io::Write;
+    let mut file = std::fs::File::options().append(true).create(true).open(path).unwrap();
+    file.write_all(text.as_bytes()).unwrap();
+}
