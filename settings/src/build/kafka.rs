@@ -1,0 +1,310 @@
+//! `[kafka]`: brokers, topics and the properties of librdkafka.
+
+use std::net::Ipv6Addr;
+
+use crate::given::{Table, Text};
+use crate::problem::Problem;
+use crate::reader::Report;
+use crate::settings::{Delivery, KafkaSettings};
+use crate::template::{Placeholder, Template};
+
+/// Kafka's limit (`org.apache.kafka.common.internals.Topic`).
+const MAX_TOPIC_LENGTH: usize = 249;
+
+/// What the promises rest on: a name, or the beginning of one before a `*`; why it is not free; what to do instead.
+const REFUSED: &[(&str, &str, &str)] = &[
+    (
+        "bootstrap.servers",
+        "is the same as `kafka.brokers`",
+        "give `kafka.brokers`",
+    ),
+    (
+        "metadata.broker.list",
+        "is the same as `kafka.brokers`",
+        "give `kafka.brokers`",
+    ),
+    ("acks", ALL_ACKS, REMOVE),
+    ("request.required.acks", ALL_ACKS, REMOVE),
+    ("retries", NO_RETRY_LIMIT, REMOVE),
+    ("message.send.max.retries", NO_RETRY_LIMIT, REMOVE),
+    (
+        "enable.idempotence",
+        "is always on: without it retries repeat and reorder lines",
+        REMOVE,
+    ),
+    (
+        "enable.gapless.guarantee",
+        "is fixed: a refused record goes to the dead letters, its neighbours arrive",
+        REMOVE,
+    ),
+    (
+        "max.in.flight*",
+        "is fixed: more requests in flight would reorder lines",
+        REMOVE,
+    ),
+    ("delivery.timeout.ms", NO_TIMEOUT, REMOVE),
+    ("message.timeout.ms", NO_TIMEOUT, REMOVE),
+    (
+        "transactional.id",
+        "follows from `kafka.delivery` and `kafka.instance`",
+        REMOVE,
+    ),
+    (
+        "allow.auto.create.topics",
+        "is always off: logcatch creates no topics",
+        REMOVE,
+    ),
+    (
+        "partitioner",
+        "is always \"murmur2_random\": the same key goes to the same partition as with Kafka's own clients",
+        REMOVE,
+    ),
+    ("queuing.strategy", NO_EFFECT, REMOVE),
+    ("delivery.report.only.error", NO_EFFECT, REMOVE),
+    ("enabled_events", NO_EFFECT, REMOVE),
+    ("log.queue", NO_EFFECT, REMOVE),
+    ("statistics.interval.ms", NO_EFFECT, REMOVE),
+    ("test.mock.*", "is for tests of librdkafka", REMOVE),
+    (
+        "queue.buffering.max.ms",
+        "is the older name of `linger.ms`",
+        "give `linger.ms`",
+    ),
+    (
+        "queue.buffering.*",
+        "follows from `limits.in_flight`",
+        "give `limits.in_flight`",
+    ),
+];
+const ALL_ACKS: &str = "is always \"all\": a position is saved only when every replica in sync has its lines";
+const NO_RETRY_LIMIT: &str = "has no limit here: lines wait for Kafka as long as it takes";
+const NO_TIMEOUT: &str = "has no limit here: a timeout would drop lines";
+const NO_EFFECT: &str = "is about the insides of the producer";
+const REMOVE: &str = "remove the property";
+
+pub(super) fn settings(table: &Table, report: &mut Report) -> KafkaSettings {
+    KafkaSettings {
+        brokers: brokers(table, report),
+        topic: table.text("topic").and_then(|text| topic(text, report)),
+        delivery: Delivery::AtLeastOnce,
+        properties: table
+            .map("properties")
+            .filter_map(|(name, text)| match refusal(name, text) {
+                None => Some((name.to_owned(), text.value.clone())),
+                Some(problem) => {
+                    report.problems.push(problem);
+                    None
+                }
+            })
+            .collect(),
+    }
+}
+
+/// Whether the value of a property of librdkafka is never shown.
+pub(crate) fn is_secret_property(name: &str) -> bool {
+    const SECRETS: [&str; 5] = [
+        "ssl.key.pem",
+        "ssl_key",
+        "sasl.oauthbearer.config",
+        "sasl.oauthbearer.assertion.jwt",
+        "sasl.jaas.config",
+    ];
+    let parts = ["password", "secret", "private.key", "passphrase", "token"];
+    SECRETS.contains(&name)
+        // Where tokens are fetched is no secret.
+        || parts.iter().any(|part| name.contains(part)) && !name.ends_with("url") && !name.ends_with(".file")
+}
+
+fn refusal(name: &str, text: &Text) -> Option<Problem> {
+    let (_, reason, help) = REFUSED.iter().find(|(refused, ..)| match refused.strip_suffix('*') {
+        Some(beginning) => name.starts_with(beginning),
+        None => name == *refused,
+    })?;
+    Some(text.spot.problem(format!("cannot be set: it {reason}")).help(*help))
+}
+
+fn brokers(table: &Table, report: &mut Report) -> Vec<String> {
+    let given = table.texts("brokers");
+    let mut brokers = Vec::new();
+    for text in given {
+        for broker in text.value.split(',').map(str::trim) {
+            match broker_fault(broker) {
+                None => brokers.push(broker.to_owned()),
+                Some(fault) => {
+                    let shown = if text.is_hidden() {
+                        text.shown()
+                    } else {
+                        format!("\"{broker}\"")
+                    };
+                    let problem = text.spot.problem(format!("must be host:port, not {shown}: {fault}"));
+                    report
+                        .problems
+                        .push(problem.help("write brokers as \"kafka-1:9092\" or \"[::1]:9092\""));
+                }
+            }
+        }
+    }
+    if given.is_empty() && table.given("brokers").is_some() {
+        report
+            .problems
+            .push(table.spot_of("brokers").problem("must name at least one broker"));
+    }
+    brokers
+}
+
+fn broker_fault(broker: &str) -> Option<&'static str> {
+    let (host, port) = match broker.strip_prefix('[') {
+        Some(rest) => match rest.split_once(']') {
+            None => return Some("the `[` is never closed"),
+            Some((address, _)) if address.parse::<Ipv6Addr>().is_err() => {
+                return Some("what the brackets hold is no IPv6 address");
+            }
+            Some((_, "")) => return Some("the port is missing"),
+            Some((address, rest)) => (address, rest.strip_prefix(':')?),
+        },
+        None if broker.contains("://") => return Some("a broker has no scheme; set `security.protocol` instead"),
+        None if broker.parse::<Ipv6Addr>().is_ok() => return Some("an IPv6 address must be in brackets"),
+        None => match broker.rsplit_once(':') {
+            None => return Some("the port is missing"),
+            Some(parts) => parts,
+        },
+    };
+    let of_host = |char: char| char.is_alphanumeric() || matches!(char, '.' | '-' | '_' | ':');
+    if host.is_empty() {
+        Some("the host is missing")
+    } else if !host.chars().all(of_host) || !broker.starts_with('[') && host.contains(':') {
+        Some("this is no host name")
+    } else if !port.bytes().all(|byte| byte.is_ascii_digit()) || !matches!(port.parse::<u16>(), Ok(1..)) {
+        Some("the port must be a number from 1 to 65535")
+    } else {
+        None
+    }
+}
+
+/// Reads a topic, which is a template that begins with a literal.
+pub(super) fn topic(text: &Text, report: &mut Report) -> Option<Template> {
+    let problem = match Template::parse(&text.value) {
+        Err(error) => template_problem(text, &error.to_string()),
+        Ok(template) => match topic_fault(&template) {
+            Some(fault) => text
+                .spot
+                .problem(format!("must be a topic name, not {}: {fault}", text.shown())),
+            None if template.literal().is_none() => text
+                .spot
+                .problem("is not supported yet with placeholders")
+                .help("give each topic an entry of its own"),
+            None => return Some(template),
+        },
+    };
+    report.problems.push(problem);
+    None
+}
+
+pub(super) fn template_problem(text: &Text, message: &str) -> Problem {
+    let message = if text.is_hidden() { "is no template" } else { message };
+    text.spot.problem(message).help(format!(
+        "the placeholders are {}; `{{{{` and `}}}}` are the braces themselves",
+        Placeholder::NAMES
+    ))
+}
+
+/// Kafka's own rules for names.
+fn topic_fault(template: &Template) -> Option<String> {
+    let bad = |char: &char| !(char.is_ascii_alphanumeric() || matches!(char, '.' | '_' | '-'));
+    if let Some(char) = template.literals().flat_map(str::chars).find(bad) {
+        return Some(format!(
+            "`{char}` is none of the characters a-z, A-Z, 0-9, `.`, `_` and `-`"
+        ));
+    }
+    match template.literal() {
+        None if template.prefix().is_empty() => Some("a template starts with a literal, as in \"logs-{1}\"".to_owned()),
+        Some("." | "..") => Some("Kafka does not allow it".to_owned()),
+        _ if template.literals().map(str::len).sum::<usize>() > MAX_TOPIC_LENGTH => {
+            Some(format!("it is longer than {MAX_TOPIC_LENGTH} characters"))
+        }
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn brokers_are_host_and_port() {
+        for good in [
+            "kafka-1:9092",
+            "10.0.0.1:1",
+            "[::1]:9092",
+            "a_b.example:65535",
+            "bücher.example:9092",
+        ] {
+            assert_eq!(broker_fault(good), None, "{good}");
+        }
+        let bad = [
+            ("kafka-1", "the port is missing"),
+            ("[::1]", "the port is missing"),
+            (":9092", "the host is missing"),
+            ("", "the port is missing"),
+            ("a:", "the port must be a number from 1 to 65535"),
+            ("a:0", "the port must be a number from 1 to 65535"),
+            ("a:65536", "the port must be a number from 1 to 65535"),
+            ("a:+1", "the port must be a number from 1 to 65535"),
+            ("::1", "an IPv6 address must be in brackets"),
+            ("a:b:1", "this is no host name"),
+            ("[a]:1", "what the brackets hold is no IPv6 address"),
+            ("[::1:9092", "the `[` is never closed"),
+            (
+                "SSL://a:9092",
+                "a broker has no scheme; set `security.protocol` instead",
+            ),
+            ("a b:1", "this is no host name"),
+        ];
+        for (broker, fault) in bad {
+            assert_eq!(broker_fault(broker), Some(fault), "{broker}");
+        }
+    }
+
+    #[test]
+    fn topics_follow_the_rules_of_kafka() {
+        let fault = |text: &str| topic_fault(&Template::parse(text).unwrap());
+        let longest = "x".repeat(MAX_TOPIC_LENGTH);
+        for good in ["logcatchsys", "a.b_c-D9", longest.as_str(), "logs-{1}"] {
+            assert_eq!(fault(good), None, "{good}");
+        }
+        for bad in [
+            ".",
+            "..",
+            "a b",
+            "a/b",
+            "ä",
+            "{1}-logs",
+            &"x".repeat(MAX_TOPIC_LENGTH + 1),
+        ] {
+            assert!(fault(bad).is_some(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn secrets_are_known_by_name() {
+        for secret in [
+            "sasl.password",
+            "ssl.key.password",
+            "ssl.keystore.password",
+            "ssl.key.pem",
+            "sasl.oauthbearer.client.secret",
+            "sasl.oauthbearer.config",
+            "sasl.oauthbearer.assertion.private.key.pem",
+        ] {
+            assert!(is_secret_property(secret), "{secret}");
+        }
+        for open in [
+            "sasl.username",
+            "security.protocol",
+            "ssl.ca.location",
+            "sasl.oauthbearer.token.endpoint.url",
+        ] {
+            assert!(!is_secret_property(open), "{open}");
+        }
+    }
+}

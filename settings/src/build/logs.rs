@@ -1,0 +1,196 @@
+//! `[[logs]]`: the entries, and what holds among them.
+
+use std::collections::HashMap;
+
+use logcatch_tail::{Exclude, GlobError, PathGlob};
+
+use super::{Entry, kafka, refuse_control_characters};
+use crate::given::{Given, Origin, Table, Text};
+use crate::problem::{Problem, Spot};
+use crate::reader::Report;
+use crate::settings::{LogEntry, Start, Watch};
+use crate::template::{Placeholder, Template};
+use crate::units::format_size;
+
+/// Reads all entries. `max_line`: the longest line that the limits allow, in bytes.
+pub(super) fn entries(
+    entries: &mut [Entry],
+    topic: Option<&Template>,
+    max_line: u64,
+    report: &mut Report,
+) -> Vec<LogEntry> {
+    let mut names = HashMap::<String, Spot>::new();
+    let mut logs = Vec::new();
+    for entry in entries {
+        let log = read(entry, topic, max_line, report);
+        if log.name.is_empty() {
+            continue; // it has no path, which was reported
+        }
+        let spot = entry.table.spot_of("name");
+        if let Some(first) = names.get(&log.name) {
+            let problem = spot.problem(format!(
+                "must be unique, but the entry at {first} has the same: \"{}\"",
+                log.name
+            ));
+            let help = if log.named {
+                "give it another name"
+            } else {
+                "give the entries names: they have the same first path"
+            };
+            report.problems.push(problem.help(help));
+        } else {
+            names.insert(log.name.clone(), spot);
+        }
+        logs.push(log);
+    }
+    logs
+}
+
+fn read(entry: &mut Entry, topic: Option<&Template>, max_line: u64, report: &mut Report) -> LogEntry {
+    let paths = paths(entry, report);
+    let exclude_paths = entry
+        .table
+        .texts("exclude_paths")
+        .iter()
+        .filter_map(|text| checked(Exclude::parse(&text.value, &entry.directory), text, report))
+        .collect();
+
+    let table = &mut entry.table;
+    let named = table.text("name").is_some();
+    if !named && let Some(first) = paths.first() {
+        table.put_text("name", first.as_str(), Origin::Default(Some("the first path")));
+    }
+    if let Some(name) = table.text("name") {
+        refuse_control_characters(name, report);
+    }
+    let own_topic = table.text("topic").cloned();
+    let topic = match (&own_topic, topic) {
+        (Some(own), _) => kafka::topic(own, report),
+        (None, Some(topic)) => {
+            table.put_text("topic", topic.as_str(), Origin::Default(Some("kafka.topic")));
+            Some(topic.clone())
+        }
+        (None, None) => {
+            if !report.concerns("kafka.topic") && !report.concerns(&table.spot_of("topic").key) {
+                let problem = table
+                    .spot_of("topic")
+                    .problem("is missing, and there is no `kafka.topic` either");
+                report
+                    .problems
+                    .push(problem.help("give the entry a `topic`, or all entries one by `topic` under [kafka]"));
+            }
+            None
+        }
+    };
+    check_max_line(table, max_line, report);
+    check_multiline(table, report);
+    LogEntry {
+        name: table.word("name").to_owned(),
+        named,
+        key: table.text("key").and_then(|text| key(text, &paths, report)),
+        paths,
+        exclude_paths,
+        // Nothing is applied with an empty one: a problem was reported.
+        topic: topic.unwrap_or_default(),
+        start: if table.word("start") == "end" {
+            Start::End
+        } else {
+            Start::Beginning
+        },
+        max_line: table
+            .number("max_line")
+            .and_then(|bytes| usize::try_from(bytes).ok())
+            .unwrap_or_default(),
+        watch: match table.word("watch") {
+            "notify" => Watch::Notify,
+            "poll" => Watch::Poll,
+            _ => Watch::Auto,
+        },
+    }
+}
+
+fn paths(entry: &Entry, report: &mut Report) -> Vec<PathGlob> {
+    let texts = entry.table.texts("path");
+    if texts.is_empty() && entry.table.given("path").is_some() {
+        report
+            .problems
+            .push(entry.table.spot_of("path").problem("must name at least one path"));
+    }
+    let parse = |text: &Text| checked(PathGlob::parse(&text.value, &entry.directory), text, report);
+    texts.iter().filter_map(parse).collect()
+}
+
+fn checked<T>(parsed: Result<T, GlobError>, text: &Text, report: &mut Report) -> Option<T> {
+    let error = match parsed {
+        Ok(pattern) => return Some(pattern),
+        Err(error) => error,
+    };
+    let message = if text.is_hidden() {
+        "is no pattern of paths".to_owned()
+    } else {
+        error.to_string()
+    };
+    report.problems.push(text.spot.problem(message));
+    None
+}
+
+fn key(text: &Text, paths: &[PathGlob], report: &mut Report) -> Option<Template> {
+    if text.value.is_empty() {
+        return None;
+    }
+    let template = match Template::parse(&text.value) {
+        Ok(template) => template,
+        Err(error) => {
+            report.problems.push(kafka::template_problem(text, &error.to_string()));
+            return None;
+        }
+    };
+    report.problems.extend(
+        template
+            .placeholders()
+            .find_map(|placeholder| unusable(placeholder, text, paths)),
+    );
+    Some(template)
+}
+
+/// What stands in the way of a placeholder.
+fn unusable(placeholder: Placeholder, text: &Text, paths: &[PathGlob]) -> Option<Problem> {
+    match placeholder {
+        Placeholder::Wildcard(number) => {
+            let short = paths.iter().find(|path| path.wildcards() < number)?;
+            let count = short.wildcards();
+            let plural = if count == 1 { "" } else { "s" };
+            let problem = text
+                .spot
+                .problem(format!("holds {placeholder}, but a path has {count} wildcard{plural}"));
+            Some(problem.help("a placeholder with a number stands for a wildcard of `path`, counted from 1"))
+        }
+        Placeholder::Namespace | Placeholder::Pod | Placeholder::Container => {
+            Some(text.spot.problem(format!("is not supported yet with {placeholder}")))
+        }
+        Placeholder::Host | Placeholder::Name | Placeholder::Path | Placeholder::File => None,
+    }
+}
+
+fn check_max_line(table: &Table, most: u64, report: &mut Report) {
+    if table.number("max_line").is_some_and(|bytes| bytes > most) && !report.concerns("limits.in_flight") {
+        let most = format_size(most);
+        let problem = table
+            .spot_of("max_line")
+            .problem(format!("must be at most a quarter of `limits.in_flight`: {most}"));
+        report
+            .problems
+            .push(problem.help("lower it, or raise `limits.in_flight`"));
+    }
+}
+
+fn check_multiline(table: &Table, report: &mut Report) {
+    if let Some(Given::Table(multiline)) = table.given("multiline")
+        && multiline.text("start").is_some() == multiline.text("continues").is_some()
+    {
+        let problem = table
+            .spot_of("multiline")
+            .problem("must have either `start` or `continues`");
+        report.problems.push(problem);
+    }
+}

@@ -1,0 +1,39 @@
+//! The settings of logcatch: schema, loading, validation, difference.
+//!
+//! A file becomes settings in three steps: `document` reads it as a tree of values with their lines, `reader` holds the
+//! tree against the `schema`, and `build` relates the values and makes the validated types of `settings`. Each step
+//! collects all that is wrong.
+
+mod build;
+mod diff;
+mod document;
+mod effective;
+mod expand;
+mod given;
+mod include;
+mod load;
+mod problem;
+mod reader;
+pub mod schema;
+mod seed;
+mod settings;
+mod sources;
+mod state_directory;
+mod template;
+#[cfg(test)]
+mod tests;
+mod units;
+
+pub use diff::{Change, Changed, Diff, diff};
+pub use effective::{Row, Section};
+pub use expand::Environment;
+pub use given::Origin;
+pub use load::{Loaded, load};
+pub use problem::{Problem, Refused};
+pub use settings::{
+    Delivery, KafkaSettings, Level, Limits, LogEntry, LogFormat, LogSettings, Settings, Start, StateSettings, Watch,
+    WebSettings,
+};
+pub use sources::Sources;
+pub use state_directory::state_directory;
+pub use template::{Placeholder, Template, TemplateError, Values};

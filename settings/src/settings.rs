@@ -1,0 +1,174 @@
+//! Validated settings: a value that exists can be used.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use logcatch_tail::{Exclude, PathGlob};
+
+use crate::template::Template;
+
+/// Everything the settings say.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Settings {
+    /// The name of this host in keys and records.
+    pub host: String,
+    /// What the service says about itself.
+    pub log: LogSettings,
+    /// Where lines go.
+    pub kafka: KafkaSettings,
+    /// What the service remembers.
+    pub state: StateSettings,
+    /// What the service may use.
+    pub limits: Limits,
+    /// The status page.
+    pub web: WebSettings,
+    /// The logs to ship; empty only where `include` may bring some later.
+    pub logs: Vec<LogEntry>,
+}
+
+/// What the service says about itself on stderr.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogSettings {
+    /// The least severe messages that are shown.
+    pub level: Level,
+    /// How they are written.
+    pub format: LogFormat,
+}
+
+/// How severe a message is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names say it")]
+pub enum Level {
+    Off,
+    Error,
+    Warn,
+    Info,
+    Debug,
+    Trace,
+}
+
+/// How messages are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// Lines to read.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Where lines go.
+#[derive(Clone, PartialEq, Eq)]
+pub struct KafkaSettings {
+    /// Brokers to ask first, each `host:port`; never empty.
+    pub brokers: Vec<String>,
+    /// The topic of entries that name none; they hold it as their own.
+    pub topic: Option<Template>,
+    /// What a crash may do.
+    pub delivery: Delivery,
+    /// Properties of librdkafka by its own names, none of those that the promises rest on. Values can be secret.
+    pub properties: BTreeMap<String, String>,
+}
+
+/// What a crash may do to lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Delivery {
+    /// Repeat some, lose none.
+    AtLeastOnce,
+}
+
+/// What the service remembers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StateSettings {
+    /// Where positions and dead letters are kept; absolute.
+    pub directory: PathBuf,
+    /// The shortest time between two saves.
+    pub checkpoint_interval: Duration,
+    /// The size of the dead-letter file at which it takes no more; in bytes.
+    pub dead_letters: u64,
+}
+
+/// What the service may use.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes read and not yet acknowledged, of all files, bookkeeping included.
+    pub in_flight: u64,
+    /// Files held open at once; without it, what the process limit gives.
+    pub open_files: Option<u64>,
+    /// How long a stop waits for acknowledgements.
+    pub shutdown_timeout: Duration,
+}
+
+/// The status page.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WebSettings {
+    /// Its address, `host:port`; `None`: no page.
+    pub listen: Option<String>,
+}
+
+/// One `[[logs]]` entry.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LogEntry {
+    /// Unique among the entries; the first path if none was given.
+    pub name: String,
+    /// Whether the name was given. Among entries without one, a file belongs to the first that matches it.
+    pub named: bool,
+    /// The files to ship; never empty.
+    pub paths: Vec<PathGlob>,
+    /// The files to leave out.
+    pub exclude_paths: Vec<Exclude>,
+    /// The topic of the lines.
+    pub topic: Template,
+    /// The key of the records; `None`: no key and no order.
+    pub key: Option<Template>,
+    /// Where to begin in files that exist when the entry is first applied.
+    pub start: Start,
+    /// Longer records are split; in bytes.
+    pub max_line: usize,
+    /// How changes are noticed.
+    pub watch: Watch,
+}
+
+/// Where to begin in a file that exists when its entry is first applied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Start {
+    /// At its first byte.
+    Beginning,
+    /// At its end.
+    End,
+}
+
+/// How changes of files are noticed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Watch {
+    /// By notifications where they work, else by polling.
+    Auto,
+    /// By notifications.
+    Notify,
+    /// By looking each second.
+    Poll,
+}
+
+// === impl KafkaSettings ===
+
+impl fmt::Debug for KafkaSettings {
+    /// Names the properties only: their values can be secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KafkaSettings")
+            .field("brokers", &self.brokers)
+            .field("topic", &self.topic)
+            .field("delivery", &self.delivery)
+            .field("properties", &self.properties.keys())
+            .finish()
+    }
+}
+
+// === impl LogEntry ===
+
+impl LogEntry {
+    /// Whether an exclusion leaves `path` out.
+    pub fn excludes(&self, path: &std::path::Path) -> bool {
+        self.exclude_paths.iter().any(|exclude| exclude.matches(path))
+    }
+}

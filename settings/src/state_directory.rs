@@ -1,0 +1,57 @@
+//! The state directory alone, for commands that talk to a service whose settings may be invalid by now.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::build;
+use crate::document::{self, Data, Node, Notation};
+use crate::expand::{Environment, expand};
+use crate::load::directory_of;
+use crate::problem::{Refused, Spot};
+use crate::sources::Sources;
+
+/// Takes only `state.directory` from a settings file, valid or not. Of its variables only those of this key are needed.
+pub fn state_directory(path: &Path, env: &Environment<'_>) -> Result<PathBuf, Refused> {
+    let unreadable = |source| Refused::Unreadable {
+        path: path.to_owned(),
+        source,
+    };
+    let directory = directory_of(path).map_err(unreadable)?;
+    let bytes = fs::read(path).map_err(unreadable)?;
+    let refuse = |problems| Refused::Invalid {
+        path: path.to_owned(),
+        problems,
+        sources: Sources::default(),
+    };
+
+    let written = match (Notation::of(path), str::from_utf8(&bytes)) {
+        (Some(Notation::Toml), Ok(text)) => document::partial_toml_text(text, "state", "directory"),
+        _ => match document::read(path, &bytes)
+            .map_err(refuse)?
+            .as_table()
+            .and_then(|root| root.get("state"))
+        {
+            Some(state) => directory_in(state).map(str::to_owned),
+            None => None,
+        },
+    };
+    let given = match written {
+        None => None,
+        Some(written) => {
+            let expanded = expand(&written, env, &directory, &mut BTreeSet::new()).map_err(|error| {
+                let spot = Spot::file(path).key("state.directory", None);
+                refuse(vec![spot.problem(error.to_string()).help(error.help())])
+            })?;
+            Some(expanded.text)
+        }
+    };
+    Ok(build::state_directory(given.as_deref(), &directory, env).0)
+}
+
+fn directory_in(state: &Node) -> Option<&str> {
+    match &state.as_table()?.get("directory")?.data {
+        Data::Text(text) => Some(text),
+        _ => None,
+    }
+}

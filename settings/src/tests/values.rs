@@ -1,0 +1,269 @@
+//! Which values are refused, and in which words.
+
+use super::{KAFKA, LOGS, in_kafka, in_logs, problems_of};
+
+#[test]
+fn sizes_durations_and_counts_have_units_and_ranges() {
+    let units = "write a whole number and a unit, such as \"64MiB\", \"10MB\" or \"1024B\"";
+    let times = "write a whole number and a unit: \"500ms\", \"1s\", \"5m\", \"2h\" or \"7d\"";
+    let cases = [
+        (
+            "[limits]\nin_flight = 33554432",
+            format!("`limits.in_flight` must be a size from \"1MiB\" to \"64GiB\", not the number 33554432 | {units}"),
+        ),
+        (
+            "[limits]\nin_flight = \"32M\"",
+            format!("`limits.in_flight` must be a size from \"1MiB\" to \"64GiB\", not \"32M\" | {units}"),
+        ),
+        (
+            "[limits]\nopen_files = \"5\"",
+            "`limits.open_files` must be a whole number from 16 to 16777216, not a text".to_owned(),
+        ),
+        (
+            "[limits]\nopen_files = -1",
+            "`limits.open_files` must be a whole number from 16 to 16777216, not -1".to_owned(),
+        ),
+        (
+            "[limits]\nshutdown_timeout = \"0s\"",
+            format!("`limits.shutdown_timeout` must be a duration from \"100ms\" to \"1h\", not \"0s\" | {times}"),
+        ),
+        (
+            "[state]\ncheckpoint_interval = 1",
+            format!(
+                "`state.checkpoint_interval` must be a duration from \"10ms\" to \"1h\", not the number 1 | {times}"
+            ),
+        ),
+        (
+            "[log]\nlevel = \"warning\"",
+            "`log.level` must be \"off\", \"error\", \"warn\", \"info\", \"debug\" or \"trace\", not \"warning\""
+                .to_owned(),
+        ),
+    ];
+    for (added, expected) in cases {
+        let problem = in_kafka(added);
+        assert!(
+            problem.starts_with(&format!("f.toml:5: {expected}")),
+            "{problem}\n{expected}"
+        );
+    }
+    assert_eq!(
+        in_logs("max_line = \"5MiB\""),
+        "f.toml:6: `logs[0].max_line` must be at most a quarter of `limits.in_flight`: 4MiB | lower it, or raise `limits.in_flight`"
+    );
+}
+
+#[test]
+fn placeholders_must_stand_for_something() {
+    let help = "the placeholders are `{host}`, `{name}`, `{path}`, `{file}`, `{1}` for the first wildcard of `path`, and \
+                so on; `{{` and `}}` are the braces themselves";
+    let cases = [
+        ("key = \"{hots}\"", format!("`logs[0].key` holds the unknown placeholder `{{hots}}` | {help}")),
+        ("key = \"{host\"", format!("`logs[0].key` holds a `{{` that is never closed | {help}")),
+        (
+            "key = \"{2}\"",
+            "`logs[0].key` holds {2}, but a path has 1 wildcard | a placeholder with a number stands for a wildcard of \
+             `path`, counted from 1"
+                .to_owned(),
+        ),
+        ("key = \"{pod}\"", "`logs[0].key` is not supported yet with {pod}".to_owned()),
+        (
+            "topic = \"logs-{1}\"",
+            "`logs[0].topic` is not supported yet with placeholders | give each topic an entry of its own".to_owned(),
+        ),
+        (
+            "topic = \"{1}\"",
+            "`logs[0].topic` must be a topic name, not \"{1}\": a template starts with a literal, as in \"logs-{1}\""
+                .to_owned(),
+        ),
+        ("topic = \"..\"", "`logs[0].topic` must be a topic name, not \"..\": Kafka does not allow it".to_owned()),
+    ];
+    for (added, expected) in cases {
+        assert_eq!(in_logs(added), format!("f.toml:6: {expected}"));
+    }
+}
+
+#[test]
+fn what_is_not_built_yet_is_said_after_its_shape_is_checked() {
+    let in_entry = [
+        (
+            "ignore_older = \"7d\"",
+            "`logs[0].ignore_older` is not supported yet | remove the key",
+        ),
+        (
+            "input = \"container\"",
+            "`logs[0].input` is not supported yet with \"container\" | use \"lines\", which is the default",
+        ),
+        (
+            "encoding = \"latin1\"",
+            "`logs[0].encoding` is not supported yet with \"latin1\" | use \"utf-8\", which is the default",
+        ),
+        (
+            "multiline = \"java\"",
+            "`logs[0].multiline` is not supported yet | remove the key",
+        ),
+        (
+            "multiline = { start = '^\\d' }",
+            "`logs[0].multiline` is not supported yet | remove the key",
+        ),
+        (
+            "include_lines = ['a']",
+            "`logs[0].include_lines` is not supported yet | remove the key",
+        ),
+        (
+            "exclude_lines = 'a'",
+            "`logs[0].exclude_lines` is not supported yet | remove the key",
+        ),
+        (
+            "format = \"json\"",
+            "`logs[0].format` is not supported yet with \"json\" | use \"raw\", which is the default",
+        ),
+        (
+            "fields = { a = \"b\" }",
+            "`logs[0].fields` is not supported yet | remove the key",
+        ),
+        (
+            "headers = true",
+            "`logs[0].headers` is not supported yet | use false, which is the default",
+        ),
+        (
+            "rate_limit = \"1MiB/s\"",
+            "`logs[0].rate_limit` is not supported yet | remove the key",
+        ),
+        (
+            "rotated = [\"/a/*\"]",
+            "`logs[0].rotated` is not supported yet | use \"auto\", which is the default",
+        ),
+        // Their shapes come first.
+        (
+            "ignore_older = 7",
+            "`logs[0].ignore_older` must be a duration from \"1s\" to \"3650d\", not the number 7",
+        ),
+        (
+            "input = \"containers\"",
+            "`logs[0].input` must be \"lines\" or \"container\", not \"containers\"",
+        ),
+        (
+            "include_lines = ['(']",
+            "`logs[0].include_lines[0]` must be a regular expression, not \"(\" | correct the expression: unclosed group",
+        ),
+        (
+            "multiline = \"rust\"",
+            "`logs[0].multiline` must be \"java\", \"python\" or \"go\", or a table, not \"rust\"",
+        ),
+        (
+            "multiline = { max_lines = 1, start = 'a' }",
+            "`logs[0].multiline.max_lines` must be a whole number from 2 to 1000000, not 1",
+        ),
+        (
+            "rate_limit = \"1MiB\"",
+            "`logs[0].rate_limit` must be a rate from \"1KiB/s\" to \"1TiB/s\", not \"1MiB\"",
+        ),
+    ];
+    for (added, expected) in in_entry {
+        let problem = in_logs(added);
+        assert!(
+            problem.starts_with(&format!("f.toml:6: {expected}")),
+            "{problem}\n{expected}"
+        );
+    }
+    let at_top = [
+        (
+            "delivery = \"exactly-once\"",
+            "f.toml:4: `kafka.delivery` is not supported yet with \"exactly-once\" | use \"at-least-once\"",
+        ),
+        (
+            "instance = \"a\"",
+            "f.toml:4: `kafka.instance` is not supported yet | remove the key",
+        ),
+        (
+            "positions_topic = \"a\"",
+            "f.toml:4: `kafka.positions_topic` is not supported yet | remove the key",
+        ),
+        (
+            "[web]\nlisten = \"127.0.0.1:1\"",
+            "f.toml:5: `web.listen` is not supported yet with \"127.0.0.1:1\" | use \"\", which",
+        ),
+        (
+            "[web]\nfile_metrics = true",
+            "f.toml:5: `web.file_metrics` is not supported yet | use false",
+        ),
+    ];
+    for (added, expected) in at_top {
+        let problem = in_kafka(added);
+        assert!(problem.starts_with(expected), "{problem}\n{expected}");
+    }
+    let neither = problems_of("f.toml", &format!("{KAFKA}{LOGS}multiline = {{ timeout = \"1s\" }}\n"));
+    assert!(
+        neither.contains(&"f.toml:6: `logs[0].multiline` must have either `start` or `continues`".to_owned()),
+        "{neither:?}"
+    );
+}
+
+#[test]
+fn properties_that_the_promises_rest_on_are_refused_with_the_reason() {
+    for (name, expected) in [
+        (
+            "bootstrap.servers",
+            "cannot be set: it is the same as `kafka.brokers` | give `kafka.brokers`",
+        ),
+        ("acks", "cannot be set: it is always \"all\""),
+        ("request.required.acks", "cannot be set: it is always \"all\""),
+        ("retries", "cannot be set: it has no limit here"),
+        ("message.send.max.retries", "cannot be set: it has no limit here"),
+        ("enable.idempotence", "cannot be set: it is always on"),
+        ("enable.gapless.guarantee", "cannot be set: it is fixed"),
+        ("max.in.flight", "cannot be set: it is fixed"),
+        ("max.in.flight.requests.per.connection", "cannot be set: it is fixed"),
+        (
+            "delivery.timeout.ms",
+            "cannot be set: it has no limit here: a timeout would drop lines",
+        ),
+        (
+            "message.timeout.ms",
+            "cannot be set: it has no limit here: a timeout would drop lines",
+        ),
+        (
+            "transactional.id",
+            "cannot be set: it follows from `kafka.delivery` and `kafka.instance`",
+        ),
+        (
+            "queue.buffering.max.messages",
+            "cannot be set: it follows from `limits.in_flight` | give `limits.in_flight`",
+        ),
+        (
+            "queue.buffering.max.ms",
+            "cannot be set: it is the older name of `linger.ms` | give `linger.ms`",
+        ),
+    ] {
+        for written in [format!("{name} = 1"), format!("\"{name}\" = \"1\"")] {
+            let problem = in_kafka(&format!("[kafka.properties]\n{written}"));
+            assert!(
+                problem.starts_with(&format!("f.toml:5: `kafka.properties.{name}` {expected}")),
+                "{problem}"
+            );
+        }
+    }
+    assert_eq!(
+        in_kafka("[kafka.properties]\nlinger.ms = 0.5"),
+        "f.toml:5: `kafka.properties.linger.ms` must be a text, a whole number, true or false, not the number 0.5 | write \
+         it as a text, in quotes"
+    );
+}
+
+#[test]
+fn every_bad_broker_is_named() {
+    let problems = problems_of(
+        "f.toml",
+        &format!("[kafka]\ntopic = \"t\"\nbrokers = [\"a:9092, b\",\n  \"[::1]:0\"]\n{LOGS}"),
+    );
+    let help = "write brokers as \"kafka-1:9092\" or \"[::1]:9092\"";
+    assert_eq!(
+        problems,
+        [
+            format!("f.toml:3: `kafka.brokers[0]` must be host:port, not \"b\": the port is missing | {help}"),
+            format!(
+                "f.toml:4: `kafka.brokers[1]` must be host:port, not \"[::1]:0\": the port must be a number from 1 to 65535 | {help}"
+            ),
+        ]
+    );
+}
