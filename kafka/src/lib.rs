@@ -1,0 +1,42 @@
+//! The Kafka side of logcatch: librdkafka's producer, fed from whole batches.
+//!
+//! Readers get a [`Lane`] for their topic from [`Lanes`], and hand over [`Batch`]es while it is open. A [`Shipper`]
+//! owns the producer: it is told of batches, of the [`Wake`]-up and of the time, accounts for every record, and
+//! settles each batch once. It never blocks; what may is an [`Errand`].
+
+mod asking;
+mod batch;
+mod burials;
+mod connection;
+mod errand;
+mod error;
+#[cfg(test)]
+mod fake;
+mod ffi;
+mod handover;
+mod lane;
+mod lanes;
+mod letters;
+mod metadata;
+mod options;
+mod outlet;
+mod pace;
+mod parcels;
+mod partition;
+mod shipper;
+mod stats;
+mod wake;
+
+pub use batch::{Batch, Outcome, Settle, Source, Target};
+pub use errand::{Answer, Builder, Errand};
+pub use error::{Code, ErrorClass};
+pub use ffi::{Inquirer, Producer};
+pub use lanes::{Lane, LaneState, Lanes};
+pub use letters::{BuryCause, BuryError, DeadLetters, Letter};
+pub use metadata::{InspectError, TopicFacts, TopicReport, inspect};
+pub use options::{Options, RESERVED, StartError};
+pub use outlet::{Inquire, Outlet, ParcelId, Picks, Report, Sent, Shipment, TopicId};
+pub use partition::{murmur2, partition};
+pub use shipper::Shipper;
+pub use stats::{Histogram, Stats};
+pub use wake::Wake;

@@ -1,0 +1,225 @@
+//! The batches under way, each with what is still owed to it.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use crate::batch::{Batch, Outcome, Settle, Source, Target};
+use crate::lane::LaneId;
+use crate::letters::Letter;
+use crate::outlet::{ParcelId, Picks};
+use crate::partition::partition;
+
+/// A batch under way.
+pub(crate) struct Parcel {
+    pub(crate) lane: LaneId,
+    /// Ascending in order of arrival.
+    pub(crate) seq: u64,
+    pub(crate) target: Arc<Target>,
+    pub(crate) buffer: Arc<Vec<u8>>,
+    pub(crate) records: Vec<Range<u32>>,
+    /// The first record that was never handed over.
+    pub(crate) next: u32,
+    /// Records handed over and not reported.
+    pub(crate) flying: u32,
+    /// Records not accounted for: neither acknowledged nor kept as dead letters.
+    pub(crate) left: u32,
+    /// True if the outlet has the buffer.
+    pub(crate) lent: bool,
+    parts: Vec<(u32, String)>,
+    source: Arc<Source>,
+    offset: u64,
+    ticket: Box<dyn Settle>,
+    dead: Vec<u32>,
+}
+
+/// All of them, by a number that is theirs until they are settled.
+#[derive(Default)]
+pub(crate) struct Parcels {
+    slots: Vec<Option<Parcel>>,
+    free: Vec<ParcelId>,
+    seq: u64,
+}
+
+impl Parcels {
+    pub(crate) fn insert(&mut self, batch: Batch, lane: LaneId) -> ParcelId {
+        self.seq += 1;
+        let count = u32::try_from(batch.records.len()).unwrap_or(u32::MAX);
+        let parcel = Parcel {
+            lane,
+            seq: self.seq,
+            target: batch.target,
+            buffer: Arc::new(batch.buffer),
+            records: batch.records,
+            next: 0,
+            flying: 0,
+            left: count,
+            lent: false,
+            parts: batch.parts,
+            source: batch.source,
+            offset: batch.offset,
+            ticket: batch.ticket,
+            dead: Vec::new(),
+        };
+        let id = self.free.pop().unwrap_or_else(|| {
+            self.slots.push(None);
+            u32::try_from(self.slots.len() - 1).unwrap_or(u32::MAX)
+        });
+        if let Some(slot) = self.slots.get_mut(id as usize) {
+            *slot = Some(parcel);
+        }
+        id
+    }
+
+    pub(crate) fn get(&self, id: ParcelId) -> Option<&Parcel> {
+        self.slots.get(id as usize)?.as_ref()
+    }
+
+    pub(crate) fn get_mut(&mut self, id: ParcelId) -> Option<&mut Parcel> {
+        self.slots.get_mut(id as usize)?.as_mut()
+    }
+
+    pub(crate) fn remove(&mut self, id: ParcelId) -> Option<Parcel> {
+        let parcel = self.slots.get_mut(id as usize)?.take()?;
+        self.free.push(id);
+        Some(parcel)
+    }
+
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = (ParcelId, &mut Parcel)> {
+        (0..)
+            .zip(&mut self.slots)
+            .filter_map(|(id, slot)| Some((id, slot.as_mut()?)))
+    }
+
+    /// How many.
+    pub(crate) fn len(&self) -> usize {
+        self.slots.len() - self.free.len()
+    }
+}
+
+impl Parcel {
+    /// How many records it has.
+    pub(crate) fn count(&self) -> u32 {
+        u32::try_from(self.records.len()).unwrap_or(u32::MAX)
+    }
+
+    /// The partition of its records: chosen once for the target, and anew only when the topic has no such
+    /// partition any more. None without a key.
+    pub(crate) fn partition(&self, partitions: u32) -> Option<i32> {
+        if self.target.key().is_empty() {
+            return None;
+        }
+        let known = self.target.partition();
+        if let Some(chosen) = known
+            && u32::try_from(chosen).is_ok_and(|chosen| chosen < partitions)
+        {
+            return known;
+        }
+        let chosen = partition(self.target.key(), partitions);
+        self.target.choose(chosen);
+        Some(chosen)
+    }
+
+    /// As many of the picks, from the first, as one shipment takes: all up to a record that carries a header, or
+    /// just that record with its header's value.
+    pub(crate) fn piece<'a>(&'a self, picks: Picks<'a>) -> (Picks<'a>, Option<&'a str>) {
+        if self.parts.is_empty() {
+            return (picks, None);
+        }
+        let part = |index: u32| {
+            let place = self.parts.binary_search_by_key(&index, |(of, _)| *of).ok()?;
+            self.parts.get(place).map(|(_, value)| value.as_str())
+        };
+        if let Some(value) = picks.get(0).and_then(part) {
+            return (picks.first(1), Some(value));
+        }
+        let plain = picks.iter().take_while(|index| part(*index).is_none()).count();
+        (picks.first(plain), None)
+    }
+
+    /// The bytes of a record.
+    pub(crate) fn size(&self, index: u32) -> u64 {
+        self.records
+            .get(index as usize)
+            .map_or(0, |range| u64::from(range.end.saturating_sub(range.start)))
+    }
+
+    /// A record as a dead letter.
+    pub(crate) fn letter(&self, index: u32, reason: String) -> Letter {
+        let range = self.records.get(index as usize).cloned().unwrap_or_default();
+        Letter {
+            source: Arc::clone(&self.source),
+            topic: Arc::clone(self.target.topic_name()),
+            partition: self.target.partition(),
+            offset: self.offset + u64::from(range.start),
+            reason,
+            buffer: Arc::clone(&self.buffer),
+            range: range.start as usize..range.end as usize,
+        }
+    }
+
+    /// One of its records is kept as a dead letter.
+    pub(crate) fn bury(&mut self, index: u32) {
+        self.left = self.left.saturating_sub(1);
+        if let Err(place) = self.dead.binary_search(&index) {
+            self.dead.insert(place, index);
+        }
+    }
+
+    pub(crate) fn is_dead(&self, index: u32) -> bool {
+        self.dead.binary_search(&index).is_ok()
+    }
+
+    /// Its records that are dead letters.
+    pub(crate) fn dead(&self) -> &[u32] {
+        &self.dead
+    }
+
+    /// Tells its ticket.
+    pub(crate) fn settle(self) {
+        let partition = self.target.partition();
+        let dead_lettered_bytes = self.dead.iter().map(|index| self.size(*index)).sum();
+        self.ticket.settle(Outcome {
+            partition,
+            dead_lettered: self.dead,
+            dead_lettered_bytes,
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fake::batch;
+
+    #[test]
+    fn a_shipment_ends_before_a_record_with_a_header_and_holds_it_alone() {
+        let mut parcels = Parcels::default();
+        let mut batch = batch("t", "key", &["a", "b1", "b2", "c", "d"]).0;
+        batch.parts = vec![(1, "1".into()), (2, "2/2".into())];
+        let id = parcels.insert(batch, 0);
+        let parcel = parcels.get(id).unwrap();
+        let piece = |picks| {
+            let (picks, part) = parcel.piece(picks);
+            (picks.iter().collect::<Vec<_>>(), part)
+        };
+        assert_eq!(piece(Picks::Run(0, 5)), (vec![0], None));
+        assert_eq!(piece(Picks::Run(1, 4)), (vec![1], Some("1")));
+        assert_eq!(piece(Picks::Run(2, 3)), (vec![2], Some("2/2")));
+        assert_eq!(piece(Picks::Run(3, 2)), (vec![3, 4], None));
+        assert_eq!(piece(Picks::List(&[0, 3, 4])), (vec![0, 3, 4], None));
+        assert_eq!(piece(Picks::List(&[0, 2, 4])), (vec![0], None));
+    }
+
+    #[test]
+    fn a_partition_is_chosen_once_and_anew_only_when_it_is_gone() {
+        let mut parcels = Parcels::default();
+        let id = parcels.insert(batch("t", "21", &["a"]).0, 0);
+        let parcel = parcels.get(id).unwrap();
+        let chosen = parcel.partition(16);
+        assert_eq!(chosen, Some(partition(b"21", 16)));
+        assert_eq!(parcel.partition(1000), chosen);
+        assert_eq!(parcel.partition(1), Some(0));
+        let keyless = parcels.insert(batch("t", "", &["a"]).0, 0);
+        assert_eq!(parcels.get(keyless).unwrap().partition(16), None);
+    }
+}

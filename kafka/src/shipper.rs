@@ -1,0 +1,458 @@
+//! Feeds an outlet from lanes, and accounts for every record.
+//!
+//! A plain state machine: it is told of batches, of the wake-up and of the time, and never blocks. What may block
+//! is an [`Errand`] for its owner to run elsewhere.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use crate::Producer;
+use crate::asking::hold;
+use crate::batch::{Batch, Outcome};
+use crate::burials::Burials;
+use crate::connection::Connection;
+use crate::errand::{Answer, Builder, Errand, Found, Task};
+use crate::error::{Code, Verdict};
+use crate::handover::Handover;
+use crate::lane::{Failure, Fed, Lane, LaneId, Phase};
+use crate::lanes::{Lane as Door, LaneState, Lanes};
+use crate::letters::DeadLetters;
+use crate::options::Options;
+use crate::outlet::{Outlet, ParcelId, Report};
+use crate::parcels::Parcels;
+use crate::stats::Stats;
+use crate::wake::Wake;
+
+/// Reports of so many records are taken before lanes are fed again.
+const REPORTS: u32 = 10_000;
+
+/// Records handed over in one turn at most; some two milliseconds.
+const FEED: u32 = 16_384;
+
+/// A lane of which nothing is acknowledged for so long takes nothing more.
+const STALL: Duration = Duration::from_secs(5);
+
+/// What is known of a topic is asked anew for a new file after this.
+const FRESH: Duration = Duration::from_secs(60);
+
+/// Ships batches through an outlet.
+pub struct Shipper<O: Outlet = Producer> {
+    pub(crate) outlet: O,
+    pub(crate) options: Options,
+    pub(crate) lanes: Vec<Option<Lane>>,
+    pub(crate) parcels: Parcels,
+    pub(crate) burials: Burials,
+    pub(crate) connection: Connection,
+    pub(crate) handover: Handover<O>,
+    pub(crate) errands: Vec<Errand<O>>,
+    pub(crate) ready: VecDeque<LaneId>,
+    pub(crate) stats: Stats,
+    pub(crate) by_topic: HashMap<Arc<str>, LaneId>,
+    directory: Lanes,
+    pub(crate) capped: VecDeque<LaneId>,
+    touched: Vec<LaneId>,
+    reports: Vec<Report>,
+    refused: Vec<Failure>,
+    pub(crate) asking: usize,
+}
+
+impl<O: Outlet> Shipper<O> {
+    /// A shipper through `outlet`, which was made of `options` and rings `wake`; `builder` makes others.
+    pub fn new(
+        outlet: O,
+        options: Options,
+        builder: Builder<O>,
+        sink: Arc<dyn DeadLetters>,
+        wake: Arc<Wake>,
+        now: Instant,
+    ) -> Self {
+        Self {
+            outlet,
+            connection: Connection::new(options.broker_list(), now),
+            handover: Handover::new(builder, options.batch_bytes()),
+            options,
+            lanes: Vec::new(),
+            parcels: Parcels::default(),
+            burials: Burials::new(sink),
+            errands: Vec::new(),
+            ready: VecDeque::new(),
+            stats: Stats::default(),
+            by_topic: HashMap::new(),
+            directory: Lanes::new(wake),
+            capped: VecDeque::new(),
+            touched: Vec::new(),
+            reports: Vec::new(),
+            refused: Vec::new(),
+            asking: 0,
+        }
+    }
+
+    /// The lanes, for readers.
+    pub fn lanes(&self) -> Lanes {
+        self.directory.clone()
+    }
+
+    /// The bell that rings when [`Shipper::turn`] has something to do.
+    pub fn wake(&self) -> Arc<Wake> {
+        Arc::clone(self.directory.wake())
+    }
+
+    /// Takes a batch. It moves on with the next [`Shipper::turn`].
+    pub fn push(&mut self, batch: Batch, now: Instant) {
+        if batch.records.is_empty() {
+            batch.ticket.settle(Outcome {
+                partition: batch.target.partition(),
+                ..Outcome::default()
+            });
+            return;
+        }
+        let known = self.by_topic.get(batch.target.topic()).copied();
+        let id = known.unwrap_or_else(|| {
+            let door = self.directory.lane(batch.target.topic());
+            self.add(door, now)
+        });
+        let bytes = batch.buffer.len() as u64;
+        let to_choose = batch.target.partition().is_none();
+        let parcel = self.parcels.insert(batch, id);
+        if let Some(lane) = self.lanes.get_mut(id as usize).and_then(Option::as_mut) {
+            // Partitions may have been added: the next file gets to know, this one keeps to what is known.
+            lane.refresh |= to_choose && lane.asked_at + FRESH <= now;
+            lane.door.charge(bytes);
+            lane.push(parcel);
+            enqueue(&mut self.ready, lane, id);
+        }
+    }
+
+    /// Does all there is to do now; afterwards take the errands, and call it again at [`Shipper::next_wake`] or
+    /// when the bell rings, whichever is first.
+    pub fn turn(&mut self, now: Instant) {
+        let mut more = self.outlet.reports(REPORTS, &mut self.reports);
+        let mut reports = std::mem::take(&mut self.reports);
+        for report in reports.drain(..) {
+            self.report(report, now);
+        }
+        self.reports = reports;
+        for door in self.directory.take_unseen() {
+            self.sweep();
+            if !self.by_topic.contains_key(door.topic()) {
+                self.add(door, now);
+            }
+        }
+        self.tick(now);
+        self.settle_touched(now);
+        self.hand_over(now);
+        if !self.handover.holds() {
+            more |= self.feed(now);
+        }
+        self.settle_touched(now);
+        if more {
+            self.directory.wake().ring();
+        }
+    }
+
+    /// Errands to run off this thread.
+    pub fn take_errands(&mut self, now: Instant) -> Vec<Errand<O>> {
+        self.ask(now);
+        let burial = self.burials.errand(now);
+        let stalled = self.lanes.iter().flatten().any(|lane| lane.stalled);
+        let building = self.handover.errand(&self.options, stalled, now);
+        self.errands.extend(burial.into_iter().chain(building).map(Errand));
+        std::mem::take(&mut self.errands)
+    }
+
+    /// An errand is done.
+    pub fn done(&mut self, answer: Answer<O>, now: Instant) {
+        match answer.0 {
+            Found::Partitions(topics) => {
+                self.asking = self.asking.saturating_sub(1);
+                for (topic, answer) in topics {
+                    self.answered(&topic, answer, now);
+                }
+            }
+            Found::Limit(limit) => {
+                if let Some(limit) = limit {
+                    self.handover.keep_batches_under(limit, now);
+                }
+            }
+            Found::Buried(result) => {
+                for (parcel, _) in self.burials.done(result, &mut self.parcels, now) {
+                    self.stats.dead_lettered += 1;
+                    self.settle_if_done(parcel);
+                }
+            }
+            Found::Built(outlet) => self.built(outlet, now),
+            Found::Retired => {}
+        }
+        self.directory.wake().ring();
+    }
+
+    /// When [`Shipper::turn`] wants to be called at the latest; none while nothing is to be waited for.
+    pub fn next_wake(&self) -> Option<Instant> {
+        let of_lane = |lane: &Lane| {
+            let phase = match lane.phase {
+                Phase::Asking(at) if !lane.asking => Some(at),
+                Phase::Held(at, _) => Some(at),
+                _ => None,
+            };
+            let stall = (lane.outstanding > 0 && !lane.stalled).then(|| lane.progress + STALL);
+            phase.into_iter().chain(stall).min()
+        };
+        let lanes = self.lanes.iter().flatten().filter_map(of_lane).min();
+        [
+            lanes,
+            self.burials.wake_at(),
+            self.handover.wake_at(),
+            self.connection.wake_at(),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+    }
+
+    /// Batches that are not settled.
+    pub fn unsettled(&self) -> usize {
+        self.parcels.len()
+    }
+
+    /// The counters now.
+    pub fn snapshot(&self) -> Stats {
+        let mut stats = self.stats.clone();
+        stats.connected = self.connection.connected();
+        stats.in_flight_records = u64::from(self.outlet.outstanding());
+        stats.unsettled_batches = self.parcels.len() as u64;
+        stats
+    }
+
+    /// Ends it: tickets that were not told are dropped, and the outlet is an errand.
+    pub fn close(self) -> Errand<O> {
+        Errand(Task::Retire(self.outlet))
+    }
+
+    fn add(&mut self, door: Arc<Door>, now: Instant) -> LaneId {
+        let topic: Arc<str> = Arc::from(door.topic());
+        let place = self.lanes.iter().position(Option::is_none).unwrap_or(self.lanes.len());
+        let lane = Some(Lane::new(door, now));
+        match self.lanes.get_mut(place) {
+            Some(free) => *free = lane,
+            None => self.lanes.push(lane),
+        }
+        let id = LaneId::try_from(place).unwrap_or(LaneId::MAX);
+        self.by_topic.insert(topic, id);
+        id
+    }
+
+    /// Forgets lanes that no reader has any more.
+    fn sweep(&mut self) {
+        for slot in &mut self.lanes {
+            let unused = |lane: &mut Lane| lane.is_idle() && !lane.queued && self.directory.forget(&lane.door);
+            if let Some(lane) = slot.take_if(unused) {
+                self.by_topic.remove(lane.door.topic());
+                if let Some(topic) = lane.handle {
+                    self.outlet.forget_topic(topic);
+                }
+            }
+        }
+    }
+
+    fn lane_of(&mut self, parcel: ParcelId) -> Option<(LaneId, &mut Lane)> {
+        let id = self.parcels.get(parcel)?.lane;
+        Some((id, self.lanes.get_mut(id as usize)?.as_mut()?))
+    }
+
+    fn report(&mut self, report: Report, now: Instant) {
+        match report {
+            Report::Acked { parcel, records, took } => {
+                if let Some(took) = took {
+                    self.stats.ack_duration.observe(took);
+                    self.stats.last_ack = Some(SystemTime::now());
+                    self.handover.proven();
+                    self.connection.up(now);
+                }
+                self.stats.acked_records += u64::from(records);
+                let Some(id) = self.reported(parcel, records, now) else {
+                    return;
+                };
+                if let Some(lane) = self.lanes.get_mut(id as usize).and_then(Option::as_mut) {
+                    lane.flows(now);
+                }
+                if let Some(known) = self.parcels.get_mut(parcel) {
+                    known.left = known.left.saturating_sub(records);
+                }
+                self.settle_if_done(parcel);
+            }
+            Report::Failed {
+                parcel,
+                index,
+                code,
+                refusal,
+                alone,
+            } => {
+                self.stats.count_error(code);
+                if self.reported(parcel, 1, now).is_some()
+                    && let Some((_, lane)) = self.lane_of(parcel)
+                {
+                    lane.fail(Failure {
+                        parcel,
+                        index,
+                        code,
+                        refusal,
+                        alone,
+                    });
+                }
+            }
+            Report::Trouble { code, text, fatal } => {
+                self.stats.count_error(code);
+                if fatal || code == Code::FATAL {
+                    self.fatal(code, &text, now);
+                } else {
+                    self.connection.trouble(code, &text, now);
+                }
+            }
+        }
+    }
+
+    /// Records of a parcel are no longer out.
+    fn reported(&mut self, parcel: ParcelId, records: u32, now: Instant) -> Option<LaneId> {
+        let known = self.parcels.get_mut(parcel)?;
+        known.flying = known.flying.saturating_sub(records);
+        let (id, lane) = self.lane_of(parcel)?;
+        lane.outstanding = lane.outstanding.saturating_sub(records);
+        lane.progress = now;
+        if self.touched.last() != Some(&id) {
+            self.touched.push(id);
+        }
+        Some(id)
+    }
+
+    fn settle_if_done(&mut self, id: ParcelId) {
+        if self.parcels.get(id).is_none_or(|parcel| parcel.left > 0) {
+            return;
+        }
+        self.outlet.release(id);
+        let Some(parcel) = self.parcels.remove(id) else { return };
+        let bytes = parcel.buffer.len() as u64;
+        let dead: u64 = parcel.dead().iter().map(|index| parcel.size(*index)).sum();
+        self.stats.sent_bytes += bytes.saturating_sub(dead);
+        if let Some(lane) = self.lanes.get(parcel.lane as usize).and_then(Option::as_ref) {
+            lane.door.discharge(bytes);
+        }
+        parcel.settle();
+    }
+
+    /// Moves lanes on whose time has come.
+    fn tick(&mut self, now: Instant) {
+        self.connection.tick(now);
+        for (id, lane) in (0..)
+            .zip(&mut self.lanes)
+            .filter_map(|(id, lane)| Some((id, lane.as_mut()?)))
+        {
+            match lane.phase {
+                Phase::Held(at, _) if at > now => {}
+                Phase::Held(_, true) => lane.phase = Phase::Asking(now),
+                Phase::Held(_, false) => lane.open(),
+                _ => {}
+            }
+            if lane.outstanding > 0 && !lane.stalled && lane.progress + STALL <= now {
+                lane.stalled = true;
+                lane.door.set(LaneState::Held {
+                    reason: "Kafka acknowledges nothing".into(),
+                });
+                if !self.connection.is_down() && lane.complaint.raise(Code::TIMED_OUT.0, Duration::ZERO, now) {
+                    log::warn!(topic = lane.door.topic(), records = lane.outstanding; "Kafka acknowledges nothing for this topic");
+                }
+            }
+            enqueue(&mut self.ready, lane, id);
+        }
+    }
+
+    /// Looks after lanes of which something was reported or refused.
+    fn settle_touched(&mut self, now: Instant) {
+        while let Some(id) = self.touched.pop() {
+            let Some(lane) = self.lanes.get_mut(id as usize).and_then(Option::as_mut) else {
+                continue;
+            };
+            if let Some(resolution) = lane.resolve(&self.parcels) {
+                let trouble = resolution.trouble;
+                match trouble {
+                    // Judged one by one: the topic takes records.
+                    None if lane.is_idle() => {
+                        lane.open();
+                        lane.flows(now);
+                    }
+                    Some((Verdict::Fatal, _)) | None => lane.open(),
+                    Some((verdict, code)) => hold(lane, code, verdict == Verdict::Ask, now),
+                }
+                if let Some(bytes) = lane.batch_bytes.take() {
+                    self.handover.keep_batches_under(bytes, now);
+                }
+                for failure in resolution.letters {
+                    self.letter(failure);
+                }
+                if let Some((Verdict::Fatal, code)) = trouble {
+                    self.fatal(code, "", now);
+                }
+            }
+            if let Some(lane) = self.lanes.get_mut(id as usize).and_then(Option::as_mut) {
+                enqueue(&mut self.ready, lane, id);
+            }
+        }
+        // What was reported made room.
+        self.ready.append(&mut self.capped);
+    }
+
+    pub(crate) fn letter(&mut self, failure: Failure) {
+        if let Some(parcel) = self.parcels.get(failure.parcel) {
+            let letter = parcel.letter(failure.index, format!("{}: {}", failure.code.name(), failure.code));
+            self.burials.push(failure.parcel, failure.index, letter);
+        }
+    }
+
+    /// Feeds lanes in turn, a shipment each; true if more could be done at once.
+    fn feed(&mut self, now: Instant) -> bool {
+        let before = self.outlet.outstanding();
+        while self.outlet.outstanding().saturating_sub(before) < FEED {
+            let Some(id) = self.ready.pop_front() else { return false };
+            let Some(lane) = self.lanes.get_mut(id as usize).and_then(Option::as_mut) else {
+                continue;
+            };
+            let fed = lane.feed(&mut self.outlet, &mut self.parcels, now, &mut self.refused);
+            match fed {
+                Fed::More => self.ready.push_back(id),
+                Fed::Idle => lane.queued = false,
+                Fed::Capped => self.capped.push_back(id),
+                Fed::Full => self.ready.push_front(id),
+            }
+            if !self.refused.is_empty() {
+                self.refused_at_once(id);
+            }
+            if fed == Fed::Full {
+                return false;
+            }
+        }
+        true
+    }
+
+    fn refused_at_once(&mut self, id: LaneId) {
+        for failure in std::mem::take(&mut self.refused) {
+            self.stats.count_error(failure.code);
+            if failure.code.verdict() == Verdict::Record {
+                self.letter(failure);
+            }
+        }
+        self.touched.push(id);
+    }
+}
+
+/// Puts a lane in line to be fed, if it has something and stands not in line already.
+pub(crate) fn enqueue(ready: &mut VecDeque<LaneId>, lane: &mut Lane, id: LaneId) {
+    if !lane.queued && lane.phase == Phase::Open && lane.has_work() {
+        lane.queued = true;
+        ready.push_back(id);
+    }
+}
+
+#[cfg(test)]
+mod model;
+#[cfg(test)]
+mod tests;

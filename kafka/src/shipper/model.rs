@@ -1,0 +1,217 @@
+//! Whatever happens in whatever order: every line is accounted for once, and files keep their order.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use proptest::prelude::*;
+
+use crate::batch::Target;
+use crate::error::Code;
+use crate::fake::{Fate, Item, Rig, to};
+use crate::options::Options;
+
+const TOPICS: [&str; 2] = ["t0", "t1"];
+
+#[derive(Clone, Debug)]
+enum Act {
+    /// Lines of a file; a true one will be refused for itself.
+    Push(usize, usize, Vec<bool>),
+    /// So many requests are accepted, the others of what is held fail with this.
+    Judge(usize, i32),
+    /// The shipper runs for some seconds.
+    Pass(u64),
+    Turn,
+    FailClient,
+    NewOptions,
+    KafkaAway(bool),
+    TopicGone(usize, bool),
+    GraveFull(bool),
+}
+
+fn acts(bad: bool) -> impl Strategy<Value = Vec<Act>> {
+    let lines = prop::collection::vec(
+        if bad {
+            prop::bool::weighted(0.1).boxed()
+        } else {
+            Just(false).boxed()
+        },
+        0..40,
+    );
+    let code = prop::sample::select(vec![
+        Code::NOT_ENOUGH_REPLICAS.0,
+        Code::TOPIC_AUTHORIZATION_FAILED.0,
+        Code::UNKNOWN_TOPIC_OR_PARTITION.0,
+        Code::INVALID_TIMESTAMP.0,
+        Code::PURGE_QUEUE.0,
+        12345,
+    ]);
+    let act = prop_oneof![
+        8 => (0..TOPICS.len(), 0..3_usize, lines).prop_map(|(topic, file, lines)| Act::Push(topic, file, lines)),
+        6 => (0..6_usize, code).prop_map(|(accepted, code)| Act::Judge(accepted, code)),
+        4 => (0..15_u64).prop_map(Act::Pass),
+        2 => Just(Act::Turn),
+        1 => Just(Act::FailClient),
+        1 => Just(Act::NewOptions),
+        1 => any::<bool>().prop_map(Act::KafkaAway),
+        1 => (0..TOPICS.len(), any::<bool>()).prop_map(|(topic, gone)| Act::TopicGone(topic, gone)),
+        1 => any::<bool>().prop_map(Act::GraveFull),
+    ];
+    prop::collection::vec(act, 1..60)
+}
+
+/// A batch with a line that is refused for itself is refused.
+fn of_itself(batch: &[Item]) -> Result<(), Code> {
+    if batch.iter().any(|item| item.value.contains("bad")) {
+        Err(Code::MESSAGE_TOO_LARGE)
+    } else {
+        Ok(())
+    }
+}
+
+struct Model {
+    rig: Rig,
+    targets: HashMap<(usize, usize), Arc<Target>>,
+    sent: HashMap<(usize, usize), Vec<String>>,
+    fates: Vec<Fate>,
+}
+
+impl Model {
+    fn new(batch_records: usize, capacity: u32) -> Self {
+        let rig = Rig::new(&[("t0", 3), ("t1", 1)]);
+        rig.broker.cluster().batch_records = batch_records;
+        rig.broker.cluster().capacity = capacity;
+        Self {
+            rig,
+            targets: HashMap::new(),
+            sent: HashMap::new(),
+            fates: Vec::new(),
+        }
+    }
+
+    fn act(&mut self, act: Act) {
+        match act {
+            Act::Push(topic, file, bad) => {
+                let key = format!("file {file}");
+                let target = self
+                    .targets
+                    .entry((topic, file))
+                    .or_insert_with(|| Arc::new(Target::new(TOPICS[topic].into(), key.as_bytes(), None)));
+                let sent = self.sent.entry((topic, file)).or_default();
+                let lines: Vec<String> = (0..)
+                    .zip(bad)
+                    .map(|(n, bad)| format!("{topic}/{file}/{}{}", sent.len() + n, if bad { " bad" } else { "" }))
+                    .collect();
+                let (batch, fate) = to(target, &lines.iter().map(String::as_str).collect::<Vec<_>>());
+                self.rig.shipper.push(batch, self.rig.now);
+                self.fates.push(fate);
+                sent.extend(lines);
+            }
+            Act::Judge(accepted, code) => {
+                // A topic that refuses goes on to refuse all that is under way.
+                let mut left: HashMap<String, usize> = HashMap::new();
+                self.rig.broker.judge(|batch| {
+                    let left = left.entry(batch[0].topic.clone()).or_insert(accepted);
+                    if *left == 0 {
+                        return Err(Code(code));
+                    }
+                    *left -= 1;
+                    of_itself(batch)
+                });
+                self.rig.run();
+            }
+            Act::Pass(seconds) => {
+                self.rig.now += Duration::from_secs(seconds);
+                self.rig.run();
+            }
+            Act::Turn => self.rig.shipper.turn(self.rig.now),
+            Act::FailClient => self.rig.broker.fail_client(),
+            Act::NewOptions => {
+                let outlet = self.rig.new_outlet();
+                self.rig.shipper.replace(outlet, Options::default(), self.rig.now);
+            }
+            Act::KafkaAway(away) => self.rig.broker.cluster().away = away,
+            Act::TopicGone(topic, gone) => {
+                let mut cluster = self.rig.broker.cluster();
+                if gone {
+                    cluster.topics.remove(TOPICS[topic]);
+                } else {
+                    cluster.topics.insert(TOPICS[topic].into(), 3);
+                }
+            }
+            Act::GraveFull(full) => self.rig.grave.make_room(if full { 0 } else { 1000 }),
+        }
+    }
+
+    /// All troubles end; everything must too.
+    fn heal(&mut self) {
+        self.rig.broker.cluster().away = false;
+        for topic in TOPICS {
+            self.rig.broker.cluster().topics.entry(topic.into()).or_insert(3);
+        }
+        self.rig.grave.make_room(10_000);
+        for _ in 0..10_000 {
+            self.rig.run();
+            self.rig.broker.judge(of_itself);
+            self.rig.run();
+            if self.rig.shipper.unsettled() == 0 {
+                return;
+            }
+            if self.rig.broker.held() == 0
+                && let Some(at) = self.rig.shipper.next_wake()
+            {
+                self.rig.now = self.rig.now.max(at);
+            }
+        }
+        panic!("{} batches are never settled", self.rig.shipper.unsettled());
+    }
+
+    fn check(&self, order: bool) {
+        let mut dead = 0;
+        for fate in &self.fates {
+            dead += fate.dead().len();
+        }
+        let mut arrived: HashMap<String, Vec<String>> = HashMap::new();
+        for item in &self.rig.broker.cluster().log {
+            let (file, _) = item.value.rsplit_once('/').unwrap();
+            arrived.entry(file.to_owned()).or_default().push(item.value.clone());
+        }
+        let mut all_bad = Vec::new();
+        for ((topic, file), sent) in &self.sent {
+            let (bad, good): (Vec<_>, Vec<_>) = sent.iter().cloned().partition(|line| line.contains("bad"));
+            all_bad.extend(bad);
+            let mut arrived = arrived.remove(&format!("{topic}/{file}")).unwrap_or_default();
+            let mut good = good;
+            if !order {
+                arrived.sort();
+                good.sort();
+            }
+            assert_eq!(arrived, good);
+        }
+        assert!(arrived.is_empty());
+        let mut graves = self.rig.grave.lines();
+        graves.sort();
+        all_bad.sort();
+        assert_eq!(dead, all_bad.len());
+        assert_eq!(graves, all_bad);
+        assert_eq!(self.rig.shipper.snapshot().in_flight_records, 0);
+    }
+}
+
+proptest! {
+    #[test]
+    fn every_line_arrives_once_and_in_order(acts in acts(false), batch in 1..20_usize, capacity in 8..200_u32) {
+        let mut model = Model::new(batch, capacity);
+        acts.into_iter().for_each(|act| model.act(act));
+        model.heal();
+        model.check(true);
+    }
+
+    #[test]
+    fn every_line_arrives_once_or_is_a_dead_letter(acts in acts(true), batch in 1..20_usize, capacity in 8..200_u32) {
+        let mut model = Model::new(batch, capacity);
+        acts.into_iter().for_each(|act| model.act(act));
+        model.heal();
+        model.check(false);
+    }
+}

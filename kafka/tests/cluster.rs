@@ -1,0 +1,471 @@
+//! The shipper with the real librdkafka against its in-process cluster.
+
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use logcatch_kafka::{
+    Answer, Batch, BuryError, DeadLetters, LaneState, Letter, Options, Outcome, Producer, Settle, Shipper, Source,
+    Target, Wake, partition,
+};
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::message::{Headers, Message};
+use rdkafka::mocking::MockCluster;
+use rdkafka::producer::DefaultProducerContext;
+use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
+use rdkafka::{ClientConfig, Offset, TopicPartitionList};
+
+/// How long a condition may take before a test fails; never a time that a test asserts.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+#[derive(Clone, Default)]
+struct Fate(Arc<Mutex<Vec<Option<Outcome>>>>);
+struct Ticket(Option<Fate>);
+
+impl Settle for Ticket {
+    fn settle(mut self: Box<Self>, outcome: Outcome) {
+        self.0.take().unwrap().0.lock().unwrap().push(Some(outcome));
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        if let Some(fate) = self.0.take() {
+            fate.0.lock().unwrap().push(None);
+        }
+    }
+}
+
+impl Fate {
+    fn told(&self) -> Vec<Option<Outcome>> {
+        self.0.lock().unwrap().clone()
+    }
+}
+
+#[derive(Clone, Default)]
+struct Grave(Arc<Mutex<Vec<Letter>>>);
+
+impl DeadLetters for Grave {
+    fn bury(&self, letters: &[Letter]) -> Result<(), BuryError> {
+        self.0.lock().unwrap().extend_from_slice(letters);
+        Ok(())
+    }
+}
+
+struct Rig {
+    cluster: MockCluster<'static, DefaultProducerContext>,
+    shipper: Shipper,
+    wake: Arc<Wake>,
+    grave: Grave,
+    answers: (Sender<Answer<Producer>>, Receiver<Answer<Producer>>),
+}
+
+impl Rig {
+    fn new(topics: &[(&str, i32)]) -> Self {
+        Self::with(topics, &[])
+    }
+
+    fn with(topics: &[(&str, i32)], properties: &[(&str, &str)]) -> Self {
+        let cluster = MockCluster::new(1).unwrap();
+        for (topic, partitions) in topics {
+            cluster.create_topic(topic, *partitions, 1).unwrap();
+        }
+        let properties = properties
+            .iter()
+            .map(|(name, value)| (name.to_string(), value.to_string()))
+            .collect();
+        let options = Options {
+            brokers: vec![cluster.bootstrap_servers()],
+            properties,
+        };
+        let wake = Arc::new(Wake::new().unwrap());
+        let build = {
+            let wake = Arc::clone(&wake);
+            move |options: &Options, batch_bytes| Producer::new(options, batch_bytes, Arc::clone(&wake))
+        };
+        let producer = build(&options, None).unwrap();
+        let grave = Grave::default();
+        let shipper = Shipper::new(
+            producer,
+            options,
+            Arc::new(build),
+            Arc::new(grave.clone()),
+            Arc::clone(&wake),
+            Instant::now(),
+        );
+        Self {
+            cluster,
+            shipper,
+            wake,
+            grave,
+            answers: channel(),
+        }
+    }
+
+    fn push(&mut self, target: &Arc<Target>, lines: &[String]) -> Fate {
+        self.push_parts(target, lines, &[])
+    }
+
+    fn push_parts(&mut self, target: &Arc<Target>, lines: &[String], parts: &[(u32, &str)]) -> Fate {
+        let (mut buffer, mut records) = (Vec::new(), Vec::new());
+        for line in lines {
+            let start = u32::try_from(buffer.len()).unwrap();
+            buffer.extend_from_slice(line.as_bytes());
+            records.push(start..u32::try_from(buffer.len()).unwrap());
+            buffer.push(b'\n');
+        }
+        let fate = Fate::default();
+        let batch = Batch {
+            target: Arc::clone(target),
+            buffer,
+            records,
+            parts: parts.iter().map(|(index, value)| (*index, value.to_string())).collect(),
+            source: Arc::new(Source {
+                log: "log".into(),
+                path: "/var/log/x".into(),
+                file_id: "1".into(),
+            }),
+            offset: 1000,
+            ticket: Box::new(Ticket(Some(fate.clone()))),
+        };
+        self.shipper.push(batch, Instant::now());
+        fate
+    }
+
+    /// Turns until the condition holds.
+    fn until(&mut self, what: &str, mut condition: impl FnMut(&mut Self) -> bool) {
+        let deadline = Instant::now() + PATIENCE;
+        while !condition(self) {
+            assert!(
+                Instant::now() < deadline,
+                "{what} does not come; {:?}",
+                self.shipper.lanes().states()
+            );
+            self.turn();
+        }
+    }
+
+    fn turn(&mut self) {
+        self.wake.clear();
+        let now = Instant::now();
+        self.shipper.turn(now);
+        for errand in self.shipper.take_errands(now) {
+            let (answers, wake) = (self.answers.0.clone(), Arc::clone(&self.wake));
+            std::thread::spawn(move || {
+                // Nobody waits for the answer when the test is over.
+                let _ = answers.send(errand.run());
+                wake.ring();
+            });
+        }
+        while let Ok(answer) = self.answers.1.try_recv() {
+            self.shipper.done(answer, Instant::now());
+        }
+        let wait = self.shipper.next_wake().map_or(100, |at| {
+            u64::try_from(at.saturating_duration_since(Instant::now()).as_millis())
+                .unwrap()
+                .min(100)
+        });
+        let mut fds = [rustix::event::PollFd::new(&self.wake, rustix::event::PollFlags::IN)];
+        let wait = rustix::event::Timespec {
+            tv_sec: 0,
+            tv_nsec: i64::try_from(wait).unwrap() * 1_000_000,
+        };
+        rustix::event::poll(&mut fds, Some(&wait)).unwrap();
+    }
+
+    fn settle_all(&mut self) {
+        self.until("the last settlement", |rig| rig.shipper.unsettled() == 0);
+    }
+
+    /// Everything in a partition.
+    fn read(&self, topic: &str, partition: i32) -> Vec<Read> {
+        let consumer: BaseConsumer = ClientConfig::new()
+            .set("bootstrap.servers", self.cluster.bootstrap_servers())
+            .set("group.id", "reader")
+            .set("enable.partition.eof", "true")
+            .create()
+            .unwrap();
+        let mut from = TopicPartitionList::new();
+        from.add_partition_offset(topic, partition, Offset::Beginning).unwrap();
+        consumer.assign(&from).unwrap();
+        let mut read = Vec::new();
+        loop {
+            match consumer.poll(PATIENCE).expect("the end of the partition") {
+                Ok(message) => read.push(Read {
+                    key: message.key().map(<[u8]>::to_vec),
+                    value: message
+                        .payload()
+                        .map(|value| String::from_utf8(value.to_vec()).unwrap()),
+                    part: message.headers().map(|headers| {
+                        let header = headers.get(0);
+                        assert_eq!(header.key, "logcatch.part");
+                        String::from_utf8(header.value.unwrap().to_vec()).unwrap()
+                    }),
+                }),
+                Err(rdkafka::error::KafkaError::PartitionEOF(_)) => return read,
+                Err(error) => panic!("{error}"),
+            }
+        }
+    }
+
+    fn values(&self, topic: &str, partition: i32) -> Vec<String> {
+        self.read(topic, partition)
+            .into_iter()
+            .map(|read| read.value.unwrap())
+            .collect()
+    }
+}
+
+#[derive(Debug, PartialEq, Eq)]
+struct Read {
+    key: Option<Vec<u8>>,
+    /// None is a tombstone.
+    value: Option<String>,
+    part: Option<String>,
+}
+
+fn target(topic: &str, key: &str) -> Arc<Target> {
+    Arc::new(Target::new(topic.into(), key.as_bytes(), None))
+}
+
+fn lines(count: usize) -> Vec<String> {
+    (0..count).map(|n| format!("line {n} {}", "x".repeat(n % 90))).collect()
+}
+
+fn delivered(fate: &Fate, partition: Option<i32>) {
+    assert_eq!(
+        fate.told(),
+        [Some(Outcome {
+            partition,
+            dead_lettered: vec![],
+            dead_lettered_bytes: 0,
+        })]
+    );
+}
+
+#[test]
+fn lines_arrive_in_order_in_the_partition_of_their_key_and_batches_are_settled_once() {
+    let mut rig = Rig::new(&[("t", 16)]);
+    let target = target("t", "web-1:/var/log/app.log");
+    let lines = lines(30_000);
+    let fates: Vec<_> = lines.chunks(700).map(|chunk| rig.push(&target, chunk)).collect();
+    rig.settle_all();
+    let chosen = partition(b"web-1:/var/log/app.log", 16);
+    for fate in &fates {
+        delivered(fate, Some(chosen));
+    }
+    let read = rig.read("t", chosen);
+    assert!(
+        read.iter()
+            .all(|read| read.key.as_deref() == Some(b"web-1:/var/log/app.log"))
+    );
+    assert!(read.iter().map(|read| read.value.as_ref().unwrap()).eq(&lines));
+    let stats = rig.shipper.snapshot();
+    assert_eq!(
+        (stats.acked_records, stats.in_flight_records, stats.connected),
+        (30_000, 0, Some(true))
+    );
+}
+
+#[test]
+fn empty_lines_are_empty_values_and_not_tombstones() {
+    let mut rig = Rig::new(&[("t", 1)]);
+    let lines = ["", "a", "", ""].map(String::from);
+    let fate = rig.push(&target("t", "k"), &lines);
+    let only = rig.push(&target("t", "k"), &[String::new()]);
+    rig.settle_all();
+    delivered(&fate, Some(0));
+    delivered(&only, Some(0));
+    let values: Vec<_> = rig.read("t", 0).into_iter().map(|read| read.value).collect();
+    assert_eq!(values, ["", "a", "", "", ""].map(|value| Some(value.to_owned())));
+}
+
+#[test]
+fn parts_of_split_lines_carry_their_header_in_order() {
+    let mut rig = Rig::new(&[("t", 1)]);
+    let lines = ["a", "b1", "b2", "b3", "c"].map(String::from);
+    let fate = rig.push_parts(&target("t", "k"), &lines, &[(1, "1"), (2, "2"), (3, "3/3")]);
+    rig.settle_all();
+    delivered(&fate, Some(0));
+    let parts: Vec<_> = rig
+        .read("t", 0)
+        .into_iter()
+        .map(|read| (read.value.unwrap(), read.part))
+        .collect();
+    let expected = [
+        ("a", None),
+        ("b1", Some("1")),
+        ("b2", Some("2")),
+        ("b3", Some("3/3")),
+        ("c", None),
+    ];
+    assert_eq!(
+        parts,
+        expected.map(|(value, part)| (value.to_owned(), part.map(String::from)))
+    );
+}
+
+#[test]
+fn records_without_a_key_spread_and_all_arrive() {
+    let mut rig = Rig::new(&[("t", 4)]);
+    let lines = lines(1000);
+    let fate = rig.push(&target("t", ""), &lines);
+    rig.settle_all();
+    delivered(&fate, None);
+    let read: Vec<_> = (0..4).flat_map(|partition| rig.read("t", partition)).collect();
+    assert!(read.iter().all(|read| read.key.is_none()));
+    let mut values: Vec<_> = read.into_iter().map(|read| read.value.unwrap()).collect();
+    values.sort();
+    let mut expected = lines;
+    expected.sort();
+    assert_eq!(values, expected);
+}
+
+#[test]
+fn what_a_broker_refuses_for_a_while_arrives_once_and_in_order() {
+    let mut rig = Rig::new(&[("t", 1)]);
+    let target = target("t", "k");
+    let warm = rig.push(&target, &lines(10));
+    rig.settle_all();
+    delivered(&warm, Some(0));
+    // Neither is retried inside librdkafka.
+    rig.cluster.request_errors(
+        RDKafkaApiKey::Produce,
+        &[
+            RDKafkaRespErr::RD_KAFKA_RESP_ERR_INVALID_TIMESTAMP,
+            RDKafkaRespErr::RD_KAFKA_RESP_ERR_POLICY_VIOLATION,
+        ],
+    );
+    let lines = lines(500);
+    let fates: Vec<_> = lines.chunks(100).map(|chunk| rig.push(&target, chunk)).collect();
+    rig.settle_all();
+    for fate in &fates {
+        delivered(fate, Some(0));
+    }
+    assert_eq!(rig.values("t", 0)[10..], lines);
+    assert!(
+        rig.shipper
+            .snapshot()
+            .errors
+            .keys()
+            .any(|(_, name)| *name == "INVALID_TIMESTAMP")
+    );
+}
+
+#[test]
+fn an_outage_loses_nothing_and_keeps_the_order() {
+    let mut rig = Rig::new(&[("t", 1)]);
+    let target = target("t", "k");
+    let lines = lines(60_000);
+    let fates: Vec<_> = lines.chunks(1000).map(|chunk| rig.push(&target, chunk)).collect();
+    rig.until("the first acknowledgement", |rig| {
+        rig.shipper.snapshot().acked_records > 0
+    });
+    rig.cluster.broker_down(1).unwrap();
+    rig.until("the outage", |rig| rig.shipper.snapshot().connected == Some(false));
+    let acked = rig.shipper.snapshot().acked_records;
+    assert!(acked < 60_000);
+    rig.cluster.broker_up(1).unwrap();
+    rig.settle_all();
+    for fate in &fates {
+        delivered(fate, Some(0));
+    }
+    assert_eq!(rig.values("t", 0), lines);
+    assert_eq!(rig.shipper.snapshot().connected, Some(true));
+}
+
+#[test]
+fn a_record_too_large_for_the_client_is_a_dead_letter_and_its_neighbours_arrive_once() {
+    let mut rig = Rig::with(&[("t", 1)], &[("message.max.bytes", "2000")]);
+    let lines = ["a".to_owned(), "x".repeat(3000), "b".to_owned()];
+    let fate = rig.push(&target("t", "k"), &lines);
+    rig.settle_all();
+    assert_eq!(
+        fate.told(),
+        [Some(Outcome {
+            partition: Some(0),
+            dead_lettered: vec![1],
+            dead_lettered_bytes: lines[1].len() as u64,
+        })]
+    );
+    assert_eq!(rig.values("t", 0), ["a", "b"]);
+    let grave = rig.grave.0.lock().unwrap();
+    assert_eq!(grave.len(), 1);
+    assert_eq!(grave[0].line(), lines[1].as_bytes());
+    assert_eq!(
+        (grave[0].offset, &*grave[0].topic, grave[0].partition),
+        (1002, "t", Some(0))
+    );
+    assert!(grave[0].reason.contains("MSG_SIZE_TOO_LARGE"), "{}", grave[0].reason);
+}
+
+#[test]
+fn a_batch_that_a_broker_refuses_is_split_and_all_of_it_arrives() {
+    let mut rig = Rig::new(&[("t", 1)]);
+    let too_large = RDKafkaRespErr::RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE;
+    rig.cluster
+        .request_errors(RDKafkaApiKey::Produce, &[too_large, too_large]);
+    let lines = lines(64);
+    let fate = rig.push(&target("t", "k"), &lines);
+    rig.settle_all();
+    delivered(&fate, Some(0));
+    assert_eq!(rig.values("t", 0), lines);
+}
+
+#[test]
+fn a_missing_topic_is_not_created_and_holds_only_its_own() {
+    let mut rig = Rig::new(&[("good", 1)]);
+    let missing = rig.shipper.lanes().lane("missing");
+    let waits = rig.push(&target("missing", "k"), &lines(10));
+    rig.until("an answer", |_| matches!(missing.state(), LaneState::Held { .. }));
+    assert_eq!(
+        missing.state(),
+        LaneState::Held {
+            reason: "topic does not exist".into()
+        }
+    );
+    let flows = rig.push(&target("good", "k"), &lines(10));
+    rig.until("other topics flowing", |_| !flows.told().is_empty());
+    assert_eq!(waits.told(), []);
+    rig.cluster.create_topic("missing", 1, 1).unwrap();
+    rig.settle_all();
+    delivered(&waits, Some(0));
+    assert!(missing.is_open());
+}
+
+#[test]
+fn new_options_take_over_without_loss() {
+    let mut rig = Rig::new(&[("t", 1)]);
+    let other: MockCluster<'_, DefaultProducerContext> = MockCluster::new(1).unwrap();
+    other.create_topic("t", 1, 1).unwrap();
+    let target = target("t", "k");
+    let first = rig.push(&target, &lines(1000));
+    rig.until("the first batch", |_| !first.told().is_empty());
+    // The old cluster goes, with lines on their way to it.
+    rig.cluster.broker_down(1).unwrap();
+    let lines = lines(2000);
+    let second = rig.push(&target, &lines);
+    rig.turn();
+    let options = Options {
+        brokers: vec![other.bootstrap_servers()],
+        properties: vec![],
+    };
+    let producer = Producer::new(&options, None, Arc::clone(&rig.wake)).unwrap();
+    rig.shipper.replace(producer, options, Instant::now());
+    rig.settle_all();
+    delivered(&second, Some(0));
+    rig.cluster = other;
+    assert_eq!(rig.values("t", 0), lines);
+}
+
+#[test]
+fn closing_with_records_on_their_way_drops_tickets_untold() {
+    let mut rig = Rig::new(&[("t", 1)]);
+    rig.until("the topic", |rig| rig.shipper.lanes().lane("t").is_open());
+    rig.cluster.broker_down(1).unwrap();
+    let fates: Vec<_> = (0..100).map(|_| rig.push(&target("t", "k"), &lines(1000))).collect();
+    rig.turn();
+    assert!(rig.shipper.snapshot().in_flight_records > 0);
+    rig.shipper.close().run();
+    assert!(fates.iter().all(|fate| fate.told() == [None]));
+}
