@@ -1,0 +1,176 @@
+//! The ConfigActor: reads the settings again when their files change, and hands what is valid to the SupervisorActor.
+//! What is not valid changes nothing and is said.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::prelude::*;
+use logcatch_settings::{Loaded, Refused, Settings, Sources, load};
+
+use super::watch::{Looks, SourcesWatch};
+use crate::supervisor::{ApplySettings, SupervisorActor};
+
+/// Editors and programs write a file in several steps: one reading for all.
+const DEBOUNCE: Duration = Duration::from_millis(250);
+/// A change of which no notification came is found this late.
+const LOOK: Duration = Duration::from_secs(5);
+
+/// Reads the settings file now, as on SIGHUP. The answer says why nothing was applied.
+#[derive(Debug, Clone, Copy, Message)]
+#[rtype(result = "Result<(), String>")]
+pub struct Reload;
+
+/// Something happened to a file that decides about the settings.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Changed;
+
+/// Called with settings once they are in force: what is not the actors' business, such as the level of the log.
+pub type OnApplied = Box<dyn Fn(&Settings) + Send>;
+
+/// Watches the settings file.
+pub struct ConfigActor {
+    path: PathBuf,
+    supervisor: Addr<SupervisorActor>,
+    on_applied: OnApplied,
+    sources: Sources,
+    current: Arc<Settings>,
+    watch: Option<SourcesWatch>,
+    looks: Looks,
+    scheduled: bool,
+}
+
+impl ConfigActor {
+    /// Watches `path`, from which `loaded` was read and applied.
+    #[must_use]
+    pub fn new(path: PathBuf, loaded: Loaded, supervisor: Addr<SupervisorActor>, on_applied: OnApplied) -> Self {
+        Self {
+            path,
+            supervisor,
+            on_applied,
+            sources: loaded.sources,
+            current: Arc::new(loaded.settings),
+            watch: None,
+            looks: Looks::new(),
+            scheduled: false,
+        }
+    }
+
+    fn schedule(&mut self, ctx: &mut Context<Self>) {
+        if !self.scheduled {
+            self.scheduled = true;
+            ctx.run_later(DEBOUNCE, |actor, ctx| {
+                actor.scheduled = false;
+                let reload = actor.reload();
+                ctx.spawn(reload.map(|_, _, _| ()));
+            });
+        }
+    }
+
+    /// Reads, validates, applies; off the arbiter where it touches the disk.
+    fn reload(&mut self) -> ResponseActFuture<Self, Result<(), String>> {
+        let path = self.path.clone();
+        // What happens to the files while they are read shows at the next look.
+        self.looks = self.watch.as_ref().map(SourcesWatch::look).unwrap_or_default();
+        let loaded = actix_rt::task::spawn_blocking(move || load(&path, &|name| std::env::var(name).ok()));
+        Box::pin(loaded.into_actor(self).then(|loaded, actor, _| match loaded {
+            Ok(Ok(loaded)) => actor.apply(loaded),
+            Ok(Err(refused)) => Box::pin(fut::ready(Err(actor.refuse(&refused)))),
+            Err(error) => Box::pin(fut::ready(Err(format!("cannot read the settings: {error}")))),
+        }))
+    }
+
+    fn apply(&mut self, loaded: Loaded) -> ResponseActFuture<Self, Result<(), String>> {
+        let Loaded {
+            settings,
+            notices,
+            sources,
+            ..
+        } = loaded;
+        self.follow(sources);
+        if settings == *self.current {
+            log::info!(path:% = self.path.display(); "settings were read again and say the same");
+            return Box::pin(fut::ready(Ok(())));
+        }
+        for notice in &notices {
+            log::warn!("{notice}");
+        }
+        let settings = Arc::new(settings);
+        let applied = self.supervisor.send(ApplySettings(Arc::clone(&settings)));
+        Box::pin(applied.into_actor(self).map(move |answer, actor, _| {
+            let answer = answer.unwrap_or_else(|error| Err(error.to_string()));
+            match &answer {
+                Ok(()) => {
+                    (actor.on_applied)(&settings);
+                    actor.current = settings;
+                }
+                Err(why) => {
+                    log::error!(path:% = actor.path.display(), cause = why; "settings refused; everything stays as it was");
+                }
+            }
+            answer
+        }))
+    }
+
+    fn refuse(&mut self, refused: &Refused) -> String {
+        if let Refused::Invalid { sources, .. } = refused {
+            // A change of any of them is a reason to try again.
+            self.follow(sources.clone());
+        }
+        log::error!("settings refused; everything stays as it was: {refused}");
+        refused.to_string()
+    }
+
+    fn follow(&mut self, sources: Sources) {
+        self.sources = sources.clone();
+        if let Some(watch) = self.watch.as_mut() {
+            watch.follow(sources);
+        }
+    }
+
+    fn look(&mut self, ctx: &mut Context<Self>) {
+        let sources = self.sources.clone();
+        let Some(watch) = self.watch.as_mut() else { return };
+        let looks = watch.look();
+        if looks != self.looks {
+            self.looks = looks;
+            // A directory that was away has no watch any more.
+            watch.follow(sources);
+            self.schedule(ctx);
+        }
+    }
+}
+
+impl Actor for ConfigActor {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Context<Self>) {
+        let myself = ctx.address().downgrade();
+        let mut watch = SourcesWatch::new(move || {
+            if let Some(myself) = myself.upgrade() {
+                myself.do_send(Changed);
+            }
+        });
+        watch.follow(self.sources.clone());
+        self.looks = watch.look();
+        self.watch = Some(watch);
+        ctx.run_interval(LOOK, Self::look);
+    }
+}
+
+impl Handler<Changed> for ConfigActor {
+    type Result = ();
+
+    fn handle(&mut self, _: Changed, ctx: &mut Context<Self>) {
+        self.schedule(ctx);
+    }
+}
+
+impl Handler<Reload> for ConfigActor {
+    type Result = ResponseActFuture<Self, Result<(), String>>;
+
+    fn handle(&mut self, _: Reload, _: &mut Context<Self>) -> Self::Result {
+        self.reload()
+    }
+}

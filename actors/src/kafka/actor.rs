@@ -1,0 +1,417 @@
+//! The KafkaActor: receives batches, delegates to a [`Shipper`], sends nothing but settlements.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+use actix::fut::{ActorFuture, ActorFutureExt, WrapFuture};
+use actix::{
+    Actor, Addr, Arbiter, AsyncContext, Context, Handler, Message, MessageResult, ResponseFuture, SpawnHandle,
+};
+use logcatch_kafka::{Batch, DeadLetters, Lanes, Options, Producer, Shipper, StartError, Stats, Wake};
+use tokio::net::unix::pipe::Receiver;
+use tokio::sync::oneshot;
+
+use super::errand::detach;
+
+/// How long a drained producer may take to end before its drain is answered: milliseconds, unless its threads hang.
+const RETIRE: Duration = Duration::from_millis(500);
+
+/// How often to look for reports where the reactor takes no further descriptor.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// Ships batches to Kafka, on an arbiter of its own.
+pub struct KafkaActor {
+    /// None after a drain.
+    shipper: Option<Shipper>,
+    wake: Arc<Wake>,
+    timer: Option<(Instant, SpawnHandle)>,
+    drain: Option<DrainUnderWay>,
+}
+
+/// A batch for Kafka. Its ticket is told when all its records are accounted for, and dropped untold if they never
+/// will be.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct ShipBatch(pub Batch);
+
+/// Waits for what is on its way and ends the producer; answers how many batches are not settled, which are dropped.
+#[derive(Message)]
+#[rtype(result = "usize")]
+pub struct DrainKafka {
+    /// Nothing is waited for beyond.
+    pub deadline: Instant,
+}
+
+/// Replaces the producer by one made of these. What is on its way is drained or sent again; an error leaves
+/// everything as it is.
+#[derive(Message)]
+#[rtype(result = "Result<(), StartError>")]
+pub struct Reconfigure(pub Options);
+
+/// Asks for the counters.
+#[derive(Message)]
+#[rtype(result = "Stats")]
+pub struct GetStats;
+
+struct DrainUnderWay {
+    deadline: Instant,
+    answer: oneshot::Sender<usize>,
+}
+
+/// Turns the actor when the bell rings.
+struct Bell(Receiver);
+
+impl KafkaActor {
+    /// Starts it on a new arbiter; connects in the background.
+    ///
+    /// # Errors
+    /// The options make no producer.
+    pub fn start(options: Options, letters: Arc<dyn DeadLetters>) -> Result<(Addr<Self>, Lanes), StartError> {
+        let wake = Arc::new(Wake::new()?);
+        let builder = {
+            let wake = Arc::clone(&wake);
+            move |options: &Options, batch_bytes| Producer::new(options, batch_bytes, Arc::clone(&wake))
+        };
+        let producer = builder(&options, None)?;
+        let now = Instant::now();
+        let shipper = Shipper::new(producer, options, Arc::new(builder), letters, Arc::clone(&wake), now);
+        let lanes = shipper.lanes();
+        let actor = Self {
+            shipper: Some(shipper),
+            wake,
+            timer: None,
+            drain: None,
+        };
+        let address = Self::start_in_arbiter(&Arbiter::new().handle(), |_| actor);
+        Ok((address, lanes))
+    }
+
+    /// Lets the shipper do what there is to do, and sees to it that it is called again.
+    fn turn(&mut self, ctx: &mut Context<Self>) {
+        let Some(shipper) = &mut self.shipper else { return };
+        let now = Instant::now();
+        shipper.turn(now);
+        for errand in shipper.take_errands(now) {
+            let done = detach(move || errand.run()).into_actor(self).map(|answer, this, ctx| {
+                if let (Ok(answer), Some(shipper)) = (answer, &mut this.shipper) {
+                    shipper.done(answer, Instant::now());
+                    this.turn(ctx);
+                }
+            });
+            ctx.spawn(done);
+        }
+        self.end_drain(now, ctx);
+        self.set_timer(now, ctx);
+    }
+
+    fn set_timer(&mut self, now: Instant, ctx: &mut Context<Self>) {
+        let drain = self.drain.as_ref().map(|drain| drain.deadline);
+        let due = self
+            .shipper
+            .as_ref()
+            .and_then(Shipper::next_wake)
+            .into_iter()
+            .chain(drain)
+            .min();
+        let Some(due) = due else { return };
+        match self.timer {
+            // One that is too early only looks in vain, once.
+            Some((at, _)) if at <= due => return,
+            Some((_, timer)) => {
+                ctx.cancel_future(timer);
+            }
+            None => {}
+        }
+        let timer = ctx.run_later(due.saturating_duration_since(now), |this, ctx| {
+            this.timer = None;
+            this.turn(ctx);
+        });
+        self.timer = Some((due, timer));
+    }
+
+    /// Answers a drain when all is settled or its time is up.
+    fn end_drain(&mut self, now: Instant, ctx: &mut Context<Self>) {
+        let left = self.shipper.as_ref().map_or(0, Shipper::unsettled);
+        let Some(drain) = self.drain.take_if(|drain| left == 0 || drain.deadline <= now) else {
+            return;
+        };
+        let Some(shipper) = self.shipper.take() else { return };
+        let errand = shipper.close();
+        let ended = detach(move || errand.run());
+        let answer = async move {
+            // Whether it has ended by then changes nothing for the answer.
+            let _ = tokio::time::timeout(RETIRE, ended).await;
+            // Nobody may be waiting any more.
+            let _ = drain.answer.send(left);
+        };
+        ctx.spawn(answer.into_actor(self));
+    }
+}
+
+impl Actor for KafkaActor {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Context<Self>) {
+        match self.wake.reader().and_then(Receiver::from_owned_fd) {
+            Ok(bell) => {
+                ctx.spawn(Bell(bell));
+            }
+            Err(error) => {
+                log::error!(cause:% = error; "cannot be woken by Kafka's acknowledgements, looks for them instead");
+                ctx.run_interval(LOOK, Self::turn);
+            }
+        }
+        self.turn(ctx);
+    }
+}
+
+impl ActorFuture<KafkaActor> for Bell {
+    type Output = ();
+
+    fn poll(
+        self: Pin<&mut Self>,
+        actor: &mut KafkaActor,
+        ctx: &mut Context<KafkaActor>,
+        task: &mut std::task::Context<'_>,
+    ) -> Poll<()> {
+        /// Turns before messages and timers have a chance again.
+        const TURNS: u32 = 4;
+        for _ in 0..TURNS {
+            match self.0.poll_read_ready(task) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Ok(())) => {
+                    // Empty first and look then, so that no ring is missed.
+                    let mut rings = [0; 64];
+                    while self.0.try_read(&mut rings).is_ok() {}
+                    actor.turn(ctx);
+                }
+                // The reactor is gone, and with it all there is to do.
+                Poll::Ready(Err(_)) => return Poll::Ready(()),
+            }
+        }
+        task.waker().wake_by_ref();
+        Poll::Pending
+    }
+}
+
+impl Handler<ShipBatch> for KafkaActor {
+    type Result = ();
+
+    fn handle(&mut self, ShipBatch(batch): ShipBatch, ctx: &mut Context<Self>) {
+        // After a drain the ticket is dropped untold: the lines will be read again.
+        if let Some(shipper) = &mut self.shipper {
+            shipper.push(batch, Instant::now());
+            self.turn(ctx);
+        }
+    }
+}
+
+impl Handler<DrainKafka> for KafkaActor {
+    type Result = ResponseFuture<usize>;
+
+    fn handle(&mut self, DrainKafka { deadline }: DrainKafka, ctx: &mut Context<Self>) -> Self::Result {
+        let (answer, result) = oneshot::channel();
+        self.drain = Some(DrainUnderWay { deadline, answer });
+        self.turn(ctx);
+        // Without an answer there is nothing left: drained before.
+        Box::pin(async move { result.await.unwrap_or(0) })
+    }
+}
+
+impl Handler<Reconfigure> for KafkaActor {
+    type Result = actix::ResponseActFuture<Self, Result<(), StartError>>;
+
+    fn handle(&mut self, Reconfigure(options): Reconfigure, _ctx: &mut Context<Self>) -> Self::Result {
+        let wake = Arc::clone(&self.wake);
+        let built = detach(move || (Producer::new(&options, None, wake), options));
+        Box::pin(built.into_actor(self).map(|built, this, ctx| {
+            let Ok((producer, options)) = built else { return Ok(()) };
+            let producer = producer.inspect_err(|error| {
+                log::error!(cause:% = error; "cannot use the new Kafka settings, the old ones stay in force");
+            })?;
+            let Some(shipper) = &mut this.shipper else {
+                return Ok(());
+            };
+            log::info!(brokers = options.broker_list(); "new Kafka settings take over");
+            shipper.replace(producer, options, Instant::now());
+            this.turn(ctx);
+            Ok(())
+        }))
+    }
+}
+
+impl Handler<GetStats> for KafkaActor {
+    type Result = MessageResult<GetStats>;
+
+    fn handle(&mut self, _: GetStats, _ctx: &mut Context<Self>) -> Self::Result {
+        MessageResult(self.shipper.as_ref().map(Shipper::snapshot).unwrap_or_default())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use logcatch_kafka::{BuryError, LaneState, Letter, Outcome, Settle, Source, Target};
+    use rdkafka::mocking::MockCluster;
+    use rdkafka::producer::DefaultProducerContext;
+
+    use super::*;
+
+    type Cluster = MockCluster<'static, DefaultProducerContext>;
+
+    /// How long a condition may take before a test fails.
+    const PATIENCE: Duration = Duration::from_secs(60);
+
+    struct NoGrave;
+
+    impl DeadLetters for NoGrave {
+        fn bury(&self, _letters: &[Letter]) -> Result<(), BuryError> {
+            unreachable!("no record is refused")
+        }
+    }
+
+    #[derive(Clone, Default)]
+    struct Fate(Arc<Mutex<Vec<Option<Outcome>>>>);
+    struct Ticket(Option<Fate>);
+
+    impl Settle for Ticket {
+        fn settle(mut self: Box<Self>, outcome: Outcome) {
+            self.0.take().unwrap().0.lock().unwrap().push(Some(outcome));
+        }
+    }
+
+    impl Drop for Ticket {
+        fn drop(&mut self) {
+            if let Some(fate) = self.0.take() {
+                fate.0.lock().unwrap().push(None);
+            }
+        }
+    }
+
+    fn cluster() -> Cluster {
+        let cluster = MockCluster::new(1).unwrap();
+        cluster.create_topic("t", 1, 1).unwrap();
+        cluster
+    }
+
+    fn options(cluster: &Cluster) -> Options {
+        Options {
+            brokers: vec![cluster.bootstrap_servers()],
+            properties: vec![],
+        }
+    }
+
+    fn batch(lines: u32) -> (Batch, Fate) {
+        let fate = Fate::default();
+        let source = Source {
+            log: "log".into(),
+            path: "/x".into(),
+            file_id: "1".into(),
+        };
+        let batch = Batch {
+            target: Arc::new(Target::new("t".into(), *b"k", None)),
+            buffer: vec![b'x'; 10 * lines as usize],
+            records: (0..lines).map(|n| 10 * n..10 * n + 9).collect(),
+            parts: vec![],
+            source: Arc::new(source),
+            offset: 0,
+            ticket: Box::new(Ticket(Some(fate.clone()))),
+        };
+        (batch, fate)
+    }
+
+    fn settled(fate: &Fate) -> bool {
+        matches!(fate.0.lock().unwrap().as_slice(), [Some(_)])
+    }
+
+    async fn until(what: &str, mut condition: impl FnMut() -> bool) {
+        let deadline = Instant::now() + PATIENCE;
+        while !condition() {
+            assert!(Instant::now() < deadline, "{what} does not come");
+            actix_rt::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    #[actix::test]
+    async fn batches_are_settled_and_a_drain_leaves_none() {
+        let cluster = cluster();
+        let (kafka, lanes) = KafkaActor::start(options(&cluster), Arc::new(NoGrave)).unwrap();
+        let lane = lanes.lane("t");
+        actix_rt::time::timeout(PATIENCE, lane.opened()).await.unwrap();
+        let fates: Vec<_> = (0..100)
+            .map(|_| {
+                let (batch, fate) = batch(1000);
+                kafka.do_send(ShipBatch(batch));
+                fate
+            })
+            .collect();
+        assert_eq!(
+            kafka
+                .send(DrainKafka {
+                    deadline: Instant::now() + PATIENCE
+                })
+                .await
+                .unwrap(),
+            0
+        );
+        assert!(fates.iter().all(settled));
+        assert_eq!(
+            kafka
+                .send(DrainKafka {
+                    deadline: Instant::now() + PATIENCE
+                })
+                .await
+                .unwrap(),
+            0,
+            "drained before"
+        );
+        let (late, fate) = batch(1);
+        kafka.send(ShipBatch(late)).await.unwrap();
+        assert_eq!(*fate.0.lock().unwrap(), [None]);
+    }
+
+    #[actix::test]
+    async fn a_drain_without_kafka_ends_at_its_deadline_and_drops_tickets_untold() {
+        let options = Options {
+            brokers: vec!["127.0.0.1:1".into()],
+            properties: vec![],
+        };
+        let (kafka, lanes) = KafkaActor::start(options, Arc::new(NoGrave)).unwrap();
+        let lane = lanes.lane("t");
+        let (batch, fate) = batch(1000);
+        kafka.do_send(ShipBatch(batch));
+        let left = kafka
+            .send(DrainKafka {
+                deadline: Instant::now() + Duration::from_millis(100),
+            })
+            .await
+            .unwrap();
+        assert_eq!(left, 1);
+        assert_eq!(*fate.0.lock().unwrap(), [None]);
+        assert_eq!(lane.state(), LaneState::Asking);
+    }
+
+    #[actix::test]
+    async fn new_options_take_over_and_bad_ones_change_nothing() {
+        let (first, second) = (cluster(), cluster());
+        let (kafka, _lanes) = KafkaActor::start(options(&first), Arc::new(NoGrave)).unwrap();
+        let mut bad = options(&second);
+        bad.properties.push(("linger.ms".into(), "hunter2".into()));
+        let error = kafka.send(Reconfigure(bad)).await.unwrap().unwrap_err().to_string();
+        assert!(error.contains("`linger.ms`") && !error.contains("hunter2"), "{error}");
+        let (one, fate) = batch(10);
+        kafka.do_send(ShipBatch(one));
+        until("a settlement by the old options", || settled(&fate)).await;
+
+        first.broker_down(1).unwrap();
+        let (two, fate) = batch(10);
+        kafka.do_send(ShipBatch(two));
+        kafka.send(Reconfigure(options(&second))).await.unwrap().unwrap();
+        until("a settlement by the new options", || settled(&fate)).await;
+        let stats = kafka.send(GetStats).await.unwrap();
+        assert_eq!((stats.acked_records, stats.unsettled_batches), (20, 0));
+    }
+}

@@ -1,0 +1,18 @@
+//! The Kafka side as an actor: batches in, settlements out.
+
+pub(crate) mod actor;
+mod errand;
+
+use logcatch_kafka::Options;
+use logcatch_settings::Settings;
+
+pub use actor::{DrainKafka, GetStats, KafkaActor, Reconfigure, ShipBatch};
+
+/// What of the settings makes a producer.
+#[must_use]
+pub fn options(settings: &Settings) -> Options {
+    Options {
+        brokers: settings.kafka.brokers.clone(),
+        properties: settings.kafka.properties.clone().into_iter().collect(),
+    }
+}

@@ -1,0 +1,18 @@
+//! The actors of logcatch and their messages: a [`ConfigActor`] watches the settings file and messages the
+//! [`SupervisorActor`], which spawns a TailActor per log path; each sends batches to the one [`KafkaActor`].
+//!
+//! Only files named `actor.rs` know actix; the logic is in plain types beside them.
+
+mod budget;
+mod config;
+mod dead_letters;
+mod kafka;
+mod supervisor;
+mod tail;
+
+pub use budget::{Budget, Permit};
+pub use config::{ConfigActor, Reload};
+pub use dead_letters::DeadLetterFile;
+pub use kafka::{DrainKafka, GetStats, KafkaActor, Reconfigure, ShipBatch, options};
+pub use supervisor::{ApplySettings, Drain, SupervisorActor};
+pub use tail::{Common, TailSpec};

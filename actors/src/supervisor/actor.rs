@@ -1,0 +1,515 @@
+//! The SupervisorActor: owns the factory of the watchers, keeps one per path, restarts those that fail.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::{Duration, Instant};
+
+use actix::prelude::*;
+use logcatch_settings::{LogEntry, Settings, Start, Watch, diff};
+use logcatch_tail::Stat;
+
+use super::backoff::Backoff;
+use super::disk::{Disk, Route, Routes};
+use super::entries::{Findings, compare, means};
+use crate::kafka::{KafkaActor, Reconfigure, ShipBatch};
+use crate::tail::actor::{Begin, News, Notice, Retarget, Stop, TailActor, Wake};
+use crate::tail::{Common, TailSpec};
+
+/// A missed notification costs this long, not lines.
+const RECONCILE: Duration = Duration::from_secs(10);
+/// Where there are no notifications, and the pace of the supervisor's own clock.
+const TICK: Duration = Duration::from_secs(1);
+/// Files often come and go in groups: one look for all.
+const DEBOUNCE: Duration = Duration::from_millis(50);
+/// Looking takes at most one part in so many of the time, however many files there are.
+const LOOK_SHARE: u32 = 10;
+/// While batches of a failed watcher are in flight, its successor waits.
+const SETTLE_POLL: Duration = Duration::from_millis(200);
+/// More arbiters do not help: reading is cheap, and librdkafka has threads of its own.
+const ARBITERS: usize = 4;
+
+/// Settings to be in force from now on. The answer says why not, and then nothing has changed.
+#[derive(Message)]
+#[rtype(result = "Result<(), String>")]
+pub struct ApplySettings(pub Arc<Settings>);
+
+/// Stop reading. Answered when no watcher will hand anything over any more.
+#[derive(Debug, Clone, Copy, Message)]
+#[rtype(result = "()")]
+pub struct Drain;
+
+/// Files may have come or gone.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct DiskChanged;
+
+/// One watcher, as its supervisor knows it.
+struct Tail {
+    address: Addr<TailActor>,
+    route: Arc<Route>,
+    incarnation: u64,
+    backoff: Backoff,
+    /// It failed and waits for its next start.
+    resting: bool,
+}
+
+/// The supervisor of all watchers.
+pub struct SupervisorActor {
+    common: Common,
+    kafka: Addr<KafkaActor>,
+    settings: Option<Arc<Settings>>,
+    arbiters: Vec<ArbiterHandle>,
+    tails: BTreeMap<(String, PathBuf), Tail>,
+    /// Per entry, the paths that are watched and how their file looked last.
+    watched: HashMap<String, BTreeMap<PathBuf, Option<Stat>>>,
+    /// Entries whose positions are not taken up yet.
+    fresh: HashSet<String>,
+    /// Per entry that is applied for the first time, the watchers that have not taken their first look yet.
+    unready: HashMap<String, HashSet<PathBuf>>,
+    routes: Arc<Routes>,
+    disk: Option<Disk>,
+    looking: bool,
+    look_wanted: bool,
+    look_scheduled: bool,
+    looked: Option<Instant>,
+    look_took: Duration,
+    spawned: usize,
+    unmatched: HashSet<String>,
+    unreadable: BTreeSet<PathBuf>,
+    draining: bool,
+}
+
+impl SupervisorActor {
+    /// A supervisor without settings.
+    #[must_use]
+    pub fn new(common: Common, kafka: Addr<KafkaActor>) -> Self {
+        Self {
+            common,
+            kafka,
+            settings: None,
+            arbiters: Vec::new(),
+            tails: BTreeMap::new(),
+            watched: HashMap::new(),
+            fresh: HashSet::new(),
+            unready: HashMap::new(),
+            routes: Arc::default(),
+            disk: None,
+            looking: false,
+            look_wanted: false,
+            look_scheduled: false,
+            looked: None,
+            look_took: Duration::ZERO,
+            spawned: 0,
+            unmatched: HashSet::new(),
+            unreadable: BTreeSet::new(),
+            draining: false,
+        }
+    }
+
+    fn entries(&self) -> Vec<Arc<LogEntry>> {
+        let logs = self.settings.iter().flat_map(|settings| &settings.logs);
+        logs.map(|entry| Arc::new(entry.clone())).collect()
+    }
+
+    /// Puts settings into force, entry by entry: what did not change is not touched.
+    fn apply(&mut self, settings: Arc<Settings>, ctx: &mut Context<Self>) -> Result<(), String> {
+        let added: Vec<String> = match &self.settings {
+            None => settings.logs.iter().map(|entry| entry.name.clone()).collect(),
+            Some(before) => {
+                if before.state.directory != settings.state.directory {
+                    return Err("state.directory cannot change while the service runs; restart it".into());
+                }
+                let diff = diff(before, &settings);
+                if diff.kafka {
+                    self.kafka.do_send(Reconfigure(crate::kafka::options(&settings)));
+                }
+                for name in &diff.removed {
+                    self.stop_entry(name);
+                }
+                for changed in &diff.changed {
+                    self.retarget(&settings, &changed.name);
+                }
+                log::info!(
+                    added = diff.added.len(), removed = diff.removed.len(), changed = diff.changed.len(),
+                    unchanged = diff.unchanged.len();
+                    "settings are applied"
+                );
+                diff.added
+            }
+        };
+        for name in added {
+            if let Some(entry) = settings.logs.iter().find(|entry| entry.name == name) {
+                self.take_up(entry);
+            }
+        }
+        self.common.budget.resize(settings.limits.in_flight);
+        self.common
+            .world
+            .positions
+            .set_interval(settings.state.checkpoint_interval);
+        self.settings = Some(settings);
+        self.look(ctx);
+        Ok(())
+    }
+
+    /// A new entry: what is known of its files is reserved for the watchers that will have them.
+    fn take_up(&mut self, entry: &LogEntry) {
+        let positions = &self.common.world.positions;
+        positions.set_watched(&entry.name, |path| means(entry, path));
+        for stream in positions.all() {
+            let record = stream.record();
+            if record.log == entry.name && means(entry, &record.path) {
+                // Two records of one inode: the younger content decides when its watcher looks.
+                let _ = self.common.world.claims.claim(&record.log, record.inode, &record.path);
+            }
+        }
+        self.watched.entry(entry.name.clone()).or_default();
+        self.fresh.insert(entry.name.clone());
+        if positions.is_first_application(&entry.name) {
+            self.unready.insert(entry.name.clone(), HashSet::new());
+        }
+    }
+
+    fn retarget(&mut self, settings: &Settings, name: &str) {
+        let Some(entry) = settings.logs.iter().find(|entry| entry.name == name) else {
+            return;
+        };
+        let entry = Arc::new(entry.clone());
+        for (_, tail) in self.tails.iter().filter(|((log, _), _)| log == name) {
+            tail.address.do_send(Retarget(Arc::clone(&entry)));
+        }
+    }
+
+    fn stop_entry(&mut self, name: &str) {
+        let paths: Vec<_> = self.watched.remove(name).unwrap_or_default().into_keys().collect();
+        for path in paths {
+            self.stop_tail(name, &path);
+        }
+        self.unready.remove(name);
+        self.fresh.remove(name);
+        self.unmatched.remove(name);
+    }
+
+    fn stop_tail(&mut self, log: &str, path: &Path) {
+        let Some(tail) = self.tails.remove(&(log.to_owned(), path.to_owned())) else {
+            return;
+        };
+        log::info!(log, path:% = path.display(); "watcher stopped");
+        self.routes.remove(&tail.route);
+        let (claims, log, path) = (Arc::clone(&self.common.world.claims), log.to_owned(), path.to_owned());
+        // Its claims are free when it has let go of its files.
+        Arbiter::current().spawn(async move {
+            let _ = tail.address.send(Stop).await;
+            claims.release_all(&log, &path);
+        });
+    }
+
+    /// Looks at the disk, off the arbiters.
+    fn look(&mut self, ctx: &mut Context<Self>) {
+        if self.draining || self.settings.is_none() {
+            return;
+        }
+        if self.looking {
+            self.look_wanted = true;
+            return;
+        }
+        self.looking = true;
+        self.look_wanted = false;
+        let entries = self.entries();
+        let began = Instant::now();
+        let looked = actix_rt::task::spawn_blocking(move || Findings::look(&entries));
+        ctx.spawn(looked.into_actor(self).map(move |findings, actor, ctx| {
+            actor.looking = false;
+            actor.looked = Some(Instant::now());
+            actor.look_took = began.elapsed();
+            match findings {
+                Ok(findings) => actor.found(&findings, ctx),
+                Err(error) => log::error!(cause:% = error; "looking for files failed; trying again"),
+            }
+            if actor.look_wanted {
+                actor.look_soon(ctx);
+            }
+        }));
+    }
+
+    fn look_soon(&mut self, ctx: &mut Context<Self>) {
+        if !self.look_scheduled {
+            self.look_scheduled = true;
+            ctx.run_later(DEBOUNCE.max(self.look_took * LOOK_SHARE), |actor, ctx| {
+                actor.look_scheduled = false;
+                actor.look(ctx);
+            });
+        }
+    }
+
+    fn found(&mut self, findings: &Findings, ctx: &mut Context<Self>) {
+        if self.draining {
+            return;
+        }
+        // Watched before files are opened: what happens in between is then not missed.
+        if let Some(disk) = self.disk.as_mut() {
+            disk.watch(&findings.directories());
+        }
+        let mut unreadable = BTreeSet::new();
+        for (entry, swept) in &findings.entries {
+            // Settings may have changed while the disk was looked at; another look is under way then.
+            let Some(watched) = self.watched.get_mut(&entry.name) else {
+                continue;
+            };
+            let is_fresh = self.fresh.remove(&entry.name);
+            let remembered = if is_fresh {
+                self.common.world.positions.paths(&entry.name)
+            } else {
+                Vec::new()
+            };
+            let changes = compare(entry, watched, &swept.files, &remembered);
+            let is_first = self.unready.contains_key(&entry.name) && is_fresh;
+            for path in changes.gone {
+                self.stop_tail(&entry.name, &path);
+            }
+            for path in changes.changed {
+                if let Some(tail) = self.tails.get(&(entry.name.clone(), path)) {
+                    tail.route.ring(true);
+                }
+            }
+            if is_first {
+                self.unready
+                    .insert(entry.name.clone(), changes.new.iter().cloned().collect());
+            }
+            for path in changes.new {
+                let from_end = is_first && entry.start == Start::End;
+                self.spawn(
+                    TailSpec {
+                        entry: Arc::clone(entry),
+                        path,
+                        from_end,
+                    },
+                    ctx,
+                );
+            }
+            for (path, real) in &swept.links {
+                if let Some(tail) = self.tails.get(&(entry.name.clone(), path.clone())) {
+                    self.routes.add(real.clone(), &tail.route);
+                }
+            }
+            self.say_unmatched(entry, swept.files.is_empty());
+            self.say_ready(&entry.name);
+            for (path, error) in &swept.unreadable {
+                if !self.unreadable.contains(path) {
+                    log::warn!(log = entry.name, path:% = path.display(), cause:% = error,
+                        help = "give the service's user the right to read it"; "cannot look for files here; waiting");
+                }
+                unreadable.insert(path.clone());
+            }
+        }
+        self.unreadable = unreadable;
+    }
+
+    fn say_unmatched(&mut self, entry: &LogEntry, is_unmatched: bool) {
+        if !is_unmatched {
+            self.unmatched.remove(&entry.name);
+        } else if self.unmatched.insert(entry.name.clone()) {
+            let paths: Vec<_> = entry.paths.iter().map(logcatch_tail::PathGlob::as_str).collect();
+            log::warn!(log = entry.name, paths:? = paths; "no file matches yet; waiting for one");
+        }
+    }
+
+    /// Once every file that exists was looked at, the entry counts as applied: later files are read from their start.
+    fn say_ready(&mut self, log: &str) {
+        if !self.fresh.contains(log) && self.unready.get(log).is_some_and(HashSet::is_empty) {
+            self.unready.remove(log);
+            self.common.world.positions.applied(log);
+        }
+    }
+
+    /// The factory.
+    fn spawn(&mut self, spec: TailSpec, ctx: &mut Context<Self>) {
+        if self.arbiters.is_empty() {
+            let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+            self.arbiters = (0..cores.min(ARBITERS)).map(|_| Arbiter::new().handle()).collect();
+        }
+        let arbiter = &self.arbiters[self.spawned % self.arbiters.len()];
+        self.spawned += 1;
+        let pending = Arc::new(AtomicBool::new(false));
+        let address = Supervisor::start_in_arbiter(arbiter, {
+            let (common, spec, pending) = (self.common.clone(), spec.clone(), Arc::clone(&pending));
+            let kafka = self.kafka.clone().recipient::<ShipBatch>();
+            let supervisor = ctx.address().downgrade().recipient();
+            move |_| TailActor::new(common, spec, kafka, supervisor, pending)
+        });
+        let route = Route::new(pending, {
+            let address = address.clone();
+            move |reconcile| address.do_send(Wake { reconcile })
+        });
+        self.routes.add(spec.path.clone(), &route);
+        log::info!(log = spec.entry.name, path:% = spec.path.display(); "watcher started");
+        let key = (spec.entry.name.clone(), spec.path.clone());
+        let incarnation = self.spawned as u64;
+        address.do_send(Begin { incarnation, spec });
+        self.tails.insert(
+            key,
+            Tail {
+                address,
+                route,
+                incarnation,
+                backoff: Backoff::default(),
+                resting: false,
+            },
+        );
+    }
+
+    /// Starts a failed watcher again, once what its earlier incarnation handed over is settled.
+    fn begin_again(&mut self, key: (String, PathBuf), ctx: &mut Context<Self>) {
+        let entry = self.entries().into_iter().find(|entry| entry.name == key.0);
+        let (Some(tail), Some(entry)) = (self.tails.get_mut(&key), entry) else {
+            return;
+        };
+        let streams = self.common.world.positions.of(&key.0, &key.1);
+        if !streams.iter().all(|stream| stream.is_settled()) {
+            ctx.run_later(SETTLE_POLL, move |actor, ctx| actor.begin_again(key, ctx));
+            return;
+        }
+        self.spawned += 1;
+        tail.incarnation = self.spawned as u64;
+        tail.resting = false;
+        let spec = TailSpec {
+            entry,
+            path: key.1.clone(),
+            from_end: false,
+        };
+        if tail.address.connected() {
+            tail.address.do_send(Begin {
+                incarnation: tail.incarnation,
+                spec,
+            });
+        } else {
+            // It died outside its guarded step: actix never restarts that one.
+            self.routes.remove(&tail.route);
+            let backoff = tail.backoff;
+            self.tails.remove(&key);
+            self.spawn(spec, ctx);
+            if let Some(tail) = self.tails.get_mut(&key) {
+                tail.backoff = backoff;
+            }
+        }
+    }
+
+    fn tick(&mut self, ctx: &mut Context<Self>) {
+        let polled = self
+            .settings
+            .iter()
+            .flat_map(|settings| &settings.logs)
+            .any(|entry| entry.watch == Watch::Poll);
+        let must_poll = polled || self.disk.as_ref().is_some_and(Disk::must_poll);
+        let pause = if must_poll { TICK } else { RECONCILE };
+        if self
+            .looked
+            .is_none_or(|at| at.elapsed() >= pause.max(self.look_took * LOOK_SHARE))
+        {
+            self.look(ctx);
+        }
+        let dead: Vec<_> = self
+            .tails
+            .iter()
+            .filter(|(_, tail)| !tail.address.connected())
+            .map(|(key, _)| key.clone())
+            .collect();
+        for key in dead {
+            self.down(key, "ended outside its step", ctx);
+        }
+    }
+
+    fn down(&mut self, key: (String, PathBuf), reason: &str, ctx: &mut Context<Self>) {
+        let Some(tail) = self.tails.get_mut(&key).filter(|tail| !tail.resting) else {
+            return;
+        };
+        tail.resting = true;
+        let wait = tail.backoff.failed(Instant::now());
+        log::error!(log = key.0, path:% = key.1.display(), reason, wait_seconds = wait.as_secs();
+            "watcher failed; it will be restarted from its position");
+        ctx.run_later(wait, move |actor, ctx| actor.begin_again(key, ctx));
+    }
+}
+
+impl Actor for SupervisorActor {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Context<Self>) {
+        let myself = ctx.address().downgrade();
+        self.disk = Some(Disk::new(Arc::clone(&self.routes), move || {
+            if let Some(myself) = myself.upgrade() {
+                myself.do_send(DiskChanged);
+            }
+        }));
+        ctx.run_interval(TICK, Self::tick);
+    }
+}
+
+impl Handler<ApplySettings> for SupervisorActor {
+    type Result = Result<(), String>;
+
+    fn handle(&mut self, ApplySettings(settings): ApplySettings, ctx: &mut Context<Self>) -> Self::Result {
+        self.apply(settings, ctx)
+    }
+}
+
+impl Handler<DiskChanged> for SupervisorActor {
+    type Result = ();
+
+    fn handle(&mut self, _: DiskChanged, ctx: &mut Context<Self>) {
+        self.look_soon(ctx);
+    }
+}
+
+impl Handler<Notice> for SupervisorActor {
+    type Result = ();
+
+    fn handle(&mut self, notice: Notice, ctx: &mut Context<Self>) {
+        let key = (notice.log, notice.path);
+        if self.draining
+            || self
+                .tails
+                .get(&key)
+                .is_none_or(|tail| tail.incarnation != notice.incarnation)
+        {
+            return;
+        }
+        match notice.news {
+            News::Ready => {
+                if let Some(unready) = self.unready.get_mut(&key.0) {
+                    unready.remove(&key.1);
+                }
+                self.say_ready(&key.0);
+            }
+            News::Empty => {
+                // Unless a file came meanwhile.
+                if !key.1.exists() {
+                    self.stop_tail(&key.0, &key.1);
+                    if let Some(watched) = self.watched.get_mut(&key.0) {
+                        watched.remove(&key.1);
+                    }
+                }
+            }
+            News::Down(reason) => self.down(key, &reason, ctx),
+        }
+    }
+}
+
+impl Handler<Drain> for SupervisorActor {
+    type Result = ResponseFuture<()>;
+
+    fn handle(&mut self, _: Drain, _: &mut Context<Self>) -> Self::Result {
+        self.draining = true;
+        self.disk = None;
+        let tails = std::mem::take(&mut self.tails);
+        Box::pin(async move {
+            let stopped: Vec<_> = tails.values().map(|tail| tail.address.send(Stop)).collect();
+            for stopped in stopped {
+                // One that is gone hands nothing over either.
+                let _ = stopped.await;
+            }
+        })
+    }
+}

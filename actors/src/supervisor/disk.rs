@@ -1,0 +1,216 @@
+//! Word from the kernel about files and directories: one notify watcher for all, never recursive.
+
+use std::collections::{BTreeSet, HashMap};
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use logcatch_tail::live_names;
+use notify::event::{EventKind, ModifyKind};
+use notify::{RecommendedWatcher, RecursiveMode, Watcher};
+
+/// In bursts the callback rests this long, so that the kernel merges events of one file: a write in a burst then
+/// costs a third.
+const REST: Duration = Duration::from_millis(5);
+/// So many events within [`REST`] are a burst.
+const BURST: u32 = 32;
+
+/// Wakes one watcher. Several events before it gets to run are one.
+pub struct Route {
+    pending: Arc<AtomicBool>,
+    wake: Box<dyn Fn(bool) + Send + Sync>,
+}
+
+impl Route {
+    /// Calls `wake`, with whether rotated files should be looked for, at most once until `pending` is taken back: by
+    /// the one who is woken, before looking, so that what happens from then on wakes again.
+    pub fn new(pending: Arc<AtomicBool>, wake: impl Fn(bool) + Send + Sync + 'static) -> Arc<Self> {
+        Arc::new(Self {
+            pending,
+            wake: Box::new(wake),
+        })
+    }
+
+    /// Something happened.
+    pub fn ring(&self, reconcile: bool) {
+        // A reconcile asks for more than a plain wake that may be under way.
+        if reconcile || !self.pending.swap(true, Ordering::AcqRel) {
+            (self.wake)(reconcile);
+        }
+    }
+}
+
+/// Who is woken by what.
+#[derive(Default)]
+pub struct Routes {
+    by_path: Mutex<HashMap<PathBuf, Vec<Arc<Route>>>>,
+}
+
+impl Routes {
+    /// Wakes `route` when something happens to `path`.
+    pub fn add(&self, path: PathBuf, route: &Arc<Route>) {
+        let mut routes = self.lock();
+        let listed = routes.entry(path).or_default();
+        if !listed.iter().any(|other| Arc::ptr_eq(other, route)) {
+            listed.push(Arc::clone(route));
+        }
+    }
+
+    /// Forgets a route, under all its paths.
+    pub fn remove(&self, route: &Arc<Route>) {
+        self.lock().retain(|_, listed| {
+            listed.retain(|other| !Arc::ptr_eq(other, route));
+            !listed.is_empty()
+        });
+    }
+
+    /// Wakes those of `path`; false when nobody knows it.
+    fn ring(&self, path: &Path, reconcile: bool) -> bool {
+        let routes = self.lock();
+        let listed = routes.get(path);
+        listed.into_iter().flatten().for_each(|route| route.ring(reconcile));
+        listed.is_some()
+    }
+
+    fn ring_all(&self) {
+        self.lock().values().flatten().for_each(|route| route.ring(true));
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<PathBuf, Vec<Arc<Route>>>> {
+        self.by_path.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The directories that are watched.
+pub struct Disk {
+    watcher: Option<RecommendedWatcher>,
+    watched: BTreeSet<PathBuf>,
+    /// Those the kernel refused to watch: they are looked at each second instead.
+    refused: BTreeSet<PathBuf>,
+}
+
+impl Disk {
+    /// Wakes by `routes`, and calls `changed` when files may have come or gone. Without notifications, as when the
+    /// system has no watch left, everything is polled.
+    pub fn new(routes: Arc<Routes>, changed: impl Fn() + Send + 'static) -> Self {
+        let mut pace = Pace::default();
+        let watcher = notify::recommended_watcher(move |event| {
+            heed(event, &routes, &changed);
+            pace.rest();
+        });
+        let watcher = watcher
+            .inspect_err(|error| {
+                log::warn!(cause:% = error; "no file notifications on this system; files are looked at each second");
+            })
+            .ok();
+        Self {
+            watcher,
+            watched: BTreeSet::new(),
+            refused: BTreeSet::new(),
+        }
+    }
+
+    /// Watches exactly these directories.
+    pub fn watch(&mut self, wanted: &BTreeSet<PathBuf>) {
+        let Some(watcher) = self.watcher.as_mut() else {
+            self.refused.clone_from(wanted);
+            return;
+        };
+        for gone in self.watched.difference(wanted) {
+            // It may be deleted already, and its watch with it.
+            let _ = watcher.unwatch(gone);
+        }
+        let mut refused = BTreeSet::new();
+        let mut watched = BTreeSet::new();
+        for directory in wanted {
+            // Asked for again even when it is watched: under the same name there may be another directory now.
+            match watcher.watch(directory, RecursiveMode::NonRecursive) {
+                Ok(()) => {
+                    watched.insert(directory.clone());
+                }
+                Err(error) => {
+                    if !self.refused.contains(directory) {
+                        log::warn!(directory:% = directory.display(), cause:% = error,
+                            help = "raise fs.inotify.max_user_watches if it says so";
+                            "directory cannot be watched; its files are looked at each second");
+                    }
+                    refused.insert(directory.clone());
+                }
+            }
+        }
+        self.watched = watched;
+        self.refused = refused;
+    }
+
+    /// Whether some directories must be looked at instead.
+    #[must_use]
+    pub fn must_poll(&self) -> bool {
+        !self.refused.is_empty()
+    }
+}
+
+fn heed(event: notify::Result<notify::Event>, routes: &Routes, changed: &impl Fn()) {
+    let event = match event {
+        Ok(event) => event,
+        Err(error) => {
+            log::warn!(cause:% = error; "file notifications failed; looking at everything");
+            routes.ring_all();
+            changed();
+            return;
+        }
+    };
+    if event.need_rescan() {
+        log::info!("file notifications were lost; looking at everything");
+        routes.ring_all();
+        changed();
+        return;
+    }
+    let names_change = match event.kind {
+        // Our own reads raise these.
+        EventKind::Access(_) => return,
+        EventKind::Create(_) | EventKind::Remove(_) | EventKind::Modify(ModifyKind::Name(_)) => true,
+        _ => false,
+    };
+    for path in &event.paths {
+        let known = routes.ring(path, names_change);
+        if names_change || !known {
+            // A rotated file of a path that is watched: late lines, or a copy.
+            let directory = path.parent().unwrap_or(Path::new("/"));
+            for live in live_names(path.file_name().unwrap_or(OsStr::new(""))) {
+                routes.ring(&directory.join(live), true);
+            }
+        }
+    }
+    if names_change {
+        changed();
+    }
+}
+
+/// Slows the callback down in bursts.
+struct Pace {
+    since: Instant,
+    events: u32,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self {
+            since: Instant::now(),
+            events: 0,
+        }
+    }
+}
+
+impl Pace {
+    fn rest(&mut self) {
+        self.events += 1;
+        if self.since.elapsed() > REST {
+            (self.since, self.events) = (Instant::now(), 0);
+        } else if self.events >= BURST {
+            std::thread::sleep(REST);
+            (self.since, self.events) = (Instant::now(), 0);
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! What the SupervisorActor knows of the settings entries, and what a look at the disk means for them. No actors here.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use logcatch_settings::{LogEntry, Watch};
+use logcatch_tail::{Stat, Sweep, sweep};
+
+/// What one look at the disk found, entry by entry.
+#[derive(Debug)]
+pub struct Findings {
+    /// In the order of the settings.
+    pub entries: Vec<(Arc<LogEntry>, Sweep)>,
+}
+
+impl Findings {
+    /// Looks. Takes as long as the disk likes: never on an arbiter.
+    #[must_use]
+    pub fn look(entries: &[Arc<LogEntry>]) -> Self {
+        let mut taken: HashSet<PathBuf> = HashSet::new();
+        let mut found = Vec::new();
+        for entry in entries {
+            let mut swept = sweep(&entry.paths, &entry.exclude_paths);
+            if !entry.named {
+                // Among entries without a name the first one wins.
+                swept.files.retain(|path, _| taken.insert(path.clone()));
+            }
+            found.push((Arc::clone(entry), swept));
+        }
+        Self { entries: found }
+    }
+
+    /// The directories that should be watched: those of the entries that do not poll.
+    #[must_use]
+    pub fn directories(&self) -> BTreeSet<PathBuf> {
+        let notified = self.entries.iter().filter(|(entry, _)| entry.watch != Watch::Poll);
+        notified
+            .flat_map(|(_, swept)| {
+                let behind = swept
+                    .links
+                    .values()
+                    .filter_map(|real| real.parent())
+                    .map(Path::to_owned);
+                swept.directories.iter().cloned().chain(behind)
+            })
+            .collect()
+    }
+}
+
+/// Whether an entry means this path.
+#[must_use]
+pub fn means(entry: &LogEntry, path: &Path) -> bool {
+    entry.paths.iter().any(|glob| glob.is_match(path)) && !entry.excludes(path)
+}
+
+/// What a sweep means for the watchers of one entry.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Changes {
+    /// Paths that need a watcher.
+    pub new: Vec<PathBuf>,
+    /// Paths whose file is not as it was seen last.
+    pub changed: Vec<PathBuf>,
+    /// Paths that the entry does not mean any more.
+    pub gone: Vec<PathBuf>,
+}
+
+/// Compares the watchers of an entry, with how their file looked last, to what is there now. `remembered` are paths
+/// that have positions: they are watched even while no file is there.
+pub fn compare(
+    entry: &LogEntry,
+    watched: &mut BTreeMap<PathBuf, Option<Stat>>,
+    files: &BTreeMap<PathBuf, Stat>,
+    remembered: &[PathBuf],
+) -> Changes {
+    let mut changes = Changes::default();
+    watched.retain(|path, seen| {
+        if !means(entry, path) {
+            changes.gone.push(path.clone());
+            return false;
+        }
+        let now = files.get(path).copied();
+        if *seen != now {
+            changes.changed.push(path.clone());
+            *seen = now;
+        }
+        true
+    });
+    let remembered = remembered
+        .iter()
+        .filter(|path| means(entry, path))
+        .map(|path| (path, None));
+    for (path, stat) in files.iter().map(|(path, stat)| (path, Some(*stat))).chain(remembered) {
+        if !watched.contains_key(path) {
+            watched.insert(path.clone(), stat);
+            changes.new.push(path.clone());
+        }
+    }
+    changes
+}

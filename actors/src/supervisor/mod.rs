@@ -1,0 +1,8 @@
+//! The supervisor of all watchers: what the settings mean on this disk, who watches what, and what restarts when.
+
+pub(crate) mod actor;
+mod backoff;
+mod disk;
+mod entries;
+
+pub use actor::{ApplySettings, Drain, SupervisorActor};

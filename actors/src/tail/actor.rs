@@ -1,0 +1,376 @@
+//! The TailActor: receives, delegates to its [`Driver`], sends batches to the KafkaActor.
+//!
+//! A step that fails or panics stops the context; actix's Supervisor starts it again with the same mailbox, and the
+//! SupervisorActor then gives it a fresh driver. Nothing of the old state goes on but the address.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use actix::WeakRecipient;
+use actix::prelude::*;
+use logcatch_settings::LogEntry;
+
+use super::driver::{Common, Driver, Next, TailSpec};
+use crate::budget::Permit;
+use crate::kafka::ShipBatch;
+
+/// Something happened to the path or its directory.
+#[derive(Debug, Clone, Copy, Message)]
+#[rtype(result = "()")]
+pub struct Wake {
+    /// Look for growth of rotated files, too.
+    pub reconcile: bool,
+}
+
+/// A fresh start: from the positions reached.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Begin {
+    /// Counts the incarnations of this watcher.
+    pub incarnation: u64,
+    /// What to watch.
+    pub spec: TailSpec,
+}
+
+/// The entry changed in what needs no new watcher.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Retarget(pub Arc<LogEntry>);
+
+/// Stop reading, for good. Answered when nothing more will be handed over.
+#[derive(Debug, Clone, Copy, Message)]
+#[rtype(result = "()")]
+pub struct Stop;
+
+/// What a watcher tells its supervisor.
+#[derive(Debug, Clone, Message)]
+#[rtype(result = "()")]
+pub struct Notice {
+    /// The entry.
+    pub log: String,
+    /// The path.
+    pub path: PathBuf,
+    /// Which incarnation says so: what an earlier one said last may arrive late.
+    pub incarnation: u64,
+    /// What it says.
+    pub news: News,
+}
+
+/// The news in a [`Notice`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum News {
+    /// The first look was taken.
+    Ready,
+    /// There is no file and nothing to follow.
+    Empty,
+    /// It failed, for this reason, and needs a [`Begin`].
+    Down(String),
+}
+
+/// One step, in its turn among the other watchers of the arbiter.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Step;
+
+/// A batch of this file was settled or given up.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct BatchDone;
+
+/// Positions are on disk.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Saved;
+
+/// What the actor waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// For a wake or its timer.
+    Asleep,
+    /// For its turn: a [`Step`] is in the mailbox.
+    Queued,
+    /// For a batch to be settled.
+    Settling,
+    /// For a lane, the budget or the disk.
+    Waiting,
+    /// For a [`Begin`].
+    Down,
+}
+
+/// The watcher of one log path.
+pub struct TailActor {
+    common: Common,
+    kafka: Recipient<ShipBatch>,
+    supervisor: WeakRecipient<Notice>,
+    spec: TailSpec,
+    incarnation: u64,
+    driver: Option<Driver>,
+    phase: Phase,
+    timer: Option<SpawnHandle>,
+    failure: Option<String>,
+    ready_said: bool,
+    stopping: bool,
+    /// Set while a [`Wake`] is under way.
+    pending: Arc<AtomicBool>,
+}
+
+impl TailActor {
+    /// A watcher that waits for its [`Begin`].
+    pub fn new(
+        common: Common,
+        spec: TailSpec,
+        kafka: Recipient<ShipBatch>,
+        supervisor: WeakRecipient<Notice>,
+        pending: Arc<AtomicBool>,
+    ) -> Self {
+        Self {
+            common,
+            kafka,
+            supervisor,
+            spec,
+            incarnation: 0,
+            driver: None,
+            phase: Phase::Down,
+            timer: None,
+            failure: None,
+            ready_said: false,
+            stopping: false,
+            pending,
+        }
+    }
+
+    /// Puts a step into the mailbox, behind those of the other watchers.
+    fn queue(&mut self, ctx: &mut Context<Self>) {
+        self.phase = Phase::Queued;
+        ctx.notify(Step);
+    }
+
+    fn step(&mut self, ctx: &mut Context<Self>) {
+        if let Some(next) = self.guarded(ctx, |driver| driver.next(Instant::now())) {
+            self.follow(next, ctx);
+        }
+    }
+
+    fn follow(&mut self, next: Next, ctx: &mut Context<Self>) {
+        self.say_ready();
+        match next {
+            Next::Sleep(until) => self.sleep(until, ctx),
+            Next::Settle => self.phase = Phase::Settling,
+            Next::Lane(lane) => {
+                self.phase = Phase::Waiting;
+                let opened = async move { lane.opened().await };
+                ctx.spawn(opened.into_actor(self).map(|(), actor, ctx| actor.queue(ctx)));
+            }
+            Next::Save => {
+                self.phase = Phase::Waiting;
+                let myself = ctx.address().downgrade();
+                self.common.world.positions.when_saved(move || {
+                    if let Some(myself) = myself.upgrade() {
+                        myself.do_send(Saved);
+                    }
+                });
+            }
+            Next::Budget(cost) => match self.common.budget.try_acquire(cost) {
+                Some(permit) => self.read(cost, permit, ctx),
+                None => {
+                    self.phase = Phase::Waiting;
+                    let budget = Arc::clone(&self.common.budget);
+                    let acquired = async move { budget.acquire(cost).await };
+                    ctx.spawn(acquired.into_actor(self).map(move |permit, actor, ctx| {
+                        if let Some(permit) = permit {
+                            actor.read(cost, permit, ctx);
+                        }
+                    }));
+                }
+            },
+        }
+    }
+
+    fn read(&mut self, cost: usize, permit: Permit, ctx: &mut Context<Self>) {
+        let Some(batch) = self.guarded(ctx, |driver| driver.read(Instant::now(), cost, permit)) else {
+            return;
+        };
+        if let Some(batch) = batch {
+            self.kafka.do_send(ShipBatch(batch));
+        }
+        self.queue(ctx);
+    }
+
+    fn sleep(&mut self, until: Option<Instant>, ctx: &mut Context<Self>) {
+        self.phase = Phase::Asleep;
+        if let Some(until) = until {
+            let wait = until.saturating_duration_since(Instant::now());
+            self.timer = Some(ctx.run_later(wait, |actor, ctx| {
+                actor.timer = None;
+                if actor.phase == Phase::Asleep {
+                    actor.queue(ctx);
+                }
+            }));
+        } else if self.driver.as_ref().is_some_and(Driver::is_empty) {
+            self.tell(News::Empty);
+        }
+    }
+
+    /// Runs a step of the driver. A failure or panic of it is this watcher's alone: the context stops and is restarted.
+    fn guarded<T>(
+        &mut self,
+        ctx: &mut Context<Self>,
+        step: impl FnOnce(&mut Driver) -> Result<T, logcatch_tail::WatchError>,
+    ) -> Option<T> {
+        let driver = self.driver.as_mut()?;
+        let reason = match catch_unwind(AssertUnwindSafe(|| step(driver))) {
+            Ok(Ok(done)) => return Some(done),
+            Ok(Err(error)) => format!("{error}: {}", error.source),
+            Err(panic) => format!("panicked: {}", panic_text(panic.as_ref())),
+        };
+        self.failure = Some(reason);
+        ctx.stop();
+        None
+    }
+
+    fn say_ready(&mut self) {
+        if !self.ready_said && self.driver.as_ref().is_some_and(Driver::is_ready) {
+            self.ready_said = true;
+            self.tell(News::Ready);
+        }
+    }
+
+    fn tell(&self, news: News) {
+        if let Some(supervisor) = self.supervisor.upgrade() {
+            let notice = Notice {
+                log: self.spec.entry.name.clone(),
+                path: self.spec.path.clone(),
+                incarnation: self.incarnation,
+                news,
+            };
+            supervisor.do_send(notice);
+        }
+    }
+}
+
+impl Actor for TailActor {
+    type Context = Context<Self>;
+}
+
+impl Supervised for TailActor {
+    fn restarting(&mut self, _: &mut Context<Self>) {
+        // State after a restart comes from the positions, never from old fields.
+        self.driver = None;
+        self.phase = Phase::Down;
+        self.timer = None;
+        if !self.stopping {
+            let reason = self.failure.take().unwrap_or_else(|| "stopped without a reason".into());
+            self.tell(News::Down(reason));
+        }
+    }
+}
+
+impl Handler<Begin> for TailActor {
+    type Result = ();
+
+    fn handle(&mut self, begin: Begin, ctx: &mut Context<Self>) {
+        if self.stopping {
+            return;
+        }
+        // The old one goes first: its claims must be free.
+        self.driver = None;
+        self.incarnation = begin.incarnation;
+        self.spec = begin.spec;
+        self.ready_said = false;
+        let myself = ctx.address().downgrade();
+        let told = Arc::new(move || {
+            if let Some(myself) = myself.upgrade() {
+                myself.do_send(BatchDone);
+            }
+        });
+        self.driver = Some(Driver::new(&self.spec, self.common.clone(), told));
+        self.queue(ctx);
+    }
+}
+
+impl Handler<Wake> for TailActor {
+    type Result = ();
+
+    fn handle(&mut self, wake: Wake, ctx: &mut Context<Self>) {
+        self.pending.store(false, Ordering::Release);
+        let Some(driver) = self.driver.as_mut() else { return };
+        driver.wake(wake.reconcile);
+        match self.phase {
+            Phase::Asleep => {
+                if let Some(timer) = self.timer.take() {
+                    ctx.cancel_future(timer);
+                }
+                self.queue(ctx);
+            }
+            // Nothing can be read now, but a file that was rotated in must be opened before it is deleted.
+            Phase::Settling | Phase::Waiting => {
+                self.guarded(ctx, |driver| driver.next(Instant::now()));
+            }
+            Phase::Queued | Phase::Down => {}
+        }
+    }
+}
+
+impl Handler<Step> for TailActor {
+    type Result = ();
+
+    fn handle(&mut self, _: Step, ctx: &mut Context<Self>) {
+        if self.phase == Phase::Queued {
+            self.step(ctx);
+        }
+    }
+}
+
+impl Handler<BatchDone> for TailActor {
+    type Result = ();
+
+    fn handle(&mut self, _: BatchDone, ctx: &mut Context<Self>) {
+        if self.phase == Phase::Settling {
+            self.queue(ctx);
+        }
+    }
+}
+
+impl Handler<Saved> for TailActor {
+    type Result = ();
+
+    fn handle(&mut self, _: Saved, ctx: &mut Context<Self>) {
+        let Some(driver) = self.driver.as_mut() else { return };
+        driver.saved();
+        if self.phase == Phase::Waiting {
+            self.queue(ctx);
+        }
+    }
+}
+
+impl Handler<Retarget> for TailActor {
+    type Result = ();
+
+    fn handle(&mut self, Retarget(entry): Retarget, _: &mut Context<Self>) {
+        self.spec.entry = Arc::clone(&entry);
+        if let Some(driver) = self.driver.as_mut() {
+            driver.retarget(entry);
+        }
+    }
+}
+
+impl Handler<Stop> for TailActor {
+    type Result = ();
+
+    fn handle(&mut self, _: Stop, ctx: &mut Context<Self>) {
+        self.stopping = true;
+        self.driver = None;
+        self.phase = Phase::Down;
+        ctx.stop();
+    }
+}
+
+/// What a panic said.
+fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("without words")
+}

@@ -1,0 +1,215 @@
+//! What a TailActor does, without the actor: asks its watcher what to do, says what must be waited for, and packs
+//! what was read into batches for Kafka.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Instant;
+
+use logcatch_kafka::{Batch, Lane, Lanes, Source, Target};
+use logcatch_settings::{LogEntry, Values};
+use logcatch_tail::{FileId, Todo, WatchError, WatchSpec, Watcher, World};
+
+use super::ticket::{Ticket, Told};
+use crate::budget::{Budget, Permit};
+
+/// What all watchers share.
+#[derive(Debug, Clone)]
+pub struct Common {
+    /// Positions and claims.
+    pub world: World,
+    /// Pays for what is read.
+    pub budget: Arc<Budget>,
+    /// Which topics take records.
+    pub lanes: Lanes,
+    /// The setting `host`.
+    pub host: Arc<str>,
+}
+
+/// What one watcher is made from.
+#[derive(Debug, Clone)]
+pub struct TailSpec {
+    /// The entry it belongs to.
+    pub entry: Arc<LogEntry>,
+    /// The path it watches.
+    pub path: PathBuf,
+    /// A file that is there at first sight starts at its end.
+    pub from_end: bool,
+}
+
+/// What must happen before the next step.
+#[derive(Debug)]
+pub enum Next {
+    /// The topic must take records; nothing is read before.
+    Lane(Arc<Lane>),
+    /// So many bytes of the budget, for [`Driver::read`].
+    Budget(usize),
+    /// Positions must be on disk, then [`Driver::saved`].
+    Save,
+    /// A batch of this file must be settled: it holds its share of the budget.
+    Settle,
+    /// Nothing, until woken or until then.
+    Sleep(Option<Instant>),
+}
+
+/// The state of one watcher, made anew for each incarnation.
+pub struct Driver {
+    common: Common,
+    entry: Arc<LogEntry>,
+    watcher: Watcher,
+    lane: Arc<Lane>,
+    targets: HashMap<FileId, (Arc<Target>, Arc<Source>)>,
+    told: Told,
+    ready: bool,
+}
+
+impl Driver {
+    /// A fresh watcher; `told` hears when a batch is settled.
+    #[must_use]
+    pub fn new(spec: &TailSpec, common: Common, told: Told) -> Self {
+        let watch = WatchSpec {
+            log: spec.entry.name.clone(),
+            path: spec.path.clone(),
+            max_line: spec.entry.max_line,
+            from_end: spec.from_end,
+        };
+        Self {
+            lane: common.lanes.lane(topic(&spec.entry)),
+            watcher: Watcher::new(watch, common.world.clone()),
+            entry: Arc::clone(&spec.entry),
+            targets: HashMap::new(),
+            common,
+            told,
+            ready: false,
+        }
+    }
+
+    /// The path or its directory changed; with `reconcile` rotated files are looked for, too.
+    pub fn wake(&mut self, reconcile: bool) {
+        if reconcile {
+            self.watcher.reconcile();
+        } else {
+            self.watcher.wake();
+        }
+    }
+
+    /// Positions are on disk.
+    pub fn saved(&mut self) {
+        self.watcher.saved();
+    }
+
+    /// The entry changed in what needs no new watcher: topic, key.
+    pub fn retarget(&mut self, entry: Arc<LogEntry>) {
+        self.lane = self.common.lanes.lane(topic(&entry));
+        self.entry = entry;
+        self.targets.clear();
+    }
+
+    /// Whether the first look was taken: its outcome is a position on its way to disk.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        self.ready
+    }
+
+    /// Whether nothing is left to follow.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.watcher.is_empty()
+    }
+
+    /// What must happen now.
+    ///
+    /// # Errors
+    /// When a file that is there cannot be read.
+    pub fn next(&mut self, now: Instant) -> Result<Next, WatchError> {
+        let todo = self.watcher.poll(now)?;
+        self.ready = true;
+        Ok(match todo {
+            Todo::Save => Next::Save,
+            Todo::Wait { until } => Next::Sleep(until),
+            Todo::Read { .. } if !self.lane.is_open() => Next::Lane(Arc::clone(&self.lane)),
+            Todo::Read { cost } => {
+                let in_flight = usize::try_from(self.watcher.in_flight()).unwrap_or(usize::MAX);
+                if in_flight > 0 && in_flight.saturating_add(cost) > self.common.budget.share() {
+                    Next::Settle
+                } else {
+                    Next::Budget(cost)
+                }
+            }
+        })
+    }
+
+    /// Reads what was picked, paid for by `permit`.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn read(&mut self, now: Instant, cost: usize, mut permit: Permit) -> Result<Option<Batch>, WatchError> {
+        let Some(batch) = self.watcher.read(now, cost)? else {
+            return Ok(None);
+        };
+        permit.cut(batch.buffer.capacity() + batch.records.capacity() * size_of::<std::ops::Range<u32>>());
+        let (target, source) = self.target(&batch.stream);
+        let ticket = Ticket::new(&batch, Arc::clone(&target), permit, self.told.clone());
+        Ok(Some(Batch {
+            target,
+            source,
+            buffer: batch.buffer,
+            records: batch.records,
+            parts: batch.parts,
+            offset: batch.offset,
+            ticket: Box::new(ticket),
+        }))
+    }
+
+    /// Where the records of a file go. It keeps its partition for life, as long as its topic is the same.
+    fn target(&mut self, stream: &logcatch_tail::Stream) -> (Arc<Target>, Arc<Source>) {
+        if let Some((target, source)) = self.targets.get(&stream.id()) {
+            return (Arc::clone(target), Arc::clone(source));
+        }
+        // A path keeps a handful of generations; older ones are found again when needed.
+        if self.targets.len() > 2 * self.watcher.handles() + 8 {
+            self.targets.clear();
+        }
+        let record = stream.record();
+        let topic = topic(&self.entry);
+        let partition = record
+            .placement
+            .filter(|placement| placement.topic == topic)
+            .map(|placement| placement.partition);
+        let key = self.key(&record.path);
+        let target = Arc::new(Target::new(topic.into(), key.into_bytes(), partition));
+        let source = Arc::new(Source {
+            log: record.log,
+            path: record.path,
+            file_id: record.id.to_string(),
+        });
+        self.targets
+            .insert(record.id, (Arc::clone(&target), Arc::clone(&source)));
+        (target, source)
+    }
+
+    fn key(&self, path: &std::path::Path) -> String {
+        let Some(key) = &self.entry.key else {
+            return String::new();
+        };
+        let wildcards = self
+            .entry
+            .paths
+            .iter()
+            .find_map(|glob| glob.captures(path))
+            .unwrap_or_default();
+        key.render(&Values {
+            host: &self.common.host,
+            name: &self.entry.name,
+            path: &path.to_string_lossy(),
+            file: &path.file_name().unwrap_or_default().to_string_lossy(),
+            wildcards: &wildcards,
+            ..Values::default()
+        })
+    }
+}
+
+fn topic(entry: &LogEntry) -> &str {
+    // Templates in topics are not supported yet, and refused when settings are read.
+    entry.topic.as_str()
+}
