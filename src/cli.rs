@@ -1,0 +1,179 @@
+//! The command line.
+
+use std::env;
+use std::io::{self, IsTerminal as _, Write as _};
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::demo::DemoArgs;
+use crate::error::Failure;
+
+/// Names the settings file when `--config` does not.
+const CONFIG_VARIABLE: &str = "LOGCATCH_CONFIG";
+const DEFAULT_CONFIG: &str = "/etc/logcatch/logcatch.toml";
+
+/// Tails log files and ships every line to Apache Kafka.
+#[derive(Debug, Parser)]
+#[command(version, after_help = EXAMPLES, arg_required_else_help = true)]
+pub struct Cli {
+    /// The settings file [default: $LOGCATCH_CONFIG, else /etc/logcatch/logcatch.toml]
+    #[arg(long, global = true, value_name = "F")]
+    config: Option<PathBuf>,
+
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  logcatch demo                                see it work: no Kafka, no settings, one minute
+  logcatch check --broker                      are the settings good, and do the topics exist?
+  logcatch preview /var/log/nginx/access.log   the records that a file would become
+  logcatch run --config logcatch.toml          the service
+
+Exit codes: 0 done, 1 failure, 2 usage, 3 another logcatch holds the state directory, 78 settings refused";
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Runs the service in the foreground, until SIGTERM or SIGINT
+    #[command(after_help = "\
+Examples:
+  logcatch run
+  logcatch run --config logcatch.toml
+  kill -HUP $(pidof logcatch)      read the settings again (they are also read when the file changes)")]
+    Run,
+    /// Says whether the settings are good and what they would ship
+    #[command(after_help = "\
+Examples:
+  logcatch check
+  logcatch check --broker          also asks Kafka for the topics
+  logcatch check --json | jq '.entries[] | {name, files: (.files | length)}'")]
+    Check(CheckArgs),
+    /// Prints the settings that apply, and where each comes from; secrets as ***
+    #[command(after_help = "\
+Examples:
+  logcatch settings
+  logcatch settings --json | jq -r '.[] | \"\\(.key) \\(.origin)\"'
+  logcatch settings --schema > logcatch.schema.json      for editors")]
+    Settings(SettingsArgs),
+    /// Prints the records that a file would become: no Kafka, no positions
+    #[command(after_help = "\
+Examples:
+  logcatch preview /var/log/nginx/access.log | head
+  logcatch preview --follow app.log")]
+    Preview(PreviewArgs),
+    /// Shows the service at work on rotating logs and a broker in memory, faults included
+    #[command(after_help = "\
+Examples:
+  logcatch demo
+  logcatch demo --log /var/log/syslog
+  logcatch demo --seconds 30 < /dev/null      plays its script and ends with a verdict")]
+    Demo(DemoArgs),
+}
+
+#[derive(Debug, Args)]
+pub struct CheckArgs {
+    /// Asks Kafka whether the topics can be used
+    #[arg(long)]
+    pub broker: bool,
+    /// Prints JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct SettingsArgs {
+    /// Prints JSON
+    #[arg(long)]
+    pub json: bool,
+    /// Prints the JSON Schema of settings files instead
+    #[arg(long)]
+    pub schema: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct PreviewArgs {
+    /// The file
+    pub path: PathBuf,
+    /// Goes on with what is appended
+    #[arg(long)]
+    pub follow: bool,
+    /// Prints one JSON object a record, with topic, key and offset
+    #[arg(long)]
+    pub json: bool,
+}
+
+// === impl Cli ===
+
+impl Cli {
+    /// The settings file.
+    pub fn config(&self) -> PathBuf {
+        let from_environment = || {
+            env::var_os(CONFIG_VARIABLE)
+                .filter(|name| !name.is_empty())
+                .map(PathBuf::from)
+        };
+        self.config
+            .clone()
+            .or_else(from_environment)
+            .unwrap_or_else(|| DEFAULT_CONFIG.into())
+    }
+}
+
+/// Looks up an environment variable; one that is not UTF-8 counts as not set.
+pub fn environment(name: &str) -> Option<String> {
+    env::var(name).ok()
+}
+
+/// Whether messages on stderr may have colours.
+pub fn stderr_has_colours() -> bool {
+    // https://no-color.org: present and not empty.
+    io::stderr().is_terminal() && env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}
+
+/// Prints data to stdout. A reader that has seen enough, such as `head`, is no error.
+pub fn print(text: &str) -> Result<(), Failure> {
+    let mut stdout = io::stdout().lock();
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Failure::new(crate::error::CannotPrint(error))),
+        _ => Ok(()),
+    }
+}
+
+/// Prints JSON to stdout, indented.
+pub fn print_json(value: &impl serde::Serialize) -> Result<(), Failure> {
+    let text =
+        serde_json::to_string_pretty(value).map_err(|error| Failure::new(crate::error::CannotPrint(error.into())))?;
+    print(&format!("{text}\n"))
+}
+
+/// A remark on stderr that is no error.
+pub fn note(text: &str) {
+    eprintln!("note: {text}");
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_option_names_the_settings_file_before_and_after_the_command() {
+        for arguments in [
+            ["logcatch", "--config", "a.toml", "run"],
+            ["logcatch", "run", "--config", "a.toml"],
+        ] {
+            assert_eq!(
+                Cli::try_parse_from(arguments).unwrap().config(),
+                PathBuf::from("a.toml")
+            );
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! What a command says when it cannot do its work, and how it exits.
+
+use std::error::Error;
+use std::io;
+use std::iter;
+use std::process::ExitCode;
+
+use logcatch_settings::Refused;
+use thiserror::Error as ThisError;
+
+use crate::cli::stderr_has_colours;
+
+/// Why a command ended, what to do about it, and its exit code.
+///
+/// Printed as `error: cannot <verb> <subject>: <cause>`, the places it is about, and `help: <what to do>`.
+#[derive(Debug)]
+pub struct Failure {
+    error: Box<dyn Error + Send + Sync>,
+    place: Option<String>,
+    help: Option<String>,
+    exit: Exit,
+}
+
+/// The exit codes besides 0, and 2 for usage errors, which the parser of the command line gives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// Anything else.
+    Failure = 1,
+    /// Another logcatch holds the state directory.
+    Held = 3,
+    /// The settings are refused: EX_CONFIG of sysexits.h, so that a service manager does not try again at once.
+    Settings = 78,
+}
+
+/// Stdout is gone.
+#[derive(Debug, ThisError)]
+#[error("cannot write to standard output")]
+pub struct CannotPrint(#[source] pub io::Error);
+
+// === impl Failure ===
+
+impl Failure {
+    /// A failure with exit code 1 and no help. The error says "cannot <verb> `<subject>`".
+    pub fn new(error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self {
+            error: error.into(),
+            place: None,
+            help: None,
+            exit: Exit::Failure,
+        }
+    }
+
+    /// Says where the cause stands.
+    pub fn place(mut self, place: impl Into<String>) -> Self {
+        self.place = Some(place.into());
+        self
+    }
+
+    /// Says what to do.
+    pub fn help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+
+    /// Exits with another code.
+    pub fn exit(mut self, exit: Exit) -> Self {
+        self.exit = exit;
+        self
+    }
+
+    /// Prints the failure to stderr.
+    pub fn report(&self) -> ExitCode {
+        eprint!("{}", self.rendered(stderr_has_colours()));
+        ExitCode::from(self.exit as u8)
+    }
+
+    fn rendered(&self, colours: bool) -> String {
+        let (error, help) = if colours {
+            ("\x1b[1;31merror\x1b[0m", "\x1b[1;36mhelp\x1b[0m")
+        } else {
+            ("error", "help")
+        };
+        let mut text = format!("{error}: {}\n", chain(&*self.error));
+        if let Some(place) = &self.place {
+            text.extend(["  ", place, "\n"]);
+        }
+        if let Some(advice) = &self.help {
+            text.extend([help, ": ", advice, "\n"]);
+        }
+        text
+    }
+}
+
+impl From<Refused> for Failure {
+    fn from(refused: Refused) -> Self {
+        let help = match &refused {
+            Refused::Invalid { .. } => {
+                "correct what is named; `logcatch check` reads the settings and starts nothing".to_owned()
+            }
+            Refused::Unreadable { source, .. } => match source.kind() {
+                io::ErrorKind::NotFound => {
+                    "create it, or name another by --config or LOGCATCH_CONFIG; `logcatch demo` needs none".to_owned()
+                }
+                io::ErrorKind::PermissionDenied => "let this user read the file and enter its directories".to_owned(),
+                io::ErrorKind::IsADirectory => "name a file in it".to_owned(),
+                _ => "make it readable, or name another by --config or LOGCATCH_CONFIG".to_owned(),
+            },
+        };
+        Self::new(refused).help(help).exit(Exit::Settings)
+    }
+}
+
+/// An error and its causes in one line.
+fn chain(error: &(dyn Error + 'static)) -> String {
+    let texts = iter::successors(Some(error), |&error| error.source()).map(without_number);
+    texts.collect::<Vec<_>>().join(": ")
+}
+
+/// The message of an error of the operating system, without its number.
+fn without_number(error: &(dyn Error + 'static)) -> String {
+    let text = error.to_string();
+    match error.downcast_ref::<io::Error>().and_then(io::Error::raw_os_error) {
+        Some(number) => text.trim_end_matches(&format!(" (os error {number})")).to_owned(),
+        None => text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn a_failure_says_cause_and_help_and_has_its_code() {
+        let refused = logcatch_settings::load(Path::new("/nowhere/logcatch.toml"), &|_| None).unwrap_err();
+        let failure = Failure::from(refused);
+        assert_eq!(
+            failure.rendered(false),
+            "error: cannot read the settings `/nowhere/logcatch.toml`: No such file or directory\nhelp: create it, or name \
+             another by --config or LOGCATCH_CONFIG; `logcatch demo` needs none\n"
+        );
+        assert_eq!(failure.exit as u8, 78);
+        assert!(failure.rendered(true).starts_with("\x1b[1;31merror\x1b[0m: cannot"));
+    }
+}

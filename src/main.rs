@@ -1,0 +1,32 @@
+//! logcatch tails log files and ships every line to Apache Kafka.
+
+mod check;
+mod cli;
+mod demo;
+mod error;
+mod logging;
+mod preview;
+mod run;
+mod settings_command;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use cli::{Cli, Command};
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let config = cli.config();
+    let done = match cli.command {
+        Command::Run => run::run(&config),
+        Command::Check(args) => check::run(&config, &args),
+        Command::Settings(args) => settings_command::run(&config, &args),
+        Command::Preview(args) => preview::run(&config, &args),
+        Command::Demo(args) => return demo::run(args),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}

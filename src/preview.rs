@@ -1,0 +1,163 @@
+//! `logcatch preview`: the records a file would become, without Kafka and without positions.
+
+use std::io::{self, Write};
+use std::path::Path;
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use logcatch_settings::{LogEntry, Refused, Settings, Values, load};
+use logcatch_tail::{Batch, Claims, Condition, Positions, Todo, WatchSpec, Watcher, World};
+use serde::Serialize;
+
+use crate::cli::{self, PreviewArgs, environment};
+use crate::error::{CannotPrint, Failure};
+
+/// How often a followed file is looked at.
+const PAUSE: Duration = Duration::from_millis(200);
+/// The default of the setting `max_line`.
+const MAX_LINE: usize = 900 * 1024;
+/// The name of the entry when no settings say one.
+const NO_ENTRY: &str = "preview";
+
+/// One record, as `--json` prints it.
+#[derive(Serialize)]
+struct Record<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    topic: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key: Option<&'a str>,
+    offset: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    part: Option<&'a str>,
+    value: std::borrow::Cow<'a, str>,
+}
+
+/// Prints the records of `args.path` to stdout, as the first entry of the settings that means it would send them.
+pub fn run(config: &Path, args: &PreviewArgs) -> Result<(), Failure> {
+    let path = std::path::absolute(&args.path).map_err(Failure::new)?;
+    let settings = match load(config, &environment) {
+        Ok(loaded) => Some(loaded.settings),
+        // Without a settings file the defaults count; one that is there and wrong is said.
+        Err(Refused::Unreadable { source, .. }) if source.kind() == io::ErrorKind::NotFound => None,
+        Err(refused) => return Err(refused.into()),
+    };
+    let entry = settings.as_ref().and_then(|settings| entry_of(settings, &path));
+    if settings.is_some() && entry.is_none() {
+        cli::note("no entry of the settings means this file; the defaults count");
+    }
+    let world = World {
+        positions: Positions::in_memory(),
+        claims: Arc::new(Claims::default()),
+    };
+    let spec = WatchSpec {
+        log: entry.map_or(NO_ENTRY, |entry| &entry.name).to_owned(),
+        path,
+        max_line: entry.map_or(MAX_LINE, |entry| entry.max_line),
+        from_end: false,
+    };
+    let key = settings
+        .as_ref()
+        .zip(entry)
+        .and_then(|(settings, entry)| key(settings, entry, &spec.path));
+    let topic = entry.map(|entry| entry.topic.as_str());
+    let mut watcher = Watcher::new(spec, world);
+    let mut out = io::BufWriter::new(io::stdout().lock());
+    let mut print = |batch: &Batch| print(&mut out, batch, args.json, topic, key.as_deref());
+    let printed = follow(&mut watcher, args.follow, &mut print)?;
+    match printed {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Failure::new(CannotPrint(error))),
+        _ => Ok(()),
+    }
+}
+
+/// Reads to the end, or for ever. The inner error is that of printing.
+fn follow(
+    watcher: &mut Watcher,
+    for_ever: bool,
+    print: &mut dyn FnMut(&Batch) -> io::Result<()>,
+) -> Result<io::Result<()>, Failure> {
+    loop {
+        match watcher.poll(Instant::now()).map_err(Failure::new)? {
+            Todo::Save => watcher.saved(),
+            Todo::Read { cost } => {
+                if let Some(batch) = watcher.read(Instant::now(), cost).map_err(Failure::new)?
+                    && let Err(error) = print(&batch)
+                {
+                    return Ok(Err(error));
+                }
+            }
+            Todo::Wait { .. } if for_ever => {
+                thread::sleep(PAUSE);
+                watcher.wake();
+            }
+            Todo::Wait { .. } => {
+                return match watcher.condition() {
+                    Condition::Present => Ok(Ok(())),
+                    condition => Err(cannot_read(watcher.path(), condition)),
+                };
+            }
+        }
+    }
+}
+
+fn cannot_read(path: &Path, condition: &Condition) -> Failure {
+    let cause = match condition {
+        Condition::NotAFile => "it is not a regular file",
+        Condition::Refused(cause) => cause,
+        _ => "no such file",
+    };
+    Failure::new(format!("cannot read `{}`: {cause}", path.display())).help("name a log file that this user may read")
+}
+
+fn entry_of<'a>(settings: &'a Settings, path: &Path) -> Option<&'a LogEntry> {
+    let means = |entry: &&LogEntry| entry.paths.iter().any(|glob| glob.is_match(path)) && !entry.excludes(path);
+    settings.logs.iter().find(means)
+}
+
+fn key(settings: &Settings, entry: &LogEntry, path: &Path) -> Option<String> {
+    let wildcards = entry
+        .paths
+        .iter()
+        .find_map(|glob| glob.captures(path))
+        .unwrap_or_default();
+    entry.key.as_ref().map(|key| {
+        key.render(&Values {
+            host: &settings.host,
+            name: &entry.name,
+            path: &path.to_string_lossy(),
+            file: &path.file_name().unwrap_or_default().to_string_lossy(),
+            wildcards: &wildcards,
+            ..Values::default()
+        })
+    })
+}
+
+fn print(out: &mut impl Write, batch: &Batch, json: bool, topic: Option<&str>, key: Option<&str>) -> io::Result<()> {
+    let mut parts = batch.parts.iter().peekable();
+    for (index, range) in batch.records.iter().enumerate() {
+        let value = &batch.buffer[range.start as usize..range.end as usize];
+        if !json {
+            out.write_all(value)?;
+            out.write_all(b"\n")?;
+            continue;
+        }
+        let part = parts
+            .next_if(|(at, _)| *at as usize == index)
+            .map(|(_, part)| part.as_str());
+        let offset = batch.offset + u64::from(range.start);
+        let value = String::from_utf8_lossy(value);
+        serde_json::to_writer(
+            &mut *out,
+            &Record {
+                topic,
+                key,
+                offset,
+                part,
+                value,
+            },
+        )?;
+        out.write_all(b"\n")?;
+    }
+    out.flush()
+}

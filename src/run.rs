@@ -1,0 +1,165 @@
+//! `logcatch run`: the service. Opens what must be there, starts the actors, and ends them in order.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use actix::prelude::*;
+use actix_rt::signal::unix::{SignalKind, signal};
+use logcatch_actors::{
+    ApplySettings, Budget, Common, ConfigActor, Drain, DrainKafka, KafkaActor, Reload, SupervisorActor, options,
+};
+use logcatch_settings::{Loaded, Settings, load};
+use logcatch_tail::{Claims, Positions, StateLock, StoreError, World};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+use crate::cli::environment;
+use crate::error::{Exit, Failure};
+use crate::logging;
+
+/// Runs until SIGTERM or SIGINT.
+pub fn run(config: &Path) -> Result<(), Failure> {
+    let config = std::path::absolute(config).map_err(Failure::new)?;
+    let loaded = load(&config, &environment)?;
+    logging::install(&loaded.settings.log);
+    for notice in &loaded.notices {
+        log::warn!("{notice}");
+    }
+    raise_open_files();
+    let state = &loaded.settings.state;
+    let lock = StateLock::acquire(&state.directory).map_err(state_failure)?;
+    let opened = Positions::open(&state.directory, lock, state.checkpoint_interval);
+    let (positions, damaged) = opened.map_err(state_failure)?;
+    if let Some(moved) = damaged {
+        log::error!(moved_to:% = moved.display();
+            "the position store was damaged and is moved aside: every file is read from its beginning, lines repeat and none is lost");
+    }
+    let system = System::new();
+    let ended = system.block_on(serve(config, loaded, Arc::clone(&positions)));
+    positions.close();
+    ended
+}
+
+async fn serve(config: std::path::PathBuf, loaded: Loaded, positions: Arc<Positions>) -> Result<(), Failure> {
+    let settings = Arc::new(loaded.settings.clone());
+    let mut signals = Signals::listen().map_err(Failure::new)?;
+    let letters = logcatch_actors::DeadLetterFile::new(&settings.state.directory, settings.state.dead_letters);
+    let (kafka, lanes) = KafkaActor::start(options(&settings), Arc::new(letters)).map_err(|error| {
+        Failure::new(error)
+            .help("correct [kafka.properties] in the settings")
+            .exit(Exit::Settings)
+    })?;
+    let common = Common {
+        world: World {
+            positions,
+            claims: Arc::new(Claims::default()),
+        },
+        budget: Arc::new(Budget::new(settings.limits.in_flight)),
+        lanes,
+        host: settings.host.as_str().into(),
+    };
+    let supervisor = SupervisorActor::new(common, kafka.clone()).start();
+    log::info!(version = env!("CARGO_PKG_VERSION"), settings:% = config.display(), host = settings.host,
+        state:% = settings.state.directory.display(), brokers:? = settings.kafka.brokers, entries = settings.logs.len();
+        "logcatch starts");
+    let applied = supervisor.send(ApplySettings(Arc::clone(&settings))).await;
+    applied.map_err(Failure::new)?.map_err(Failure::new)?;
+    let on_applied = Box::new(|settings: &Settings| logging::set_level(settings.log.level));
+    let config = ConfigActor::new(config, loaded, supervisor.clone(), on_applied).start();
+    let name = loop {
+        match signals.next().await {
+            Signal::Reload => config.do_send(Reload),
+            Signal::End(name) => break name,
+        }
+    };
+    let timeout = settings.limits.shutdown_timeout;
+    log::info!(signal = name, timeout_seconds = timeout.as_secs(); "logcatch stops: nothing more is read, what is in flight is waited for");
+    tokio::select! {
+        () = drain(&supervisor, &kafka, timeout) => Ok(()),
+        signal = signals.end() => {
+            log::warn!(signal; "stopped at once: what was in flight will be sent again at the next start");
+            Ok(())
+        }
+    }
+}
+
+/// Ends reading, then waits for what is on its way to Kafka, `timeout` in all.
+async fn drain(supervisor: &Addr<SupervisorActor>, kafka: &Addr<KafkaActor>, timeout: Duration) {
+    let deadline = Instant::now() + timeout;
+    if tokio::time::timeout_at(deadline.into(), supervisor.send(Drain))
+        .await
+        .is_err()
+    {
+        log::warn!("some watchers did not stop in time");
+    }
+    match kafka.send(DrainKafka { deadline }).await {
+        Ok(0) => log::info!("drained: everything that was read is acknowledged; the next start repeats nothing"),
+        Ok(left) => log::warn!(batches = left;
+            "not drained in time: what Kafka did not acknowledge will be sent again at the next start, and nothing is lost"),
+        Err(error) => log::error!(cause:% = error; "the Kafka side ended early; what was in flight will be sent again"),
+    }
+}
+
+fn state_failure(error: StoreError) -> Failure {
+    match error {
+        StoreError::Held { .. } => Failure::new(error)
+            .help("stop the other one, or give this one another state.directory")
+            .exit(Exit::Held),
+        StoreError::Directory { .. } => Failure::new(error)
+            .help("make it writable for this user, or name another as state.directory in the settings"),
+        StoreError::Database { .. } => {
+            Failure::new(error).help("free space on its disk, or name another state.directory")
+        }
+    }
+}
+
+/// Each watched file takes a handle, and common limits are low for historic reasons only.
+fn raise_open_files() {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: limit.maximum,
+        maximum: limit.maximum,
+    };
+    if let Err(error) = setrlimit(Resource::Nofile, raised) {
+        log::warn!(cause:% = error, limit:? = limit.current; "cannot raise the limit of open files");
+    }
+}
+
+/// What an operator asks for by signal.
+enum Signal {
+    Reload,
+    End(&'static str),
+}
+
+struct Signals {
+    hangup: actix_rt::signal::unix::Signal,
+    terminate: actix_rt::signal::unix::Signal,
+    interrupt: actix_rt::signal::unix::Signal,
+}
+
+impl Signals {
+    fn listen() -> std::io::Result<Self> {
+        Ok(Self {
+            hangup: signal(SignalKind::hangup())?,
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    async fn next(&mut self) -> Signal {
+        tokio::select! {
+            _ = self.hangup.recv() => Signal::Reload,
+            _ = self.terminate.recv() => Signal::End("SIGTERM"),
+            _ = self.interrupt.recv() => Signal::End("SIGINT"),
+        }
+    }
+
+    /// The next signal that ends the service.
+    async fn end(&mut self) -> &'static str {
+        loop {
+            if let Signal::End(name) = self.next().await {
+                return name;
+            }
+        }
+    }
+}
