@@ -1,0 +1,73 @@
+//! The result, as a table.
+
+use std::fmt::Write;
+
+use super::measure::Measured;
+use super::megabytes;
+
+/// What all others are divided by.
+const REFERENCE: &str = "bare loop";
+
+/// Measured runs by contender, in the order of their first runs.
+#[derive(Default)]
+pub struct Table(Vec<(&'static str, Vec<Measured>)>);
+
+struct Row {
+    wall: f64,
+    cpu: f64,
+    peak: f64,
+}
+
+impl Table {
+    /// Adds a run.
+    pub fn add(&mut self, name: &'static str, measured: Measured) {
+        match self.0.iter_mut().find(|(known, _)| *known == name) {
+            Some((_, runs)) => runs.push(measured),
+            None => self.0.push((name, vec![measured])),
+        }
+    }
+
+    /// The medians, and their ratios to the reference.
+    pub fn render(&self, lines: u32) -> String {
+        let rows: Vec<(&str, Row)> = self.0.iter().map(|(name, runs)| (*name, Row::of(runs))).collect();
+        let (_, reference) = rows
+            .iter()
+            .find(|(name, _)| *name == REFERENCE)
+            .expect("the reference ran");
+        let mut text = String::from(
+            "| | wall s | CPU s | CPU us/line | peak MB | lines/s | wall x | CPU x |\n|---|---|---|---|---|---|---|---|\n",
+        );
+        for (name, row) in &rows {
+            let lines = f64::from(lines);
+            writeln!(
+                text,
+                "| {name} | {:.2} | {:.2} | {:.2} | {:.1} | {:.0} | {:.2} | {:.2} |",
+                row.wall,
+                row.cpu,
+                row.cpu * 1e6 / lines,
+                row.peak,
+                lines / row.wall,
+                row.wall / reference.wall,
+                row.cpu / reference.cpu
+            )
+            .expect("a string takes all");
+        }
+        text
+    }
+}
+
+impl Row {
+    fn of(runs: &[Measured]) -> Row {
+        Row {
+            wall: median(runs.iter().map(|run| run.wall.as_secs_f64())),
+            cpu: median(runs.iter().map(|run| run.cpu.as_secs_f64())),
+            peak: median(runs.iter().map(|run| megabytes(run.peak))),
+        }
+    }
+}
+
+fn median(values: impl Iterator<Item = f64>) -> f64 {
+    let mut values: Vec<f64> = values.collect();
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}

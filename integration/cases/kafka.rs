@@ -1,0 +1,210 @@
+//! Kafka away, hung, killed, or without the topic.
+
+use std::sync::Arc;
+use std::thread::sleep;
+use std::time::Duration;
+
+use super::fixture::Fixture;
+use crate::harness::case::cases;
+use crate::harness::kafka::{self, Broker};
+use crate::harness::oracle::{Fault, Oracle};
+use crate::harness::reader::Reader;
+use crate::harness::service::Host;
+use crate::harness::writers::{Background, LogFile};
+
+cases![
+    k1_kafka_absent_at_start_is_said_once_and_all_ships_when_it_comes,
+    k4_kafka_killed_and_back_again_and_again_under_load,
+    k4_kafka_hangs_and_goes_on,
+    k3_memory_stays_bounded_while_kafka_is_away,
+    k5_a_missing_topic_holds_back_only_its_own_files,
+    k6_a_line_that_the_topic_refuses_is_a_dead_letter_and_its_neighbours_arrive,
+    k8_partitions_added_while_lines_flow,
+    k11_a_batch_over_the_topics_limit_made_of_small_lines_arrives_whole,
+];
+
+fn k1_kafka_absent_at_start_is_said_once_and_all_ships_when_it_comes() {
+    let broker = kafka::private("absent");
+    let mut fixture = Fixture::on(&broker, "absent", "");
+    broker.stop();
+    let mut log = fixture.log("logs/app.log");
+    log.write(1000);
+    let service = fixture.host.start();
+    service.wait_log("cannot reach Kafka");
+    log.write(1000);
+    broker.start_again();
+    fixture.caught_up();
+    assert_eq!(
+        service.log().matches("cannot reach Kafka").count(),
+        1,
+        "{}",
+        service.log()
+    );
+    fixture.finish(service);
+}
+
+fn under_load(fixture: &mut Fixture, trouble: impl Fn()) {
+    let service = fixture.host.start();
+    let log = fixture.log("logs/app.log");
+    let writer = Background::repeat(log, |log| {
+        log.write(20);
+        sleep(Duration::from_millis(10));
+    });
+    for _ in 0..3 {
+        let arrived = fixture.reader.records().len();
+        fixture
+            .reader
+            .until("lines arrive again", |records| records.len() > arrived + 500);
+        trouble();
+    }
+    drop(writer.stop());
+    fixture.caught_up();
+    service.stop();
+    fixture.verdict().assert_clean();
+}
+
+fn k4_kafka_killed_and_back_again_and_again_under_load() {
+    let broker = kafka::private("bounced");
+    let mut fixture = Fixture::on(&broker, "bounced", "");
+    under_load(&mut fixture, || {
+        broker.kill();
+        broker.start_again();
+    });
+}
+
+fn k4_kafka_hangs_and_goes_on() {
+    let broker = kafka::private("hangs");
+    let mut fixture = Fixture::on(&broker, "hangs", "");
+    under_load(&mut fixture, || {
+        broker.pause();
+        // Longer than the session, so that the broker is fenced when it comes back.
+        sleep(Duration::from_secs(3));
+        broker.resume();
+    });
+}
+
+fn k3_memory_stays_bounded_while_kafka_is_away() {
+    const PROMISED: u64 = 100_000_000;
+    let broker = kafka::private("away");
+    let mut fixture = Fixture::on(&broker, "away", "");
+    broker.stop();
+    let mut logs: Vec<LogFile> = (0..4)
+        .map(|number| fixture.log(&format!("logs/{number}.log")))
+        .collect();
+    logs.iter_mut().for_each(|log| log.write(100_000));
+    let service = fixture.host.start();
+    service.wait_log("cannot reach Kafka");
+    logs.iter_mut().for_each(|log| log.write(1000));
+    broker.start_again();
+    fixture.caught_up();
+    let peak = service.peak_memory();
+    assert!(peak < PROMISED, "{peak} bytes resident");
+    fixture.finish(service);
+}
+
+fn k5_a_missing_topic_holds_back_only_its_own_files() {
+    let broker = kafka::shared();
+    let mut fixture = Fixture::new("present");
+    let missing = kafka::unique("missing");
+    let head = fixture.host.head(&broker.address(), &fixture.topic);
+    fixture.host.settings(&format!(
+        "{head}[[logs]]\npath = \"logs/*.log\"\n[[logs]]\nname = \"held\"\npath = \"held/*.log\"\ntopic = \"{missing}\"\n"
+    ));
+    std::fs::create_dir(fixture.host.path("held")).unwrap();
+    let held_oracle = Arc::new(Oracle::default());
+    let mut held = LogFile::open(&held_oracle, &fixture.host, "held/app.log");
+    held.write(50_000);
+    let service = fixture.host.start();
+    let mut log = fixture.log("logs/app.log");
+    log.write(50_000);
+    fixture.caught_up();
+    service.wait_log(&missing);
+    log.write(1000);
+    fixture.caught_up();
+
+    broker.create_topic(&missing, 1, &[]);
+    let mut reader = Reader::new(broker, &missing);
+    held.write(1000);
+    reader.until_count(51_000);
+    fixture.finish(service);
+    held_oracle.judge(reader.everything()).assert_clean();
+}
+
+fn k6_a_line_that_the_topic_refuses_is_a_dead_letter_and_its_neighbours_arrive() {
+    let broker = kafka::shared();
+    let topic = broker.topic_with("small", 1, &[("max.message.bytes", "20000")]);
+    let host = Host::new("dead-letter");
+    host.ship_logs(broker, &topic, "");
+    let oracle = Arc::new(Oracle::default());
+    let mut log = LogFile::open(&oracle, &host, "logs/app.log");
+    log.write(100);
+    // Nothing that compresses: the limit is on what arrives.
+    let noise: String = (0..4000u32)
+        .map(|n| format!("{:016x}", xxhash_rust::xxh3::xxh3_64(&n.to_le_bytes())))
+        .collect();
+    log.write_raw(format!("{noise}\n").as_bytes());
+    log.write(100);
+    let service = host.start();
+    let mut reader = Reader::new(broker, &topic);
+    reader.until_count(200);
+    service.wait_log("dead");
+    service.stop();
+    oracle.judge(reader.everything()).assert_clean();
+    let letters: Vec<_> = std::fs::read_dir(host.path("state"))
+        .unwrap()
+        .flatten()
+        .map(|entry| entry.path())
+        .collect();
+    let kept = |text: &[u8]| String::from_utf8_lossy(text).contains(&noise[..100]);
+    assert!(
+        letters
+            .iter()
+            .any(|path| std::fs::read(path).is_ok_and(|text| kept(&text))),
+        "{letters:?}"
+    );
+
+    let mut service = host.start();
+    log.write(10);
+    reader.until_count(210);
+    service.assert_alive();
+    service.stop();
+    oracle.judge(reader.everything()).assert_clean();
+}
+
+fn k8_partitions_added_while_lines_flow() {
+    let broker: &Broker = kafka::shared();
+    let topic = broker.topic("grown", 1);
+    let host = Host::new("grown");
+    host.ship_logs(broker, &topic, "");
+    let oracle = Arc::new(Oracle::default());
+    let mut logs: Vec<LogFile> = (0..4)
+        .map(|n| LogFile::open(&oracle, &host, &format!("logs/{n}.log")))
+        .collect();
+    let service = host.start();
+    logs.iter_mut().for_each(|log| log.write(100));
+    Reader::new(broker, &topic).until_count(400);
+    broker.grow_topic(&topic, 8);
+    logs.iter_mut().for_each(|log| log.write(100));
+    logs.push(LogFile::open(&oracle, &host, "logs/new.log"));
+    logs[4].write(100);
+    let mut reader = Reader::new(broker, &topic);
+    reader.until_count(900);
+    service.stop();
+    oracle.judge(reader.everything()).assert_clean();
+}
+
+fn k11_a_batch_over_the_topics_limit_made_of_small_lines_arrives_whole() {
+    let broker = kafka::shared();
+    let topic = broker.topic_with("small-batches", 1, &[("max.message.bytes", "5000")]);
+    let host = Host::new("small-batches");
+    host.ship_logs(broker, &topic, "");
+    let oracle = Arc::new(Oracle::default());
+    LogFile::open(&oracle, &host, "logs/app.log").write(20_000);
+    let service = host.start();
+    let mut reader = Reader::new(broker, &topic);
+    reader.until_count(20_000);
+    service.stop();
+    let verdict = oracle.judge(reader.everything());
+    // Sent again in smaller batches, they may change places: the one exception to file order, which the service reports.
+    assert_eq!(verdict.count(Fault::Reordered), verdict.faults.len(), "{verdict}");
+}

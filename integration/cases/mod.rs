@@ -1,0 +1,32 @@
+//! The tests by theme. A name that begins with a letter and a number (`t1_...`) is that case of the list in `README.md`.
+
+mod cli;
+mod discovery;
+mod fixture;
+mod framing;
+pub mod harness;
+mod judge;
+mod kafka;
+mod restart;
+mod rotation;
+mod seed;
+mod settings;
+
+use crate::harness::case::Case;
+
+/// All tests. Those that need a broker of their own come first: they take longest.
+pub fn all() -> impl Iterator<Item = Case> {
+    let groups = [
+        kafka::CASES,
+        restart::CASES,
+        rotation::CASES,
+        seed::CASES,
+        discovery::CASES,
+        settings::CASES,
+        framing::CASES,
+        harness::CASES,
+        judge::CASES,
+        cli::CASES,
+    ];
+    groups.into_iter().flatten().copied()
+}

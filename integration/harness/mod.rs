@@ -1,0 +1,13 @@
+//! What the tests and the benchmark drive: a real Kafka, the real binary, readers and writers that know no shortcut.
+
+pub mod case;
+pub mod eventually;
+pub mod guard;
+pub mod jars;
+pub mod kafka;
+pub mod lines;
+pub mod oracle;
+pub mod process;
+pub mod reader;
+pub mod service;
+pub mod writers;

@@ -1,0 +1,282 @@
+//! The real binary on a host of its own: a directory with logs, settings and state.
+
+use std::fs::{self, File};
+use std::os::unix::net::UnixDatagram;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use rustix::process::Signal;
+
+use super::eventually::{eventually, when};
+use super::kafka::{Broker, unique};
+use super::{case, guard, process};
+
+/// The host's name in settings, keys and records.
+pub const HOST: &str = "test-host";
+
+/// A host: the service may be started, ended and started again on it.
+pub struct Host {
+    dir: PathBuf,
+    settings: PathBuf,
+    environment: Vec<(String, String)>,
+    runs: AtomicU32,
+}
+
+/// What a command of the binary that ended by itself left.
+#[derive(Debug)]
+pub struct Output {
+    pub code: Option<i32>,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Host {
+    /// A new, empty host.
+    pub fn new(name: &str) -> Host {
+        let dir = guard::run_dir().join(unique(name));
+        fs::create_dir_all(dir.join("logs")).unwrap();
+        Host {
+            settings: dir.join("logcatch.toml"),
+            dir,
+            environment: Vec::new(),
+            runs: AtomicU32::new(0),
+        }
+    }
+
+    /// A path on this host.
+    pub fn path(&self, name: impl AsRef<Path>) -> PathBuf {
+        self.dir.join(name)
+    }
+
+    /// The key that records of a file carry unless the settings say otherwise.
+    pub fn key(&self, path: impl AsRef<Path>) -> String {
+        format!("{HOST}:{}", self.path(path).display())
+    }
+
+    /// The settings that nearly all tests share, before what they add: keys of `[[logs]]`, or whole sections after one.
+    pub fn head(&self, broker: &str, topic: &str) -> String {
+        format!(
+            "host = \"{HOST}\"\n[kafka]\nbrokers = [\"{broker}\"]\ntopic = \"{topic}\"\n[state]\ndirectory = \"{}\"\n",
+            self.path("state").display()
+        )
+    }
+
+    /// Writes settings that ship `logs/*.log` with what `entry` adds, and everything else at its default.
+    pub fn ship_logs(&self, broker: &Broker, topic: &str, entry: &str) {
+        self.settings(&format!(
+            "{}[[logs]]\npath = \"logs/*.log\"\n{entry}\n",
+            self.head(&broker.address(), topic)
+        ));
+    }
+
+    /// Replaces the settings file, as an editor that cares does: beside it, then over it.
+    pub fn settings(&self, text: &str) {
+        let temporary = self.settings.with_extension("new");
+        fs::write(&temporary, text).unwrap();
+        fs::rename(temporary, &self.settings).unwrap();
+    }
+
+    /// Takes another file for the settings.
+    pub fn with_settings_file(mut self, name: &str) -> Host {
+        self.settings = self.path(name);
+        self
+    }
+
+    /// Adds a variable to the environment of every process of the binary; a value is a path on this host.
+    pub fn with_env(mut self, name: &str, path: &str) -> Host {
+        self.environment
+            .push((name.to_owned(), self.path(path).display().to_string()));
+        self
+    }
+
+    /// The settings file.
+    pub fn settings_path(&self) -> &Path {
+        &self.settings
+    }
+
+    /// The binary with its arguments and this host's settings, not yet started.
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = guard::command(env!("CARGO_BIN_EXE_logcatch"));
+        command
+            .args(arguments)
+            .env("LOGCATCH_CONFIG", &self.settings)
+            .current_dir(&self.dir);
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
+        command
+    }
+
+    /// Runs a command of the binary that ends by itself.
+    pub fn run(&self, arguments: &[&str]) -> Output {
+        finish(self.command(arguments))
+    }
+
+    /// Starts the service and waits until it tells its service manager that settings apply and positions are open.
+    pub fn start(&self) -> Service {
+        let path = self.path(unique("notify"));
+        let socket = UnixDatagram::bind(&path).unwrap();
+        socket.set_nonblocking(true).unwrap();
+        let mut command = self.command(&["run"]);
+        command.env("NOTIFY_SOCKET", path);
+        let service = self.launch(command);
+        eventually("the service says READY=1 on its NOTIFY_SOCKET", || {
+            let mut message = [0; 1024];
+            let length = socket.recv(&mut message).unwrap_or(0);
+            let message = String::from_utf8_lossy(&message[..length]);
+            assert!(
+                message.contains("READY=1") || !service.is_zombie(),
+                "the service ended before it was ready"
+            );
+            when(message.contains("READY=1"), || format!("`{message}`"))
+        });
+        service
+    }
+
+    /// Starts the service, however the command was changed before, and does not wait.
+    pub fn launch(&self, mut command: Command) -> Service {
+        let run = self.runs.fetch_add(1, Ordering::Relaxed) + 1;
+        let log = self.path(format!("logcatch-run-{run}.txt"));
+        let file = File::create(&log).unwrap();
+        let child = command
+            .stdout(file.try_clone().unwrap())
+            .stderr(file)
+            .spawn()
+            .expect("start logcatch");
+        Service {
+            child,
+            log,
+            ended: None,
+        }
+    }
+}
+
+/// Runs a command to its end, with a deadline for what should have ended and has not.
+pub fn finish(mut command: Command) -> Output {
+    let dir = tempfile::tempdir_in(guard::run_dir()).unwrap();
+    let (out, err) = (dir.path().join("out"), dir.path().join("err"));
+    let mut child = command
+        .stdout(File::create(&out).unwrap())
+        .stderr(File::create(&err).unwrap())
+        .spawn()
+        .unwrap();
+    let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| wait(&mut child)));
+    let read = |path| String::from_utf8_lossy(&fs::read(path).unwrap()).into_owned();
+    let (stdout, stderr) = (read(out), read(err));
+    let status = ended.unwrap_or_else(|panic| {
+        case::evidence(&format!("{command:?}"), &format!("{stdout}{stderr}"));
+        let _ = child.kill();
+        let _ = child.wait();
+        std::panic::resume_unwind(panic)
+    });
+    Output {
+        code: status.code(),
+        stdout,
+        stderr,
+    }
+}
+
+fn wait(child: &mut Child) -> ExitStatus {
+    eventually("the process ends", || {
+        child
+            .try_wait()
+            .unwrap()
+            .ok_or_else(|| format!("process {} runs", process::pid(child)))
+    })
+}
+
+/// A running service. Dropped, it is killed.
+pub struct Service {
+    child: Child,
+    log: PathBuf,
+    ended: Option<ExitStatus>,
+}
+
+impl Service {
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Everything it has said so far.
+    pub fn log(&self) -> String {
+        String::from_utf8_lossy(&fs::read(&self.log).unwrap_or_default()).into_owned()
+    }
+
+    /// Waits until it has said `text`.
+    pub fn wait_log(&self, text: &str) {
+        self.wait_log_count(text, 1);
+    }
+
+    /// Waits until it has said `text` at least so many times.
+    pub fn wait_log_count(&self, text: &str, count: usize) {
+        eventually(&format!("the service says `{text}` {count} times"), || {
+            let log = self.log();
+            let seen = log.matches(text).count();
+            let ended = self.is_zombie();
+            assert!(
+                seen >= count || !ended,
+                "the service ended and had said `{text}` {seen} times, not {count}"
+            );
+            when(seen >= count, || process::tail(&log, 3))
+        });
+    }
+
+    fn is_zombie(&self) -> bool {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.pid())).unwrap_or_default();
+        stat.rsplit_once(") ").is_none_or(|(_, rest)| rest.starts_with('Z'))
+    }
+
+    /// Waits for its end.
+    pub fn wait(&mut self) -> ExitStatus {
+        let status = wait(&mut self.child);
+        self.ended = Some(status);
+        status
+    }
+
+    /// SIGTERM: it must end by itself with success, or the test fails.
+    pub fn stop(mut self) {
+        self.signal(Signal::TERM);
+        let status = self.wait();
+        assert_eq!(status.code(), Some(0), "the service did not end with success: {status}");
+    }
+
+    /// SIGKILL.
+    pub fn kill(mut self) {
+        self.signal(Signal::KILL);
+        self.wait();
+    }
+
+    /// Sends a signal.
+    pub fn signal(&self, signal: Signal) {
+        process::signal(&self.child, signal);
+    }
+
+    /// It has not ended.
+    pub fn assert_alive(&mut self) {
+        let status = self.child.try_wait().unwrap();
+        assert!(status.is_none(), "the service ended: {status:?}");
+    }
+
+    /// The highest resident size so far, in bytes.
+    pub fn peak_memory(&self) -> u64 {
+        process::peak_memory(process::pid(&self.child)).expect("the service runs")
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        if self.ended.is_none() {
+            let _ = self.child.kill();
+            let _ = self.child.wait();
+        }
+        if std::thread::panicking() {
+            let name = self
+                .log
+                .strip_prefix(guard::run_dir())
+                .unwrap_or(&self.log)
+                .display()
+                .to_string();
+            case::evidence(&name, &process::tail(&self.log(), 60));
+        }
+    }
+}
