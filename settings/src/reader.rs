@@ -13,7 +13,7 @@ use crate::schema::{self, Default, Key, Shape};
 use crate::units::{parse_duration, parse_rate, parse_size};
 
 /// How alike two names must be for one to be meant by the other; 1 is the same.
-const ALIKE: f64 = 0.7;
+const ALIKE: f64 = 0.6;
 
 /// Reads the values of one file.
 pub(crate) struct Reader<'a> {

@@ -147,7 +147,8 @@ static LIMITS: &[Key] = &[
         Shape::Count(16, 16 << 20),
         Default::Found("65536, or what the process may open"),
         "Files held open at once; idle ones are closed first.",
-    ),
+    )
+    .not_built(),
     key(
         "shutdown_timeout",
         Shape::Duration(Duration::from_millis(100), Duration::from_secs(3600)),

@@ -68,7 +68,6 @@ fn every_notation_means_the_same() {
         dead_letters = "1MB"
         [limits]
         in_flight = "32MiB"
-        open_files = 4096
         shutdown_timeout = "5s"
         [web]
         listen = ""
@@ -105,7 +104,7 @@ kafka:
     socket: { keepalive.enable: true }
     linger.ms: 5
 state: { directory: state, checkpoint_interval: 500ms, dead_letters: 1MB }
-limits: { in_flight: 32MiB, open_files: 4096, shutdown_timeout: 5s }
+limits: { in_flight: 32MiB, shutdown_timeout: 5s }
 logs:
   - name: nginx
     path:
@@ -125,7 +124,7 @@ logs:
         "kafka": {"brokers": "kafka-1:9092,kafka-2:9092", "topic": "logcatchsys",
             "properties": {"security": {"protocol": "SASL_SSL"}, "socket.keepalive.enable": "true", "linger.ms": "5"}},
         "state": {"directory": "./state", "checkpoint_interval": "500ms", "dead_letters": "1000kB"},
-        "limits": {"in_flight": "32MiB", "open_files": 4096, "shutdown_timeout": "5000ms"},
+        "limits": {"in_flight": "32MiB", "shutdown_timeout": "5000ms"},
         "logs": [{"name": "nginx", "path": ["nginx/*.log", "/srv/**/access-*.log"],
             "exclude_paths": ["*.gz", "/srv/old/**"], "topic": "nginx", "key": "{host}:{1}", "start": "end",
             "max_line": "1024KiB", "watch": "poll"},
