@@ -42,6 +42,11 @@ impl Watcher {
             }
         }
         let youngest_record = youngest.record();
+        if let Some(hit) = found.iter().position(|hit| Arc::ptr_eq(&hit.stream, youngest)) {
+            let hit = found.swap_remove(hit);
+            let hit = self.in_oldest_copy(hit, &youngest_record, &around, &found)?;
+            found.push(hit);
+        }
         let youngest_found = found.iter().find(|hit| Arc::ptr_eq(&hit.stream, youngest));
         let unseen: Vec<&Sibling> = match youngest_found {
             Some(hit) => around[..hit.sibling.unwrap_or(0)].iter().collect(),
@@ -60,7 +65,8 @@ impl Watcher {
             self.gone(&stream, Arc::ptr_eq(&stream, youngest));
         }
         let live_is_known = found.iter().any(|hit| hit.sibling.is_none());
-        for hit in found.into_iter().rev() {
+        found.sort_by_key(|hit| hit.stream.record().order);
+        for hit in found {
             self.take_up(hit, now)?;
         }
         for sibling in unseen.iter().rev() {
@@ -182,6 +188,44 @@ impl Watcher {
         Ok(None)
     }
 
+    /// A file of which nothing was saved as delivered is known by its inode alone, and keeps that through a copy and
+    /// truncate: its content is then in the oldest copy that is younger than our first sight of it.
+    fn in_oldest_copy(
+        &self,
+        hit: Found,
+        record: &StreamRecord,
+        around: &[Sibling],
+        taken: &[Found],
+    ) -> io::Result<Found> {
+        if record.head.len > 0 || record.mark.offset > 0 {
+            return Ok(hit);
+        }
+        let older = hit.sibling.map_or(0, |index| index + 1);
+        for (index, sibling) in around.iter().enumerate().skip(older).rev() {
+            let is_taken = taken.iter().any(|other| other.stat.inode == sibling.stat.inode);
+            if is_taken || !is_younger(&sibling.stat, record) {
+                continue;
+            }
+            let Ok((file, stat)) = open_regular(&sibling.path) else {
+                continue;
+            };
+            if self
+                .world
+                .claims
+                .claim(&self.spec.log, stat.inode, &self.spec.path)
+                .is_ok()
+            {
+                return Ok(Found {
+                    stream: hit.stream,
+                    file,
+                    stat,
+                    sibling: Some(index),
+                });
+            }
+        }
+        Ok(hit)
+    }
+
     /// Goes on with a stream in the file that was found to hold it.
     fn take_up(&mut self, hit: Found, now: Instant) -> io::Result<()> {
         let Found {
@@ -296,8 +340,6 @@ impl Watcher {
     pub(crate) fn find_copy(&self, generation: &Generation) -> io::Result<Option<(File, Stat)>> {
         let record = generation.stream().record();
         let (mark, head) = (generation.next(), generation.head());
-        // Ids are nanoseconds of first sight.
-        let first_seen = i64::try_from(record.id.0).unwrap_or(i64::MAX);
         for sibling in self.siblings()? {
             let stat = &sibling.stat;
             if stat.inode == generation.inode() || self.inodes().any(|known| known == stat.inode) {
@@ -307,7 +349,7 @@ impl Watcher {
                 continue;
             };
             let is_copy = if mark.offset == 0 {
-                stat.size > 0 && stat.inode.born.unwrap_or(stat.modified) >= first_seen
+                stat.size > 0 && is_younger(&stat, &record)
             } else {
                 fits(&file, &stat, &record, &mark, head)?
             };
@@ -379,6 +421,12 @@ impl Watcher {
         self.world.claims.release(&self.spec.log, inode, &self.spec.path);
         stream.retire();
     }
+}
+
+/// Whether a file came to be after a generation was first seen.
+fn is_younger(stat: &Stat, record: &StreamRecord) -> bool {
+    // Ids are nanoseconds of first sight.
+    stat.inode.born.unwrap_or(stat.modified) >= i64::try_from(record.id.0).unwrap_or(i64::MAX)
 }
 
 fn record_fits(file: &File, stat: &Stat, record: &StreamRecord) -> io::Result<bool> {

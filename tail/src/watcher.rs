@@ -187,6 +187,12 @@ impl Watcher {
         self.look_around = true;
     }
 
+    /// Lines longer than this are split from now on; bytes.
+    pub fn set_max_line(&mut self, max_line: usize) {
+        self.spec.max_line = max_line;
+        self.framer = Framer::new(max_line);
+    }
+
     /// Positions are on disk.
     pub fn saved(&mut self) {
         self.unsaved = false;

@@ -305,3 +305,24 @@ fn the_account_adds_up() {
     let balance = rig.world.positions.account("app").balance();
     assert_eq!((balance.read, balance.delivered, balance.delivered_lines), (10, 10, 3));
 }
+
+/// Found by the demo: a copy and truncate, a kill before the next save, another copy and truncate, a start.
+#[test]
+fn u3_a_generation_that_was_truncated_and_copied_around_a_crash_is_read_from_its_copy() {
+    let mut rig = Rig::new();
+    append(&rig.spec.path, "a1\n");
+    rig.settle();
+    rig.checkpoint();
+    fs::copy(&rig.spec.path, rig.path("app.log.1")).unwrap();
+    fs::write(&rig.spec.path, "").unwrap();
+    rig.settle();
+    append(&rig.spec.path, "b1\n");
+    rig.settle();
+    append(&rig.spec.path, "b2\n");
+    rig.crash();
+    fs::rename(rig.path("app.log.1"), rig.path("app.log.2")).unwrap();
+    fs::copy(&rig.spec.path, rig.path("app.log.1")).unwrap();
+    fs::write(&rig.spec.path, "c1\n").unwrap();
+    rig.settle();
+    assert_eq!(rig.values(), ["a1", "b1", "b1", "b2", "c1"]);
+}

@@ -182,19 +182,23 @@ impl World {
                 }
             }
             Action::CopyTruncate(unread) => {
-                // What nobody ever read cannot be told from its successor by content: something was.
+                // What nobody ever read, while somebody could have, cannot be told from its successor by content:
+                // something was.
                 if self.is_up() {
                     self.act(&Action::Write(1, 5));
                     self.read(usize::MAX);
-                    self.act(&Action::Write(unread, 5));
-                    self.shift_siblings();
-                    fs::copy(&self.rig.spec.path, self.rig.path("app.log.1")).unwrap();
-                    self.writer.set_len(0).unwrap();
-                    // Seen before it grows beyond where it was read to with the same first bytes.
-                    self.read(0);
-                    self.generation += 1;
-                    self.previous = None;
                 }
+                for _ in 0..unread {
+                    let line = self.line(self.generation, 5);
+                    writeln!(self.writer, "{line}").unwrap();
+                }
+                self.shift_siblings();
+                fs::copy(&self.rig.spec.path, self.rig.path("app.log.1")).unwrap();
+                self.writer.set_len(0).unwrap();
+                // Seen before it grows beyond where it was read to with the same first bytes.
+                self.read(0);
+                self.generation += 1;
+                self.previous = None;
             }
             Action::Truncate => {
                 if self.is_up() {
