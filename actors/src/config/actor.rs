@@ -39,6 +39,8 @@ pub struct ConfigActor {
     watch: Option<SourcesWatch>,
     looks: Looks,
     scheduled: bool,
+    /// The files as they are now were refused.
+    refused: bool,
 }
 
 impl ConfigActor {
@@ -54,6 +56,7 @@ impl ConfigActor {
             watch: None,
             looks: Looks::new(),
             scheduled: false,
+            refused: false,
         }
     }
 
@@ -89,8 +92,14 @@ impl ConfigActor {
             ..
         } = loaded;
         self.follow(sources);
+        let were_refused = std::mem::take(&mut self.refused);
         if settings == *self.current {
-            log::info!(path:% = self.path.display(); "settings were read again and say the same");
+            let path = self.path.display();
+            if were_refused {
+                log::info!(path:%; "settings are valid again and say what is in force");
+            } else {
+                log::info!(path:%; "settings were read again and say what is in force");
+            }
             return Box::pin(fut::ready(Ok(())));
         }
         for notice in &notices {
@@ -114,6 +123,7 @@ impl ConfigActor {
     }
 
     fn refuse(&mut self, refused: &Refused) -> String {
+        self.refused = true;
         if let Refused::Invalid { sources, .. } = refused {
             // A change of any of them is a reason to try again.
             self.follow(sources.clone());

@@ -213,8 +213,10 @@ impl Handler<DrainKafka> for KafkaActor {
 
     fn handle(&mut self, DrainKafka { deadline }: DrainKafka, ctx: &mut Context<Self>) -> Self::Result {
         let (answer, result) = oneshot::channel();
-        self.drain = Some(DrainUnderWay { deadline, answer });
-        self.turn(ctx);
+        if self.shipper.is_some() {
+            self.drain = Some(DrainUnderWay { deadline, answer });
+            self.turn(ctx);
+        }
         // Without an answer there is nothing left: drained before.
         Box::pin(async move { result.await.unwrap_or(0) })
     }

@@ -113,18 +113,12 @@ impl SupervisorActor {
         logs.map(|entry| Arc::new(entry.clone())).collect()
     }
 
-    /// Puts settings into force, entry by entry: what did not change is not touched.
-    fn apply(&mut self, settings: Arc<Settings>, ctx: &mut Context<Self>) -> Result<(), String> {
+    /// Puts settings into force that nothing speaks against, entry by entry: what did not change is not touched.
+    fn apply(&mut self, settings: Arc<Settings>, ctx: &mut Context<Self>) {
         let added: Vec<String> = match &self.settings {
             None => settings.logs.iter().map(|entry| entry.name.clone()).collect(),
             Some(before) => {
-                if before.state.directory != settings.state.directory {
-                    return Err("state.directory cannot change while the service runs; restart it".into());
-                }
                 let diff = diff(before, &settings);
-                if diff.kafka {
-                    self.kafka.do_send(Reconfigure(crate::kafka::options(&settings)));
-                }
                 for name in &diff.removed {
                     self.stop_entry(name);
                 }
@@ -151,7 +145,6 @@ impl SupervisorActor {
             .set_interval(settings.state.checkpoint_interval);
         self.settings = Some(settings);
         self.look(ctx);
-        Ok(())
     }
 
     /// A new entry: what is known of its files is reserved for the watchers that will have them.
@@ -249,8 +242,12 @@ impl SupervisorActor {
             return;
         }
         // Watched before files are opened: what happens in between is then not missed.
-        if let Some(disk) = self.disk.as_mut() {
-            disk.watch(&findings.directories());
+        if self
+            .disk
+            .as_mut()
+            .is_some_and(|disk| disk.watch(&findings.directories()))
+        {
+            self.look_wanted = true;
         }
         let mut unreadable = BTreeSet::new();
         for (entry, swept) in &findings.entries {
@@ -448,10 +445,30 @@ impl Actor for SupervisorActor {
 }
 
 impl Handler<ApplySettings> for SupervisorActor {
-    type Result = Result<(), String>;
+    type Result = ResponseActFuture<Self, Result<(), String>>;
 
     fn handle(&mut self, ApplySettings(settings): ApplySettings, ctx: &mut Context<Self>) -> Self::Result {
-        self.apply(settings, ctx)
+        let Some(before) = &self.settings else {
+            self.apply(settings, ctx);
+            return Box::pin(fut::ready(Ok(())));
+        };
+        if before.state.directory != settings.state.directory {
+            let why = "`state.directory` cannot change while the service runs: restart it";
+            return Box::pin(fut::ready(Err(why.into())));
+        }
+        if before.kafka.brokers == settings.kafka.brokers && before.kafka.properties == settings.kafka.properties {
+            self.apply(settings, ctx);
+            return Box::pin(fut::ready(Ok(())));
+        }
+        // A producer that cannot be made refuses all the rest.
+        let replaced = self.kafka.send(Reconfigure(crate::kafka::options(&settings)));
+        Box::pin(replaced.into_actor(self).map(|replaced, actor, ctx| {
+            replaced
+                .map_err(|error| error.to_string())?
+                .map_err(|error| error.to_string())?;
+            actor.apply(settings, ctx);
+            Ok(())
+        }))
     }
 }
 

@@ -112,11 +112,13 @@ impl Disk {
         }
     }
 
-    /// Watches exactly these directories.
-    pub fn watch(&mut self, wanted: &BTreeSet<PathBuf>) {
+    /// Watches exactly these directories. True when some were not watched before: what came to them since they were
+    /// looked at raised no notification.
+    #[must_use]
+    pub fn watch(&mut self, wanted: &BTreeSet<PathBuf>) -> bool {
         let Some(watcher) = self.watcher.as_mut() else {
             self.refused.clone_from(wanted);
-            return;
+            return false;
         };
         for gone in self.watched.difference(wanted) {
             // It may be deleted already, and its watch with it.
@@ -140,8 +142,10 @@ impl Disk {
                 }
             }
         }
+        let is_news = watched.difference(&self.watched).next().is_some();
         self.watched = watched;
         self.refused = refused;
+        is_news
     }
 
     /// Whether some directories must be looked at instead.

@@ -98,8 +98,9 @@ impl Driver {
         self.watcher.saved();
     }
 
-    /// The entry changed in what needs no new watcher: topic, key.
+    /// The entry changed in what needs no new watcher: topic, key, limits.
     pub fn retarget(&mut self, entry: Arc<LogEntry>) {
+        self.watcher.set_max_line(entry.max_line);
         self.lane = self.common.lanes.lane(topic(&entry));
         self.entry = entry;
         self.targets.clear();
