@@ -106,14 +106,12 @@ impl Connection {
         due
     }
 
-    /// When it next wants [`Connection::tick`] or [`Connection::probe_due`].
-    pub(crate) fn wake_at(&self) -> Option<Instant> {
+    /// When it next wants [`Connection::tick`], or [`Connection::probe_due`] unless a question is under way already.
+    pub(crate) fn wake_at(&self, asking: bool) -> Option<Instant> {
         if !self.is_down() {
             return None;
         }
-        [self.complaint.due_at(), Some(self.probe_at)]
-            .into_iter()
-            .flatten()
-            .min()
+        let probe = (!asking).then_some(self.probe_at);
+        self.complaint.due_at().into_iter().chain(probe).min()
     }
 }

@@ -250,6 +250,11 @@ impl Lane {
         if free == 0 {
             return Err(Fed::Full);
         }
+        let cap: u32 = std::env::var("CAP").map_or(50_000, |v| v.parse().unwrap_or(50_000));
+        if self.outstanding >= cap {
+            return Err(Fed::Capped);
+        }
+        let free = free.min(cap - self.outstanding);
         let room = (SHARE * free).saturating_sub(self.outstanding) / (SHARE + 1);
         if room == 0 && self.outstanding > 0 {
             Err(Fed::Capped)

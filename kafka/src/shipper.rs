@@ -203,7 +203,7 @@ impl<O: Outlet> Shipper<O> {
             lanes,
             self.burials.wake_at(),
             self.handover.wake_at(),
-            self.connection.wake_at(),
+            self.connection.wake_at(self.asking > 0),
         ]
         .into_iter()
         .flatten()

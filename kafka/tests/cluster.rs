@@ -1,4 +1,9 @@
 //! The shipper with the real librdkafka against its in-process cluster.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "what a test needs and does not get fails it"
+)]
 
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};

@@ -143,6 +143,12 @@ impl Model {
         }
     }
 
+    fn check_timer(&mut self) {
+        self.rig.run();
+        let hot = self.rig.shipper.next_wake().filter(|at| *at <= self.rig.now);
+        assert_eq!(hot, None, "what is due is done");
+    }
+
     /// All troubles end; everything must too.
     fn heal(&mut self) {
         self.rig.broker.cluster().away = false;
@@ -202,7 +208,10 @@ proptest! {
     #[test]
     fn every_line_arrives_once_and_in_order(acts in acts(false), batch in 1..20_usize, capacity in 8..200_u32) {
         let mut model = Model::new(batch, capacity);
-        acts.into_iter().for_each(|act| model.act(act));
+        for act in acts {
+            model.act(act);
+            model.check_timer();
+        }
         model.heal();
         model.check(true);
     }
@@ -210,7 +219,10 @@ proptest! {
     #[test]
     fn every_line_arrives_once_or_is_a_dead_letter(acts in acts(true), batch in 1..20_usize, capacity in 8..200_u32) {
         let mut model = Model::new(batch, capacity);
-        acts.into_iter().for_each(|act| model.act(act));
+        for act in acts {
+            model.act(act);
+            model.check_timer();
+        }
         model.heal();
         model.check(false);
     }

@@ -551,3 +551,19 @@ fn bytes_of_a_lane_are_known_until_they_are_settled() {
     assert_eq!(lane.in_flight(), 0);
     assert_eq!(rig.shipper.snapshot().sent_bytes, 6);
 }
+
+#[test]
+fn no_timer_runs_hot_while_a_question_is_under_way() {
+    let mut rig = Rig::new(&[("t", 1)]);
+    rig.broker.trouble(Code::ALL_BROKERS_DOWN);
+    rig.shipper.lanes().lane("t");
+    rig.shipper.turn(rig.now);
+    let errands = rig.shipper.take_errands(rig.now);
+    assert_eq!(errands.len(), 1, "the question is under way");
+    for _ in 0..100 {
+        rig.now += Duration::from_secs(1);
+        rig.shipper.turn(rig.now);
+        assert!(rig.shipper.take_errands(rig.now).is_empty());
+        assert!(rig.shipper.next_wake().is_none_or(|at| at > rig.now));
+    }
+}
