@@ -91,12 +91,13 @@ impl Row {
             } else {
                 Self::default().with(Look::Plain, " ".repeat(indent))
             };
-            let end = rest.char_indices().nth(room).map_or(rest.len(), |(end, _)| end);
+            let end_of = |chars: usize| rest.char_indices().nth(chars).map_or(rest.len(), |(end, _)| end);
             let last = rows.len() + 1 == LONGEST_EVENT;
-            let cut = if end == rest.len() || last {
-                end
-            } else {
-                rest[..end].rfind(' ').map_or(end, |blank| blank + 1)
+            let cut = match end_of(room) {
+                end if end == rest.len() => end,
+                // Room for the sign that something is left out.
+                _ if last => end_of(room - 1),
+                end => rest[..end].rfind(' ').map_or(end, |blank| blank + 1),
             };
             row.0.push((*look, rest[..cut].trim_end().to_owned()));
             rest = &rest[cut..];
@@ -251,7 +252,7 @@ mod tests {
         let endless = Row::default().with(Look::Plain, "x".repeat(100));
         assert_eq!(
             texts(&endless.wrap(20)),
-            ["x".repeat(20), "x".repeat(20), format!("{}…", "x".repeat(20))]
+            ["x".repeat(20), "x".repeat(20), format!("{}…", "x".repeat(19))]
         );
     }
 

@@ -129,9 +129,13 @@ impl Service {
         std::mem::take(&mut self.messages)
     }
 
-    /// Starts it again when its time has come, and tells what happened to it since the last call.
-    pub fn tick(&mut self, now: Instant) -> Result<Vec<Change>, DemoError> {
-        if self.start_at.take_if(|start_at| now >= *start_at).is_some() {
+    /// Starts it again when its time has come, if it may, and tells what happened to it since the last call.
+    pub fn tick(&mut self, now: Instant, may_start: bool) -> Result<Vec<Change>, DemoError> {
+        if self
+            .start_at
+            .take_if(|start_at| may_start && now >= *start_at)
+            .is_some()
+        {
             self.start()?;
         }
         let mut changes = Vec::new();

@@ -106,7 +106,7 @@ impl Show {
                         self.end = now + AFTER_KEY;
                         self.script.extend(self.end);
                     }
-                    self.stage.cause(fault, now)?;
+                    self.stage.cause(fault);
                 }
                 None => {}
             }
@@ -114,7 +114,7 @@ impl Show {
                 break;
             }
             if let Some(fault) = self.script.due(now) {
-                self.stage.cause(fault, now)?;
+                self.stage.cause(fault);
             }
             self.stage.tick(now)?;
             let next = match self.script.next() {
@@ -140,41 +140,32 @@ impl Show {
             return Ok(false);
         };
         self.show_now(&Next::Ending("reading the rest"))?;
-        let Self {
-            stage,
-            mut screen,
-            guest,
-            ..
-        } = self;
+        self.conclude(ending)
+    }
+
+    /// Takes everything down and says what came of it.
+    fn conclude(self, ending: Ending) -> Result<bool, DemoError> {
+        let Self { stage, mut screen, .. } = self;
         let (kills, deaths, written) = (stage.kills, stage.deaths, stage.writers.written().clone());
         let edited = stage.settings.is_edited();
         let (tally, directory) = stage.strike();
-        let guest = guest.as_ref().map(|guest| guest.path.as_str());
-        let outcome = Outcome {
+        let verdict = Outcome {
             written: &written,
             tally: &tally,
             kills,
             deaths,
             ending,
-            guest,
-        };
-        let verdict = outcome.verdict();
+        }
+        .verdict();
         let look = if verdict.good { Look::Good } else { Look::Bad };
         let blank = Row::default().with(Look::Plain, "");
         screen.draw(&[blank, Row::default().with(look, verdict.sentence)], &[])?;
         if !verdict.good {
-            let edited = edited.then_some("the settings were edited, which may be why");
+            let edited = edited.then(|| "the settings were edited, which may be why".to_owned());
             let kept = format!("kept to look into: {}", directory.keep().display());
-            let notes = edited
-                .map(str::to_owned)
-                .into_iter()
-                .chain(gaps(&tally, &written))
-                .chain([kept]);
-            screen.print(
-                &notes
-                    .map(|note| Row::default().with(Look::Dim, note))
-                    .collect::<Vec<_>>(),
-            )?;
+            let notes = edited.into_iter().chain(gaps(&tally, &written)).chain([kept]);
+            let rows: Vec<Row> = notes.map(|note| Row::default().with(Look::Dim, note)).collect();
+            screen.print(&rows)?;
         }
         Ok(verdict.good)
     }
@@ -215,6 +206,9 @@ impl Show {
         while Instant::now() < deadline {
             self.stage.watch(Instant::now())?;
             if let Some(status) = self.stage.ended {
+                // Its last messages come by another way than the news of its end.
+                let _ = self.wait_on("the service has ended")?;
+                self.stage.watch(Instant::now())?;
                 self.stage.say(format!("the service has ended: {status}"));
                 return Ok(Ok(Ending::Status(status)));
             }

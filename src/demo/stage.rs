@@ -9,6 +9,7 @@ use tempfile::TempDir;
 use super::DemoError;
 use super::broker::Broker;
 use super::checker::Checker;
+use super::line::Log;
 use super::script::Fault;
 use super::service::{Change, Service};
 use super::settings::{Guest, SettingsFile};
@@ -17,7 +18,7 @@ use super::writer::Writers;
 /// How long the broker's leaving is put off until no request is under way.
 const QUIET: Duration = Duration::from_secs(2);
 
-/// Rotations by hand come no faster than this.
+/// The same rotation by hand comes no sooner than this again: a key that is held repeats.
 const BETWEEN_ROTATIONS: Duration = Duration::from_millis(300);
 
 /// Who says something.
@@ -50,9 +51,13 @@ pub struct Stage {
     /// How it ended when it was asked to.
     pub ended: Option<ExitStatus>,
     said: Vec<(Who, String)>,
+    /// Faults that cannot be caused yet.
+    waiting: Vec<Fault>,
+    /// What had arrived when the service was started last.
+    arrived_before: u64,
     /// The broker shall leave as soon as all is quiet, at this time at the latest.
     leave_by: Option<Instant>,
-    rotated: Option<Instant>,
+    rotated: Option<(Fault, Instant)>,
     directory: TempDir,
 }
 
@@ -90,46 +95,30 @@ impl Stage {
             deaths: 0,
             ended: None,
             said: Vec::new(),
+            waiting: Vec::new(),
+            arrived_before: 0,
             leave_by: None,
             rotated: None,
             directory,
         })
     }
 
-    /// Causes a fault, unless it is already there.
-    pub fn cause(&mut self, fault: Fault, now: Instant) -> Result<(), DemoError> {
-        match fault {
-            Fault::Kill => self.kill(now),
-            Fault::Broker => {
-                if self.leave_by.is_none() && !self.broker.is_away() {
-                    self.writers.pause();
-                    self.leave_by = Some(now + QUIET);
-                }
-                Ok(())
-            }
-            Fault::Rotate if self.may_rotate(now) => {
-                self.writers.rotate(now).map_err(DemoError::Writers)?;
-                self.say(
-                    "web.log and jobs.log are renamed and made anew; jobs goes on with its old handle for 3 s, too",
-                );
-                Ok(())
-            }
-            Fault::CopyTruncate if self.may_rotate(now) => {
-                self.writers.copy_and_truncate().map_err(DemoError::Writers)?;
-                self.say("audit.log is copied to audit.log.1 and truncated");
-                Ok(())
-            }
-            Fault::Typo if !self.settings.is_spoiled() => {
-                self.say("a typo in the settings: `topc` for `topic`");
-                self.settings.spoil(now).map_err(|source| self.settings_error(source))
-            }
-            Fault::Rotate | Fault::CopyTruncate | Fault::Typo => Ok(()),
+    /// Causes a fault, unless it is already there, as soon as the service can be held to its promises about it.
+    pub fn cause(&mut self, fault: Fault) {
+        if !self.waiting.contains(&fault) {
+            self.waiting.push(fault);
         }
     }
 
     /// Lets time pass: writes, brings back what is away, listens.
     pub fn tick(&mut self, now: Instant) -> Result<(), DemoError> {
         self.writers.tick(now).map_err(DemoError::Writers)?;
+        for fault in std::mem::take(&mut self.waiting) {
+            match self.may_be(fault) {
+                true => self.make(fault, now)?,
+                false => self.waiting.push(fault),
+            }
+        }
         if let Some(by) = self.leave_by
             && (now >= by || self.in_flight() == 0)
         {
@@ -144,16 +133,14 @@ impl Stage {
     /// Ends every fault at once and stops the writers for good.
     pub fn calm(&mut self, now: Instant) -> Result<(), DemoError> {
         self.writers.pause();
+        self.waiting.clear();
         self.leave_by = None;
         self.heal(now, None)
     }
 
-    /// What was said since the last call. Also asks the service.
+    /// What was said since the last call.
     pub fn said(&mut self) -> Vec<(Who, String)> {
-        let messages = self.service.messages();
-        let mut said = std::mem::take(&mut self.said);
-        said.extend(messages.into_iter().map(|message| (Who::Service, message)));
-        said
+        std::mem::take(&mut self.said)
     }
 
     /// The demo says something.
@@ -174,6 +161,45 @@ impl Stage {
     /// Where everything is.
     pub fn directory(&self) -> &Path {
         self.directory.path()
+    }
+    /// Files that were rotated away before the service saw their path for the first time are never read, and with broken
+    /// settings it does not start: both are as they should be, and both would look like faults here.
+    fn may_be(&self, fault: Fault) -> bool {
+        match fault {
+            Fault::Kill | Fault::Broker => true,
+            Fault::Rotate | Fault::CopyTruncate => {
+                let tally = self.checker.tally();
+                Log::ALL.into_iter().all(|log| tally.arrived_of(log) > 0)
+            }
+            Fault::Typo => {
+                let tally = self.checker.tally();
+                self.service.pid().is_some() && tally.arrived() + tally.twice > self.arrived_before
+            }
+        }
+    }
+
+    fn make(&mut self, fault: Fault, now: Instant) -> Result<(), DemoError> {
+        match fault {
+            Fault::Kill => self.kill(now)?,
+            Fault::Broker if self.leave_by.is_none() && !self.broker.is_away() => {
+                self.writers.pause();
+                self.leave_by = Some(now + QUIET);
+            }
+            Fault::Rotate if self.may_rotate(fault, now) => {
+                self.writers.rotate(now).map_err(DemoError::Writers)?;
+                self.say("web.log and jobs.log are renamed and made anew; for 3 s, jobs also writes to its old file");
+            }
+            Fault::CopyTruncate if self.may_rotate(fault, now) => {
+                self.writers.copy_and_truncate().map_err(DemoError::Writers)?;
+                self.say("audit.log is copied to audit.log.1 and truncated");
+            }
+            Fault::Typo if !self.settings.is_spoiled() => {
+                self.say("a typo in the settings: `topc` for `topic`");
+                self.settings.spoil(now).map_err(|source| self.settings_error(source))?;
+            }
+            Fault::Broker | Fault::Rotate | Fault::CopyTruncate | Fault::Typo => {}
+        }
+        Ok(())
     }
 
     fn kill(&mut self, now: Instant) -> Result<(), DemoError> {
@@ -202,9 +228,17 @@ impl Stage {
 
     /// Listens to the service and starts it again if it should run.
     pub fn watch(&mut self, now: Instant) -> Result<(), DemoError> {
-        for change in self.service.tick(now)? {
+        let changes = self.service.tick(now, !self.settings.is_spoiled())?;
+        let messages = self.service.messages();
+        self.said
+            .extend(messages.into_iter().map(|message| (Who::Service, message)));
+        for change in changes {
             match change {
-                Change::Started(pid) => self.say(format!("the service is started, pid {pid}")),
+                Change::Started(pid) => {
+                    let tally = self.checker.tally();
+                    self.arrived_before = tally.arrived() + tally.twice;
+                    self.say(format!("the service is started, pid {pid}"));
+                }
                 Change::Ended(status) => self.ended = Some(status),
                 Change::Killed => {
                     self.kills += 1;
@@ -220,12 +254,11 @@ impl Stage {
         Ok(())
     }
 
-    fn may_rotate(&mut self, now: Instant) -> bool {
-        let may = self
-            .rotated
-            .is_none_or(|rotated| now.saturating_duration_since(rotated) >= BETWEEN_ROTATIONS);
+    fn may_rotate(&mut self, how: Fault, now: Instant) -> bool {
+        let too_soon = |&(last, at): &(Fault, Instant)| last == how && now - at < BETWEEN_ROTATIONS;
+        let may = !self.rotated.as_ref().is_some_and(too_soon);
         if may {
-            self.rotated = Some(now);
+            self.rotated = Some((how, now));
         }
         may
     }

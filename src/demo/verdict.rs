@@ -16,8 +16,6 @@ pub struct Outcome<'a> {
     pub deaths: u32,
     /// How it ended when it was asked to.
     pub ending: Ending,
-    /// The path of the visitor's own log.
-    pub guest: Option<&'a str>,
 }
 
 /// How the service ended when it was asked to.
@@ -60,8 +58,8 @@ impl Outcome<'_> {
         } else {
             format!("of {} lines {}", grouped(written), faults.join(", "))
         };
-        if let Some(path) = self.guest {
-            sentence += &format!("; {} records of `{path}` came, too", grouped(self.tally.guests));
+        if self.tally.guests > 0 {
+            sentence += &format!("; with {} records of your own logs", grouped(self.tally.guests));
         }
         Verdict {
             sentence,
@@ -85,7 +83,7 @@ impl Outcome<'_> {
                 faults.push(format!("{} {what}", grouped(count)));
             }
         };
-        fault(lost, "were lost");
+        fault(lost, if lost == 1 { "was lost" } else { "were lost" });
         fault(*out_of_order, "came out of order");
         fault(
             if self.kills == 0 { *twice } else { 0 },
@@ -97,14 +95,16 @@ impl Outcome<'_> {
             *evicted,
             "records were dropped by the demo's broker before they were read back",
         );
-        fault(self.deaths.into(), "times the service ended by itself");
+        if self.deaths > 0 {
+            faults.push(format!("the service ended by itself ({} x)", self.deaths));
+        }
         match self.ending {
             Ending::Status(status) if status.success() => {}
             Ending::Status(status) => faults.push(format!("the service ended with {status} when asked to end")),
             Ending::Absent => faults.push("there was no service to end".to_owned()),
             Ending::Hung => faults.push("the service did not end when asked to".to_owned()),
         }
-        if faults.iter().any(|fault| !fault.ends_with("were lost")) && lost == 0 {
+        if lost == 0 && !faults.is_empty() {
             faults.insert(0, "none was lost".to_owned());
         }
         faults
@@ -152,7 +152,6 @@ mod tests {
             kills,
             deaths: 0,
             ending,
-            guest: None,
         }
         .verdict()
     }
@@ -195,7 +194,7 @@ mod tests {
         check(
             verdict(4, &[1, 3, 2], 0, 0),
             false,
-            "of 4 lines 1 were lost, 1 came out of order",
+            "of 4 lines 1 was lost, 1 came out of order",
         );
         check(
             verdict(2, &[1, 2, 3], 0, 0),
