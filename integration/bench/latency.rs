@@ -19,7 +19,10 @@ pub fn measure(broker: &Broker, appends: usize) -> String {
     host.ship_logs(broker, &topic, "");
     let mut log = File::create(host.path("logs/app.log")).unwrap();
     let mut config = broker.client();
-    config.set("group.id", "latency").set("enable.auto.commit", "false");
+    config
+        .set("group.id", "latency")
+        .set("enable.auto.commit", "false")
+        .set("auto.offset.reset", "earliest");
     let consumer: BaseConsumer = config.create().unwrap();
     let mut list = TopicPartitionList::new();
     list.add_partition_offset(&topic, 0, Offset::Beginning).unwrap();

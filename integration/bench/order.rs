@@ -13,7 +13,10 @@ use super::harness::kafka::Broker;
 /// Panics at the first record that is not the next line of the file.
 pub fn check(broker: &Broker, topic: &str, file: &Path) {
     let mut config = broker.client();
-    config.set("group.id", "order").set("enable.auto.commit", "false");
+    config
+        .set("group.id", "order")
+        .set("enable.auto.commit", "false")
+        .set("auto.offset.reset", "earliest");
     let consumer: BaseConsumer = config.create().unwrap();
     let metadata = consumer.fetch_metadata(Some(topic), Duration::from_secs(10)).unwrap();
     let mut list = TopicPartitionList::new();

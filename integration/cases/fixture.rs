@@ -1,9 +1,9 @@
 //! What nearly every test has: a host whose logs are shipped to a topic of its own, books of what was written, and a reader.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use crate::harness::eventually::{eventually, when};
+use crate::harness::eventually::DEADLINE;
 use crate::harness::kafka::{self, Broker};
 use crate::harness::oracle::{Fault, Oracle, Verdict};
 use crate::harness::reader::{Reader, texts};
@@ -60,18 +60,7 @@ impl Fixture {
 
     /// Waits until no line that was written so far is missing in Kafka.
     pub fn caught_up(&mut self) {
-        let mut judged = None;
-        eventually("every line written so far has arrived", || {
-            self.reader.take(Duration::from_millis(10));
-            let (written, arrived) = (self.oracle.written(), self.reader.records().len());
-            when(arrived >= written && judged != Some(arrived), || {
-                let latest = texts(self.reader.records()).pop().unwrap_or_default();
-                format!("{arrived} records of {written} lines, the latest {latest}")
-            })?;
-            judged = Some(arrived);
-            let verdict = self.oracle.judge(self.reader.records());
-            when(verdict.count(Fault::Lost) == 0, || verdict.to_string())
-        });
+        caught_up(&self.oracle, &mut self.reader);
     }
 
     /// Waits for every line, ends the service, and finds each line there once, whole, in order and under its name.
@@ -90,5 +79,28 @@ impl Fixture {
         self.reader.until("the line of another log", |records| {
             records.iter().any(|record| record.text() == line)
         });
+    }
+}
+
+/// Waits until no line that was written so far is missing in what the reader sees.
+pub fn caught_up(oracle: &Oracle, reader: &mut Reader) {
+    let start = Instant::now();
+    let mut judged = None;
+    loop {
+        reader.take(Duration::from_millis(20));
+        let state = (oracle.written(), reader.records().len());
+        let is_late = start.elapsed() > DEADLINE;
+        // Judging takes long: only when it may end well, or will be the last word.
+        if is_late || state.1 >= state.0 && judged != Some(state) {
+            judged = Some(state);
+            let verdict = oracle.judge(reader.records());
+            if verdict.count(Fault::Lost) == 0 {
+                return;
+            }
+            assert!(
+                !is_late,
+                "waited {DEADLINE:?} for every line written so far\nbut saw: {verdict}"
+            );
+        }
     }
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use rustix::process::Signal;
 
 use super::fixture::Fixture;
+use super::rotation::SMALL_BITES;
 use crate::harness::case::cases;
 use crate::harness::kafka;
 use crate::harness::service::Host;
@@ -52,7 +53,7 @@ fn p1_with_start_end_a_line_written_while_stopped_ships() {
 }
 
 fn p3_a_stop_in_the_midst_of_a_backlog_loses_and_repeats_nothing() {
-    let mut fixture = Fixture::with("midway", "[limits]\nin_flight = \"1MiB\"");
+    let mut fixture = Fixture::with("midway", SMALL_BITES);
     let mut log = fixture.log("logs/app.log");
     log.write(100_000);
     for part in [1, 30_000] {

@@ -24,6 +24,9 @@ cases![
     x2_four_times_deleted_and_made_anew_every_generation_ships,
 ];
 
+/// So little at once that most of a file is unread when its first lines arrive.
+pub const SMALL_BITES: &str = "max_line = \"64KiB\"\n[limits]\nin_flight = \"1MiB\"";
+
 fn t1_after_a_rename_the_old_handle_and_the_new_file_ship() {
     let mut fixture = Fixture::new("rename").late_lines();
     let mut log = fixture.log("logs/app.log");
@@ -47,7 +50,7 @@ fn t2_logrotate_ten_times_over_while_writers_keep_old_handles() {
     let mut logs: Vec<LogFile> = names.iter().map(|name| fixture.log(name)).collect();
     // A directory that others may write is refused without `su`.
     let rules = format!(
-        "{} {{\n  rotate 12\n  create\n  missingok\n  nocompress\n  su\n}}\n",
+        "{} {{\n  rotate 12\n  create\n  missingok\n  nocompress\n  su root root\n}}\n",
         fixture.host.path("logs/*.log").display()
     );
     let service = fixture.host.start();
@@ -76,7 +79,7 @@ fn t4_a_file_renamed_within_the_glob_keeps_its_stream() {
 }
 
 fn t5_a_backlog_that_is_moved_away_is_read_to_its_end_and_then_the_new_file() {
-    let mut fixture = Fixture::with("backlog", "[limits]\nin_flight = \"1MiB\"");
+    let mut fixture = Fixture::with("backlog", SMALL_BITES);
     let mut log = fixture.log("logs/app.log");
     log.write(100_000);
     let service = fixture.host.start();
@@ -133,7 +136,7 @@ fn rotate(fixture: &Fixture, log: &mut LogFile) {
 }
 
 fn t8_a_file_renamed_and_deleted_at_once_is_read_to_its_end() {
-    let mut fixture = Fixture::with("rename-delete", "[limits]\nin_flight = \"1MiB\"");
+    let mut fixture = Fixture::with("rename-delete", SMALL_BITES);
     let mut log = fixture.log("logs/app.log");
     log.write(50_000);
     let service = fixture.host.start();
@@ -230,7 +233,7 @@ fn u4_the_hole_before_a_stale_writers_lines_never_ships() {
 }
 
 fn x1_a_file_deleted_mostly_unread_and_made_anew_ships_whole() {
-    let mut fixture = Fixture::with("delete", "[limits]\nin_flight = \"1MiB\"");
+    let mut fixture = Fixture::with("delete", SMALL_BITES);
     let mut log = fixture.log("logs/app.log");
     log.write(100_000);
     let service = fixture.host.start();

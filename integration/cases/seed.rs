@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::thread::{self, sleep};
 use std::time::Duration;
 
-use super::fixture::Fixture;
+use super::fixture::{Fixture, caught_up};
 use crate::harness::case::{cases, skip};
 use crate::harness::kafka::{self, Broker};
 use crate::harness::oracle::Oracle;
@@ -60,7 +60,7 @@ fn demo(host: &Host, broker: &Broker, topic: &str) -> Vec<Record> {
             scope.spawn(move || write(oracle, &dir, log));
         }
     });
-    reader.until_count(oracle.written());
+    caught_up(&oracle, &mut reader);
     service.stop();
     let records = reader.everything().to_vec();
     oracle.judge(&records).assert_clean();

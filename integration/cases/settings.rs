@@ -116,6 +116,7 @@ fn c2_bad_settings_change_nothing_and_the_next_good_ones_apply() {
     let mut fixture = Fixture::new("bad");
     let good = fixture.ship_dirs(&["one"]);
     fixture.host.settings(&good);
+    fs::create_dir(fixture.host.path("two")).unwrap();
     let mut one = fixture.log("one/app.log");
     let mut two = fixture.log("two/app.log");
     let service = fixture.host.start();

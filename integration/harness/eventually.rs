@@ -10,18 +10,13 @@ pub const DEADLINE: Duration = Duration::from_secs(60);
 const PAUSE: Duration = Duration::from_millis(20);
 
 /// Waits until `look` gives a value; its `Err` says what it sees instead, for the message of the failed test.
-pub fn eventually<T>(what: &str, look: impl FnMut() -> Result<T, String>) -> T {
-    within(DEADLINE, what, look)
-}
-
-/// [`eventually`] with another deadline.
-pub fn within<T>(deadline: Duration, what: &str, mut look: impl FnMut() -> Result<T, String>) -> T {
+pub fn eventually<T>(what: &str, mut look: impl FnMut() -> Result<T, String>) -> T {
     let start = Instant::now();
     loop {
         match look() {
             Ok(value) => return value,
-            Err(seen) if start.elapsed() > deadline => {
-                panic!("waited {deadline:?} for: {what}\nbut saw: {seen}")
+            Err(seen) if start.elapsed() > DEADLINE => {
+                panic!("waited {DEADLINE:?} for: {what}\nbut saw: {seen}")
             }
             Err(_) => sleep(PAUSE),
         }

@@ -7,6 +7,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::message::Headers;
 use rdkafka::{Offset, TopicPartitionList};
 
+use super::case;
 use super::eventually::{DEADLINE, eventually};
 use super::kafka::Broker;
 
@@ -54,6 +55,8 @@ impl Reader {
             .set("group.id", "reader")
             .set("enable.auto.commit", "false")
             .set("fetch.wait.max.ms", "50");
+        // The default would skip what is there, wherever a position must be found anew.
+        config.set("auto.offset.reset", "earliest");
         config
             .set("isolation.level", "read_committed")
             .set("fetch.error.backoff.ms", "20");
@@ -161,6 +164,30 @@ impl Reader {
             Some(Offset::Offset(offset)) => offset,
             _ => 0,
         }
+    }
+}
+
+impl Drop for Reader {
+    /// A reader that missed something must not be taken for a service that did.
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            return;
+        }
+        let describe = |(partition, next): (usize, &i64)| {
+            let own = self
+                .records
+                .iter()
+                .filter(|record| usize::try_from(record.partition) == Ok(partition));
+            let (first, count) = (own.clone().map(|record| record.offset).min(), own.count());
+            let ends =
+                self.consumer
+                    .fetch_watermarks(&self.topic, i32::try_from(partition).ok()?, Duration::from_secs(2));
+            Some(format!(
+                "partition {partition}: {count} records, offsets {first:?} to {next}, Kafka has {ends:?}"
+            ))
+        };
+        let described: Vec<String> = self.next.iter().enumerate().filter_map(describe).collect();
+        case::evidence(&format!("reader of {}", self.topic), &described.join("\n"));
     }
 }
 
