@@ -423,10 +423,13 @@ impl Watcher {
     }
 }
 
-/// Whether a file came to be after a generation was first seen.
+/// Whether a file came to be after a generation was first seen. In doubt it did: a line twice rather than not at all.
 fn is_younger(stat: &Stat, record: &StreamRecord) -> bool {
+    /// File systems stamp with the time of the last timer tick, 1/100 s apart at the most.
+    const TICK: i64 = 10_000_000;
     // Ids are nanoseconds of first sight.
-    stat.inode.born.unwrap_or(stat.modified) >= i64::try_from(record.id.0).unwrap_or(i64::MAX)
+    let first_seen = i64::try_from(record.id.0).unwrap_or(i64::MAX);
+    stat.inode.born.unwrap_or(stat.modified).saturating_add(TICK) >= first_seen
 }
 
 fn record_fits(file: &File, stat: &Stat, record: &StreamRecord) -> io::Result<bool> {
