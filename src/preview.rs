@@ -79,7 +79,7 @@ fn follow(
 ) -> Result<io::Result<()>, Failure> {
     loop {
         match watcher.poll(Instant::now()).map_err(Failure::new)? {
-            Todo::Save => watcher.saved(),
+            Todo::Save { order } => watcher.saved(order),
             Todo::Read { cost } => {
                 if let Some(batch) = watcher.read(Instant::now(), cost).map_err(Failure::new)?
                     && let Err(error) = print(&batch)

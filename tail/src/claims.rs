@@ -24,6 +24,12 @@ impl Claims {
         if owner == path { Ok(()) } else { Err(owner.clone()) }
     }
 
+    /// The path of the watcher that has a file.
+    #[must_use]
+    pub fn owner(&self, log: &str, inode: Inode) -> Option<PathBuf> {
+        self.lock().get(&(log.to_owned(), inode)).cloned()
+    }
+
     /// Gives a file up; only the watcher that has it can.
     pub fn release(&self, log: &str, inode: Inode, path: &Path) {
         let mut owners = self.lock();

@@ -263,8 +263,13 @@ impl Generation {
             0
         };
         let mut framed = framer.frame(&buffer, guard + hole, tail, self.next.part, limit);
-        if framed.consumed == guard && !whole && length >= framer.decidable() && self.data_follows(&buffer, size)? {
-            framed = framer.frame(&buffer, guard, Tail::MoreFollows, self.next.part, limit);
+        if framed.consumed == guard && !whole && length >= framer.decidable() {
+            // Undecided for so long: NULs stand at the end of what was read.
+            if self.data_follows(&buffer, size)? {
+                framed = framer.frame(&buffer, guard, Tail::MoreFollows, self.next.part, limit);
+            } else if last {
+                framed = framer.frame(&buffer, guard, Tail::Final, self.next.part, limit);
+            }
         }
         if framed.consumed > guard {
             let nuls = (hole + framed.dropped_nuls) as u64;

@@ -72,15 +72,15 @@ pub struct Positions {
     index: Mutex<Index>,
     dirty: Arc<Dirty>,
     figures: Arc<Figures>,
-    saver: Mutex<Option<JoinHandle<()>>>,
+    saver: Mutex<Option<JoinHandle<bool>>>,
     after_damage: bool,
 }
 
 #[derive(Debug, Default)]
 struct Index {
     by_path: HashMap<(String, PathBuf), Vec<Arc<Stream>>>,
-    /// Generations whose path no watcher has: found again by inode, and then by content.
-    orphans: HashMap<(String, Inode), Arc<Stream>>,
+    /// By the inode a generation was first seen with.
+    by_inode: HashMap<(String, Inode), Arc<Stream>>,
     accounts: HashMap<String, Arc<Account>>,
     applied: HashSet<String>,
     last_id: u64,
@@ -117,8 +117,9 @@ impl Positions {
             .spawn({
                 let (dirty, figures) = (Arc::clone(&dirty), Arc::clone(&figures));
                 move || {
-                    save_until_stopped(store, &dirty, &figures);
+                    let saved = save_until_stopped(store, &dirty, &figures);
                     drop(lock);
+                    saved
                 }
             })
             .map_err(|source| crate::StoreError::Directory {
@@ -236,28 +237,11 @@ impl Positions {
         }
     }
 
-    /// Declares which paths of an entry have a watcher; what belongs to other paths may be adopted by inode.
-    pub fn set_watched(&self, log: &str, is_watched: impl Fn(&Path) -> bool) {
-        let mut index = self.lock();
-        let orphans: Vec<_> = index
-            .by_path
-            .iter()
-            .filter(|((name, path), _)| name == log && !is_watched(path))
-            .flat_map(|(_, streams)| streams.iter().filter(|stream| !stream.is_gone()))
-            .map(|stream| ((log.to_owned(), stream.record().inode), Arc::clone(stream)))
-            .collect();
-        index.orphans.retain(|(name, _), _| name != log);
-        index.orphans.extend(orphans);
-    }
-
-    /// A generation of a path without a watcher that was last seen with this inode.
+    /// The generation of an entry that was last seen with this inode.
     #[must_use]
-    pub fn orphan(&self, log: &str, inode: Inode) -> Option<Arc<Stream>> {
-        self.lock()
-            .orphans
-            .get(&(log.to_owned(), inode))
-            .filter(|stream| !stream.is_gone())
-            .cloned()
+    pub fn known(&self, log: &str, inode: Inode) -> Option<Arc<Stream>> {
+        let stream = self.lock().by_inode.get(&(log.to_owned(), inode)).cloned()?;
+        (!stream.is_gone() && stream.record().inode == inode).then_some(stream)
     }
 
     /// The counters of an entry.
@@ -284,14 +268,12 @@ impl Positions {
         self.figures.errors.load(Ordering::Relaxed)
     }
 
-    /// Saves what is left, once, and ends the thread; blocks until then.
-    pub fn close(&self) {
+    /// Saves what is left, once, and ends the thread; blocks until then. False when it could not be saved.
+    pub fn close(&self) -> bool {
         self.dirty.lock().stop = true;
         self.dirty.changed.notify_one();
         let saver = self.saver.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if saver.is_some_and(|saver| saver.join().is_err()) {
-            log::error!("the thread that saves positions panicked; the last positions are not saved");
-        }
+        saver.is_none_or(|saver| saver.join().unwrap_or(false))
     }
 
     fn lock(&self) -> MutexGuard<'_, Index> {
@@ -304,15 +286,21 @@ impl Index {
         self.last_id = self.last_id.max(record.id.0);
         let account = Arc::clone(self.accounts.entry(record.log.clone()).or_default());
         let key = (record.log.clone(), record.path.clone());
+        let inode = (record.log.clone(), record.inode);
         let stream = Stream::new(record, account, Arc::clone(dirty));
         let streams = self.by_path.entry(key).or_default();
         streams.retain(|stream| !stream.is_gone());
         streams.push(Arc::clone(&stream));
+        if self.by_inode.len() > 2 * self.by_path.len() + 1024 {
+            self.by_inode.retain(|_, stream| !stream.is_gone());
+        }
+        self.by_inode.insert(inode, Arc::clone(&stream));
         stream
     }
 }
 
-fn save_until_stopped(mut store: Store, dirty: &Dirty, figures: &Figures) {
+/// True when everything was saved in the end.
+fn save_until_stopped(mut store: Store, dirty: &Dirty, figures: &Figures) -> bool {
     let mut last = Instant::now();
     let mut said: Option<Instant> = None;
     loop {
@@ -388,7 +376,7 @@ fn save_until_stopped(mut store: Store, dirty: &Dirty, figures: &Figures) {
             }
         }
         if stop {
-            return;
+            return said.is_none();
         }
     }
 }

@@ -27,7 +27,7 @@ impl Watcher {
     pub(crate) fn resume(&mut self, now: Instant) -> io::Result<()> {
         let streams = self.world.positions.of(&self.spec.log, &self.spec.path);
         let Some(youngest) = streams.last() else {
-            return self.open_live(now, self.spec.from_end);
+            return self.open_live(self.spec.from_end);
         };
         self.order = youngest.record().order;
         streams.iter().for_each(|stream| stream.forget_in_flight());
@@ -74,6 +74,7 @@ impl Watcher {
         }
         if let Some((file, stat)) = live
             && !live_is_known
+            && !self.adopt(&file, &stat)?
         {
             // The inode that a record had, with other content: it was truncated meanwhile.
             let truncated = streams.iter().any(|stream| stream.record().inode == stat.inode);
@@ -247,11 +248,7 @@ impl Watcher {
             self.parked.push(stream);
         } else {
             let generation = Generation::open(file, &stat, stream)?;
-            self.olds.push(Old {
-                generation,
-                quiet: now,
-                complete: false,
-            });
+            self.olds.push(Old::new(generation, now));
         }
         Ok(())
     }
@@ -260,7 +257,9 @@ impl Watcher {
     fn gone(&mut self, stream: &Arc<Stream>, was_youngest: bool) {
         let record = stream.record();
         let unread = record.size.saturating_sub(record.mark.offset);
-        if was_youngest && unread > 0 {
+        // A directory that is away, as a late mount is, says nothing of its files.
+        let could_look = self.spec.path.parent().is_some_and(std::path::Path::is_dir);
+        if was_youngest && could_look && unread > 0 {
             stream.account().add_unreachable(unread);
             log::warn!(path:% = self.spec.path.display(), bytes = unread;
                 "the file that was read last is gone, with bytes that were never read");
@@ -268,21 +267,74 @@ impl Watcher {
         // Counted once; it may come back, and is remembered as long as a rotated one.
         stream.update(|record| {
             record.life = Life::Rotated;
-            record.size = record.size.min(record.mark.offset);
+            if could_look {
+                record.size = record.size.min(record.mark.offset);
+            }
         });
-        self.parked.push(Arc::clone(stream));
+        self.missing.push(Arc::clone(stream));
     }
 
-    /// A generation of a path that has no watcher any more, now found under this path: its stream goes on.
-    pub(crate) fn adopt(&mut self, file: &File, stat: &Stat, _now: Instant) -> io::Result<bool> {
-        let Some(stream) = self.world.positions.orphan(&self.spec.log, stat.inode) else {
+    /// The file at the path is one of our own generations: it came back, or another inode took its place with the
+    /// same content.
+    pub(crate) fn take_back(&mut self, file: &File, stat: &Stat) -> io::Result<bool> {
+        for index in 0..self.olds.len() {
+            let generation = &mut self.olds[index].generation;
+            let is_same = generation.inode() == stat.inode;
+            let mut is_replaced = || -> io::Result<bool> {
+                let (mark, head) = (generation.next(), generation.head());
+                let record = generation.stream().record();
+                Ok(head.is_full() && generation.stat()?.links == 0 && fits(file, stat, &record, &mark, head)?)
+            };
+            if is_same {
+                self.live = Some(self.olds.remove(index).generation);
+            } else if is_replaced()? {
+                let old = self.olds.remove(index).generation;
+                self.world.claims.release(&self.spec.log, old.inode(), &self.spec.path);
+                self.live = Some(old.in_copy(file.try_clone()?, stat)?);
+            } else {
+                continue;
+            }
+            self.alive();
+            return Ok(true);
+        }
+        let closed = self
+            .parked
+            .iter()
+            .map(|stream| (true, stream))
+            .chain(self.missing.iter().map(|s| (false, s)));
+        for (is_somewhere, stream) in closed {
+            let record = stream.record();
+            let may_be = record.inode == stat.inode || (record.head.is_full() && !is_somewhere);
+            if may_be && stream.is_settled() && record_fits(file, stat, &record)? {
+                let stream = Arc::clone(stream);
+                self.parked.retain(|other| !Arc::ptr_eq(other, &stream));
+                self.missing.retain(|other| !Arc::ptr_eq(other, &stream));
+                stream.update(|record| record.inode = stat.inode);
+                self.live = Some(Generation::open(file.try_clone()?, stat, stream)?);
+                self.alive();
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    fn alive(&self) {
+        if let Some(live) = &self.live {
+            live.stream().update(|record| record.life = Life::Live);
+        }
+    }
+
+    /// A generation of another path that nobody reads, now found under this one, which claimed the file: its stream
+    /// goes on.
+    pub(crate) fn adopt(&mut self, file: &File, stat: &Stat) -> io::Result<bool> {
+        let Some(stream) = self.world.positions.known(&self.spec.log, stat.inode) else {
             return Ok(false);
         };
         if !stream.is_settled() || !record_fits(file, stat, &stream.record())? {
             return Ok(false);
         }
-        stream.update(|record| record.life = Life::Live);
         self.live = Some(Generation::open(file.try_clone()?, stat, stream)?);
+        self.alive();
         Ok(true)
     }
 
@@ -327,11 +379,7 @@ impl Watcher {
         let stream = self.begin(&stat, false);
         stream.update(|record| record.life = Life::Rotated);
         let generation = Generation::open(file, &stat, stream)?;
-        self.olds.push(Old {
-            generation,
-            quiet: now,
-            complete: false,
-        });
+        self.olds.push(Old::new(generation, now));
         Ok(())
     }
 
@@ -372,12 +420,23 @@ impl Watcher {
             .looked_around
             .map_or(0, |at| now.saturating_duration_since(at).as_secs());
         self.looked_around = Some(now);
-        if self.parked.is_empty() {
+        if self.parked.is_empty() && self.missing.is_empty() {
             return Ok(());
         }
         let around = self.siblings()?;
-        for stream in std::mem::take(&mut self.parked) {
+        let (parked, missing) = (std::mem::take(&mut self.parked), std::mem::take(&mut self.missing));
+        for stream in parked.into_iter().chain(missing) {
             let record = stream.record();
+            let (log, path) = (&self.spec.log, &self.spec.path);
+            if self
+                .world
+                .claims
+                .owner(log, record.inode)
+                .is_some_and(|owner| owner != *path)
+            {
+                // The watcher of another path goes on with it.
+                continue;
+            }
             let place = around.iter().find(|sibling| sibling.stat.inode == record.inode);
             match place {
                 Some(sibling) if sibling.stat.size > record.mark.offset => {
@@ -387,11 +446,7 @@ impl Watcher {
                     };
                     if record_fits(&file, &stat, &record)? {
                         let generation = Generation::open(file, &stat, stream)?;
-                        self.olds.push(Old {
-                            generation,
-                            quiet: now,
-                            complete: false,
-                        });
+                        self.olds.push(Old::new(generation, now));
                     } else {
                         // The inode went to another file.
                         self.forget(&stream, record.inode);
@@ -401,6 +456,8 @@ impl Watcher {
                     if record.absent_seconds > 0 {
                         stream.update(|record| record.absent_seconds = 0);
                     }
+                    // Where another watcher was faster, the next look finds that out.
+                    let _ = self.world.claims.claim(log, record.inode, path);
                     self.parked.push(stream);
                 }
                 None if record.absent_seconds + elapsed >= KEEP_ABSENT.as_secs() => {
@@ -410,7 +467,8 @@ impl Watcher {
                     if elapsed > 0 {
                         stream.update(|record| record.absent_seconds += elapsed);
                     }
-                    self.parked.push(stream);
+                    self.world.claims.release(log, record.inode, path);
+                    self.missing.push(stream);
                 }
             }
         }

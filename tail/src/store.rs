@@ -173,19 +173,30 @@ impl Store {
                         source,
                     })?;
                 // redb takes an empty file for a new database: positions lost without a word.
-                let found = if meta.len() == 0 {
-                    None
+                let read = if meta.len() == 0 {
+                    Err(None)
                 } else {
                     read_checked(&store.path)
                 };
-                match found {
-                    Some((database, found)) => {
+                match read {
+                    Ok((database, found)) => {
                         store.database = Some(database);
                         return Ok((store, found));
                     }
-                    None => contents.damaged = Some(store.move_aside()?),
+                    Err(Some(redb::Error::Io(error))) if !is_damage(&error) => {
+                        let source = Box::new(redb::Error::Io(error));
+                        return Err(StoreError::Database {
+                            path: store.path,
+                            source,
+                        });
+                    }
+                    Err(_) => contents.damaged = Some(store.move_aside()?),
                 }
             }
+        }
+        if contents.damaged.is_none() {
+            // Moved aside by a start that then failed: still a reason to begin at the beginning, and to say so.
+            contents.damaged = store.find_aside();
         }
         store.create()?;
         Ok((store, contents))
@@ -218,10 +229,10 @@ impl Store {
     /// # Errors
     /// [`StoreError::Database`]; nothing of the changes is then saved, and the next call opens the store anew.
     pub fn save(&mut self, changes: &Changes) -> Result<(), StoreError> {
-        let saved = match self.reopened() {
-            Ok(database) => write(database, changes),
-            Err(error) => Err(error),
-        };
+        let save = || self.reopened().and_then(|database| write(database, changes));
+        // redb may panic on damaged pages, and the thread that saves must not end.
+        let saved = catch_unwind(AssertUnwindSafe(save))
+            .unwrap_or_else(|_| Err(redb::Error::Corrupted("the database panicked".to_owned())));
         saved.map_err(|source| {
             // After one I/O error redb refuses everything until it is opened again.
             self.database = None;
@@ -234,7 +245,8 @@ impl Store {
 
     fn reopened(&mut self) -> Result<&Database, redb::Error> {
         if self.database.is_none() {
-            self.database = Some(builder().create(&self.path)?);
+            // Never a new one: what was saved before would be missing from it.
+            self.database = Some(builder().open(&self.path)?);
         }
         self.database.as_ref().ok_or(redb::Error::DatabaseClosed)
     }
@@ -267,6 +279,14 @@ impl Store {
         Ok(())
     }
 
+    /// A damaged store that an earlier start moved aside.
+    fn find_aside(&self) -> Option<PathBuf> {
+        let prefix = format!("{FILE}.damaged-");
+        let entries = fs::read_dir(self.path.parent()?).ok()?;
+        let is_aside = |entry: &fs::DirEntry| entry.file_name().to_string_lossy().starts_with(&prefix);
+        entries.flatten().find(is_aside).map(|entry| entry.path())
+    }
+
     fn move_aside(&self) -> Result<PathBuf, StoreError> {
         let since = std::time::UNIX_EPOCH.elapsed().unwrap_or_default();
         let aside = self.path.with_extension(format!("redb.damaged-{}", since.as_secs()));
@@ -284,15 +304,15 @@ fn builder() -> redb::Builder {
     builder
 }
 
-/// Opens a store and reads all of it; none when any part of it is damaged. redb may panic on damaged pages.
-fn read_checked(path: &Path) -> Option<(Database, Contents)> {
+/// Opens a store and reads all of it, or says why not; no error is a panic, as redb may on damaged pages.
+fn read_checked(path: &Path) -> Result<(Database, Contents), Option<redb::Error>> {
     let read = || -> Result<_, redb::Error> {
         let mut database = builder().open(path)?;
         database.check_integrity()?;
         let contents = contents(&database)?;
         Ok((database, contents))
     };
-    catch_unwind(AssertUnwindSafe(read)).ok()?.ok()
+    catch_unwind(AssertUnwindSafe(read)).map_err(|_| None)?.map_err(Some)
 }
 
 fn contents(database: &impl ReadableDatabase) -> Result<Contents, redb::Error> {
@@ -329,6 +349,14 @@ fn write(database: &Database, changes: &Changes) -> Result<(), redb::Error> {
     }
     transaction.commit()?;
     Ok(())
+}
+
+/// Whether an error says that the contents are wrong; a disk that is full or fails is no damaged store.
+fn is_damage(error: &std::io::Error) -> bool {
+    matches!(
+        error.kind(),
+        std::io::ErrorKind::InvalidData | std::io::ErrorKind::UnexpectedEof
+    )
 }
 
 fn sync_directory(path: &Path) -> std::io::Result<()> {

@@ -27,6 +27,12 @@ pub const QUIET: Duration = Duration::from_secs(5);
 const KEEP_NAMED: Duration = Duration::from_secs(60);
 /// A deleted file can only be read by its handle, so that is kept longer.
 const KEEP_NAMELESS: Duration = Duration::from_secs(300);
+/// A path that cannot be read for a reason that no notification ends is looked at again after this.
+const LOOK_AGAIN: Duration = Duration::from_secs(5);
+/// A rotated file whose handle is open is looked at this often: its name is no longer one that is watched.
+const OLD_LOOK: Duration = Duration::from_secs(1);
+/// A generation that could be let go but for batches that Kafka has not acknowledged is looked at again after this.
+const SETTLE_LOOK: Duration = Duration::from_secs(1);
 /// How long the record of a rotated file that has no name any more is kept, in running time.
 pub(crate) const KEEP_ABSENT: Duration = Duration::from_secs(24 * 3600);
 
@@ -61,7 +67,10 @@ pub enum Todo {
         cost: usize,
     },
     /// Positions must be on disk before any line ships: see [`Positions::when_saved`], then [`Watcher::saved`].
-    Save,
+    Save {
+        /// For [`Watcher::saved`].
+        order: u64,
+    },
     /// Nothing until it is woken, or until then.
     Wait {
         /// When to poll again at the latest.
@@ -119,10 +128,23 @@ pub struct WatchError {
 #[derive(Debug)]
 pub(crate) struct Old {
     pub(crate) generation: Generation,
-    /// Since when it has not grown.
-    pub(crate) quiet: Instant,
+    /// Since when it has not changed.
+    quiet: Instant,
+    /// Size and modification time then.
+    seen: (u64, i64),
     /// No writer has it open: it is a copy, or an earlier run of ours left it finished.
-    pub(crate) complete: bool,
+    complete: bool,
+}
+
+impl Old {
+    pub(crate) fn new(generation: Generation, now: Instant) -> Self {
+        Self {
+            generation,
+            quiet: now,
+            seen: (0, 0),
+            complete: false,
+        }
+    }
 }
 
 /// Which generation [`Watcher::read`] reads.
@@ -142,6 +164,8 @@ pub struct Watcher {
     pub(crate) olds: Vec<Old>,
     /// Rotated generations that were read to their end and whose handle is closed.
     pub(crate) parked: Vec<Arc<Stream>>,
+    /// Generations that no file is known to hold now. They claim nothing.
+    pub(crate) missing: Vec<Arc<Stream>>,
     pub(crate) order: u64,
     /// Whether the path must be looked at.
     look: bool,
@@ -149,8 +173,13 @@ pub struct Watcher {
     look_around: bool,
     pub(crate) looked_around: Option<Instant>,
     resumed: bool,
-    unsaved: bool,
+    /// The first positions of generations up to this one are on disk.
+    saved: u64,
+    /// When to look at the path again though nothing happened.
+    look_again: Option<Instant>,
     pick: Option<Pick>,
+    /// What a truncation took away in the file, and memory still had.
+    rescued: Option<Batch>,
     condition: Condition,
 }
 
@@ -165,13 +194,16 @@ impl Watcher {
             live: None,
             olds: Vec::new(),
             parked: Vec::new(),
+            missing: Vec::new(),
             order: 0,
             look: true,
             look_around: false,
             looked_around: None,
             resumed: false,
-            unsaved: false,
+            saved: 0,
+            look_again: None,
             pick: None,
+            rescued: None,
             condition: Condition::Absent,
         }
     }
@@ -193,9 +225,9 @@ impl Watcher {
         self.framer = Framer::new(max_line);
     }
 
-    /// Positions are on disk.
-    pub fn saved(&mut self) {
-        self.unsaved = false;
+    /// Positions are on disk, as [`Todo::Save`] asked for.
+    pub fn saved(&mut self, order: u64) {
+        self.saved = self.saved.max(order);
     }
 
     /// Why the path is not read, if it is not.
@@ -215,7 +247,7 @@ impl Watcher {
     /// Whether nothing is open, followed or remembered: the watcher can go when its path is gone.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.resumed && self.live.is_none() && self.olds.is_empty() && self.parked.is_empty()
+        self.resumed && self.live.is_none() && self.olds.is_empty() && self.parked.is_empty() && self.missing.is_empty()
     }
 
     /// Open file handles.
@@ -256,15 +288,20 @@ impl Watcher {
             self.resume(now)?;
             self.resumed = true;
         }
-        if std::mem::take(&mut self.look) {
+        if std::mem::take(&mut self.look) || self.look_again.is_some_and(|at| at <= now) {
             self.observe(now)?;
         }
         if std::mem::take(&mut self.look_around) {
             self.look_for_parked(now)?;
         }
         loop {
-            if self.unsaved {
-                return Ok(Todo::Save);
+            if self.saved < self.order {
+                return Ok(Todo::Save { order: self.order });
+            }
+            if let Some(batch) = &self.rescued {
+                return Ok(Todo::Read {
+                    cost: batch.buffer.len(),
+                });
             }
             // How far the live file goes is asked before the old ones are read to their end: a writer that moved on
             // to the new file wrote everything that is in the old one before that.
@@ -276,10 +313,15 @@ impl Watcher {
             if let Some(blocked) = until.blocked {
                 return Ok(Todo::Wait { until: Some(blocked) });
             }
+            self.look_again = None;
+            if matches!(self.condition, Condition::SharedWith(_) | Condition::Refused(_)) {
+                // Nothing tells when another watcher gives the file up, or when rights change on the way to it.
+                let at = now + LOOK_AGAIN;
+                self.look_again = Some(at);
+                until.at(at);
+            }
             let (Some(generation), Some(stat)) = (self.live.as_mut(), live) else {
-                return Ok(Todo::Wait {
-                    until: until.next.take(),
-                });
+                return Ok(Todo::Wait { until: until.next });
             };
             if stat.size < generation.next().offset || !generation.is_unchanged(&stat)? {
                 self.truncated(now)?;
@@ -306,8 +348,8 @@ impl Watcher {
                 continue;
             }
             let news = old.generation.has_news(&stat);
-            if news {
-                old.quiet = now;
+            if old.seen != (stat.size, stat.modified) {
+                (old.seen, old.quiet) = ((stat.size, stat.modified), now);
             }
             let quiet_at = if old.complete { now } else { old.quiet + QUIET };
             let rest = old.generation.has_rest(stat.size);
@@ -321,17 +363,24 @@ impl Watcher {
                 until.block(quiet_at);
             }
             let keep = if stat.links == 0 { KEEP_NAMELESS } else { KEEP_NAMED };
-            if !rest && now >= old.quiet + keep && old.generation.stream().is_settled() {
-                self.let_go(index, &stat);
-                continue;
+            let mut next = if rest { quiet_at } else { old.quiet + keep };
+            if !rest && now >= next {
+                if old.generation.stream().is_settled() {
+                    self.let_go(index, &stat);
+                    continue;
+                }
+                next = now + SETTLE_LOOK;
             }
-            until.at(if rest { quiet_at } else { old.quiet + keep });
+            until.at(next.min(now + OLD_LOOK));
             index += 1;
         }
         Ok(Err(until))
     }
 
     fn read_inner(&mut self, now: Instant, budget: usize) -> io::Result<Option<Batch>> {
+        if let Some(batch) = self.rescued.take() {
+            return Ok(Some(batch));
+        }
         let reading = match self.pick.take() {
             None => return Ok(None),
             Some(Pick::Live { stat }) => {
@@ -358,10 +407,10 @@ impl Watcher {
                 return Ok(None);
             }
         };
-        match reading {
-            Reading::Rewritten => self.truncated(now),
-            _ => Ok(None),
+        if matches!(reading, Reading::Rewritten) {
+            self.truncated(now)?;
         }
+        Ok(None)
     }
 
     /// Looks at the path: is the file there still the one that is read?
@@ -389,11 +438,11 @@ impl Watcher {
             self.set_condition(Condition::NotAFile);
             return Ok(());
         }
-        self.open_live(now, false)
+        self.open_live(false)
     }
 
     /// Opens the file at the path as a new generation. `from_end` is for files that are there at first sight.
-    pub(crate) fn open_live(&mut self, now: Instant, from_end: bool) -> io::Result<()> {
+    pub(crate) fn open_live(&mut self, from_end: bool) -> io::Result<()> {
         let (file, stat) = match open_regular(&self.spec.path) {
             Ok(opened) => opened,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -411,7 +460,7 @@ impl Watcher {
             return Ok(());
         }
         self.set_condition(Condition::Present);
-        if self.adopt(&file, &stat, now)? {
+        if self.take_back(&file, &stat)? || self.adopt(&file, &stat)? {
             return Ok(());
         }
         let stream = if from_end {
@@ -454,7 +503,6 @@ impl Watcher {
 
     fn begin_with(&mut self, stat: &Stat, truncated: bool, mark: Mark, head: crate::identity::Head) -> Arc<Stream> {
         self.order += 1;
-        self.unsaved = true;
         self.world.positions.begin(StreamRecord {
             log: self.spec.log.clone(),
             path: self.spec.path.clone(),
@@ -480,35 +528,29 @@ impl Watcher {
         generation.stream().update(|record| record.life = Life::Rotated);
         let stat = generation.stat()?;
         log::debug!(path:% = self.spec.path.display(), unread = generation.unread(), names = stat.links; "file was rotated or deleted");
-        self.olds.push(Old {
-            generation,
-            quiet: now,
-            complete: false,
-        });
+        self.olds.push(Old::new(generation, now));
         self.open_unseen_after(&stat, now)
     }
 
     /// The live file was cut or written anew in place: what was unread is in a copy beside it, or nowhere.
-    fn truncated(&mut self, now: Instant) -> io::Result<Option<Batch>> {
+    fn truncated(&mut self, now: Instant) -> io::Result<()> {
         let Some(mut generation) = self.live.take() else {
-            return Ok(None);
+            return Ok(());
         };
         let stat = generation.stat()?;
         let file = generation.try_clone_file()?;
         let copied = self.find_copy(&generation)?;
-        let mut batch = None;
         if let Some((copy, copy_stat)) = copied {
             let in_copy = generation.in_copy(copy, &copy_stat)?;
             in_copy.stream().update(|record| record.life = Life::Rotated);
             self.olds.push(Old {
-                generation: in_copy,
-                quiet: now,
                 complete: true,
+                ..Old::new(in_copy, now)
             });
             self.open_unseen_after(&copy_stat, now)?;
         } else {
             if let Some(chunk) = generation.take_rest(&self.framer) {
-                batch = hand_out(&mut generation, &stat, chunk);
+                self.rescued = hand_out(&mut generation, &stat, chunk);
             }
             let unread = generation.unread();
             if unread > 0 {
@@ -520,7 +562,7 @@ impl Watcher {
         }
         let stream = self.begin(&stat, true);
         self.live = Some(Generation::open(file, &stat, stream)?);
-        Ok(batch)
+        Ok(())
     }
 
     /// A rotated file is not what it was: its unread bytes can no longer be reached.
@@ -555,6 +597,9 @@ impl Watcher {
             old.generation.stream().retire();
         } else {
             self.parked.push(Arc::clone(old.generation.stream()));
+            // Under another name of the pattern its watcher takes over; nowhere to be found, it may be claimed again.
+            self.look_around = true;
+            self.look = true;
         }
     }
 

@@ -326,3 +326,82 @@ fn u3_a_generation_that_was_truncated_and_copied_around_a_crash_is_read_from_its
     rig.settle();
     assert_eq!(rig.values(), ["a1", "b1", "b1", "b2", "c1"]);
 }
+
+#[test]
+fn u1_an_unfinished_line_that_a_truncation_takes_away_ships_alone() {
+    let mut rig = Rig::new();
+    append(&rig.spec.path, "one\nunfinished");
+    rig.settle();
+    fs::write(&rig.spec.path, "").unwrap();
+    rig.settle();
+    assert_eq!(rig.values(), ["one", "unfinished"]);
+    assert!(rig.world.positions.all().iter().all(|stream| stream.is_settled()));
+}
+
+#[test]
+fn r8_a_rotated_file_with_room_that_was_never_filled_is_finished() {
+    let mut rig = Rig::new();
+    append(&rig.spec.path, "one\nhalf");
+    fs::File::options()
+        .write(true)
+        .open(&rig.spec.path)
+        .unwrap()
+        .set_len(2_000_000)
+        .unwrap();
+    rig.settle();
+    fs::rename(&rig.spec.path, rig.path("app.log.1")).unwrap();
+    append(&rig.spec.path, "two\n");
+    rig.settle();
+    rig.pass(QUIET);
+    assert_eq!(rig.values(), ["one", "half", "two"]);
+}
+
+#[test]
+fn a_file_that_comes_back_repeats_nothing() {
+    for restart in [false, true] {
+        let mut rig = Rig::new();
+        append(&rig.spec.path, "a\n");
+        rig.settle();
+        fs::rename(&rig.spec.path, rig.path("elsewhere")).unwrap();
+        if restart {
+            rig.restart();
+        }
+        rig.settle();
+        fs::rename(rig.path("elsewhere"), &rig.spec.path).unwrap();
+        append(&rig.spec.path, "b\n");
+        rig.settle();
+        assert_eq!(rig.values(), ["a", "b"], "restart {restart}");
+    }
+}
+
+#[test]
+fn t14_a_file_replaced_by_its_own_longer_content_goes_on() {
+    let mut rig = Rig::new();
+    let content = format!("{}\n", "x".repeat(2000));
+    append(&rig.spec.path, &content);
+    rig.settle();
+    fs::write(rig.path("new"), format!("{content}more\n")).unwrap();
+    fs::rename(rig.path("new"), &rig.spec.path).unwrap();
+    rig.settle();
+    assert_eq!(rig.values(), [content.trim(), "more"]);
+}
+
+/// Renamed within the pattern while the service was down: the watcher of the new path goes on.
+#[test]
+fn t4_a_file_renamed_to_another_watched_path_goes_on_there() {
+    let mut rig = Rig::new();
+    append(&rig.spec.path, "a\n");
+    rig.settle();
+    rig.stop();
+    fs::rename(&rig.spec.path, rig.path("renamed.log")).unwrap();
+    append(&rig.path("renamed.log"), "b\n");
+    rig.start();
+    // As the supervisor does: what is known is reserved for the watcher of its path.
+    let inode = rig.world.positions.all()[0].record().inode;
+    rig.world.claims.claim("app", inode, &rig.spec.path).unwrap();
+    rig.settle();
+    rig.spec.path = rig.path("renamed.log");
+    rig.watcher = Some(logcatch_tail::Watcher::new(rig.spec.clone(), rig.world.clone()));
+    rig.settle();
+    assert_eq!(rig.values(), ["a", "b"]);
+}

@@ -75,11 +75,11 @@ impl Rig {
         loop {
             match watcher.poll(self.now).unwrap() {
                 Todo::Wait { .. } => return true,
-                Todo::Save => {
+                Todo::Save { order } => {
                     let (sender, receiver) = std::sync::mpsc::channel();
                     self.world.positions.when_saved(move || sender.send(()).unwrap());
                     receiver.recv().unwrap();
-                    watcher.saved();
+                    watcher.saved(order);
                 }
                 Todo::Read { cost } => {
                     if reads == 0 {
