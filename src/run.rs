@@ -36,11 +36,27 @@ pub fn run(config: &Path) -> Result<(), Failure> {
     }
     let system = System::new();
     let ended = system.block_on(serve(config, loaded, Arc::clone(&positions)));
-    positions.close();
-    ended
+    let saved = positions.close();
+    if ended? == End::Drained {
+        if saved {
+            log::info!("drained: everything that was read is acknowledged; the next start repeats nothing");
+        } else {
+            log::error!("drained, but the last positions could not be saved: the next start repeats lines");
+        }
+    }
+    Ok(())
 }
 
-async fn serve(config: std::path::PathBuf, loaded: Loaded, positions: Arc<Positions>) -> Result<(), Failure> {
+/// How the service ended.
+#[derive(Debug, PartialEq, Eq)]
+enum End {
+    /// Nothing is in flight.
+    Drained,
+    /// What is in flight will be sent again.
+    Cut,
+}
+
+async fn serve(config: std::path::PathBuf, loaded: Loaded, positions: Arc<Positions>) -> Result<End, Failure> {
     let settings = Arc::new(loaded.settings.clone());
     let mut signals = Signals::listen().map_err(Failure::new)?;
     let letters = logcatch_actors::DeadLetterFile::new(&settings.state.directory, settings.state.dead_letters);
@@ -67,37 +83,49 @@ async fn serve(config: std::path::PathBuf, loaded: Loaded, positions: Arc<Positi
     let on_applied = Box::new(|settings: &Settings| logging::set_level(settings.log.level));
     let config = ConfigActor::new(config, loaded, supervisor.clone(), on_applied).start();
     let name = loop {
-        match signals.next().await {
-            Signal::Reload => config.do_send(Reload),
-            Signal::End(name) => break name,
+        tokio::select! {
+            signal = signals.next() => match signal {
+                Signal::Reload => config.do_send(Reload),
+                Signal::End(name) => break name,
+            },
+            () = end_of(&kafka) => {
+                let failure = Failure::new("cannot go on: the Kafka side ended, which is a fault in logcatch");
+                return Err(failure.help("start it again: it goes on from the saved positions; please report what the log says"));
+            }
         }
     };
     let timeout = settings.limits.shutdown_timeout;
     log::info!(signal = name, timeout_seconds = timeout.as_secs(); "logcatch stops: nothing more is read, what is in flight is waited for");
     tokio::select! {
-        () = drain(&supervisor, &kafka, timeout) => Ok(()),
+        end = drain(&supervisor, &kafka, timeout) => Ok(end),
         signal = signals.end() => {
             log::warn!(signal; "stopped at once: what was in flight will be sent again at the next start");
-            Ok(())
+            Ok(End::Cut)
         }
     }
 }
 
+/// Returns when the KafkaActor is no more, as after a panic: nobody restarts it, and without it nothing ships.
+async fn end_of(kafka: &Addr<KafkaActor>) {
+    while kafka.connected() {
+        actix_rt::time::sleep(Duration::from_secs(1)).await;
+    }
+}
+
 /// Ends reading, then waits for what is on its way to Kafka, `timeout` in all.
-async fn drain(supervisor: &Addr<SupervisorActor>, kafka: &Addr<KafkaActor>, timeout: Duration) {
+async fn drain(supervisor: &Addr<SupervisorActor>, kafka: &Addr<KafkaActor>, timeout: Duration) -> End {
     let deadline = Instant::now() + timeout;
-    if tokio::time::timeout_at(deadline.into(), supervisor.send(Drain))
-        .await
-        .is_err()
-    {
+    let stopped = tokio::time::timeout_at(deadline.into(), supervisor.send(Drain)).await;
+    if stopped.is_err() {
         log::warn!("some watchers did not stop in time");
     }
     match kafka.send(DrainKafka { deadline }).await {
-        Ok(0) => log::info!("drained: everything that was read is acknowledged; the next start repeats nothing"),
+        Ok(0) => return End::Drained,
         Ok(left) => log::warn!(batches = left;
             "not drained in time: what Kafka did not acknowledge will be sent again at the next start, and nothing is lost"),
         Err(error) => log::error!(cause:% = error; "the Kafka side ended early; what was in flight will be sent again"),
     }
+    End::Cut
 }
 
 fn state_failure(error: StoreError) -> Failure {

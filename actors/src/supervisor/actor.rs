@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::AtomicU8;
 use std::time::{Duration, Instant};
 
 use actix::prelude::*;
@@ -62,6 +62,8 @@ pub struct SupervisorActor {
     settings: Option<Arc<Settings>>,
     arbiters: Vec<ArbiterHandle>,
     tails: BTreeMap<(String, PathBuf), Tail>,
+    /// Watchers that are being stopped: none other of their path starts before they have let go.
+    stopping: HashSet<(String, PathBuf)>,
     /// Per entry, the paths that are watched and how their file looked last.
     watched: HashMap<String, BTreeMap<PathBuf, Option<Stat>>>,
     /// Entries whose positions are not taken up yet.
@@ -91,6 +93,7 @@ impl SupervisorActor {
             settings: None,
             arbiters: Vec::new(),
             tails: BTreeMap::new(),
+            stopping: HashSet::new(),
             watched: HashMap::new(),
             fresh: HashSet::new(),
             unready: HashMap::new(),
@@ -120,7 +123,7 @@ impl SupervisorActor {
             Some(before) => {
                 let diff = diff(before, &settings);
                 for name in &diff.removed {
-                    self.stop_entry(name);
+                    self.stop_entry(name, ctx);
                 }
                 for changed in &diff.changed {
                     self.retarget(&settings, &changed.name);
@@ -150,7 +153,6 @@ impl SupervisorActor {
     /// A new entry: what is known of its files is reserved for the watchers that will have them.
     fn take_up(&mut self, entry: &LogEntry) {
         let positions = &self.common.world.positions;
-        positions.set_watched(&entry.name, |path| means(entry, path));
         for stream in positions.all() {
             let record = stream.record();
             if record.log == entry.name && means(entry, &record.path) {
@@ -175,28 +177,31 @@ impl SupervisorActor {
         }
     }
 
-    fn stop_entry(&mut self, name: &str) {
+    fn stop_entry(&mut self, name: &str, ctx: &mut Context<Self>) {
         let paths: Vec<_> = self.watched.remove(name).unwrap_or_default().into_keys().collect();
         for path in paths {
-            self.stop_tail(name, &path);
+            self.stop_tail(name, &path, ctx);
         }
         self.unready.remove(name);
         self.fresh.remove(name);
         self.unmatched.remove(name);
     }
 
-    fn stop_tail(&mut self, log: &str, path: &Path) {
-        let Some(tail) = self.tails.remove(&(log.to_owned(), path.to_owned())) else {
-            return;
-        };
+    fn stop_tail(&mut self, log: &str, path: &Path, ctx: &mut Context<Self>) {
+        let key = (log.to_owned(), path.to_owned());
+        if let Some(unready) = self.unready.get_mut(log) {
+            unready.remove(path);
+        }
+        let Some(tail) = self.tails.remove(&key) else { return };
         log::info!(log, path:% = path.display(); "watcher stopped");
         self.routes.remove(&tail.route);
-        let (claims, log, path) = (Arc::clone(&self.common.world.claims), log.to_owned(), path.to_owned());
-        // Its claims are free when it has let go of its files.
-        Arbiter::current().spawn(async move {
-            let _ = tail.address.send(Stop).await;
-            claims.release_all(&log, &path);
-        });
+        self.stopping.insert(key.clone());
+        let stopped = async move { tail.address.send(Stop).await };
+        ctx.spawn(stopped.into_actor(self).map(move |_, actor, ctx| {
+            actor.common.world.claims.release_all(&key.0, &key.1);
+            actor.stopping.remove(&key);
+            actor.look_soon(ctx);
+        }));
     }
 
     /// Looks at the disk, off the arbiters.
@@ -264,7 +269,7 @@ impl SupervisorActor {
             let changes = compare(entry, watched, &swept.files, &remembered);
             let is_first = self.unready.contains_key(&entry.name) && is_fresh;
             for path in changes.gone {
-                self.stop_tail(&entry.name, &path);
+                self.stop_tail(&entry.name, &path, ctx);
             }
             for path in changes.changed {
                 if let Some(tail) = self.tails.get(&(entry.name.clone(), path)) {
@@ -276,6 +281,16 @@ impl SupervisorActor {
                     .insert(entry.name.clone(), changes.new.iter().cloned().collect());
             }
             for path in changes.new {
+                let streams = self.common.world.positions.of(&entry.name, &path);
+                let is_stopping = self.stopping.contains(&(entry.name.clone(), path.clone()));
+                if is_stopping || !streams.iter().all(|stream| stream.is_settled()) {
+                    // Its predecessor has not let go of it: the next look takes it up.
+                    if let Some(watched) = self.watched.get_mut(&entry.name) {
+                        watched.remove(&path);
+                    }
+                    self.look_wanted = true;
+                    continue;
+                }
                 let from_end = is_first && entry.start == Start::End;
                 self.spawn(
                     TailSpec {
@@ -329,7 +344,7 @@ impl SupervisorActor {
         }
         let arbiter = &self.arbiters[self.spawned % self.arbiters.len()];
         self.spawned += 1;
-        let pending = Arc::new(AtomicBool::new(false));
+        let pending = Arc::new(AtomicU8::new(0));
         let address = Supervisor::start_in_arbiter(arbiter, {
             let (common, spec, pending) = (self.common.clone(), spec.clone(), Arc::clone(&pending));
             let kafka = self.kafka.clone().recipient::<ShipBatch>();
@@ -358,14 +373,19 @@ impl SupervisorActor {
     }
 
     /// Starts a failed watcher again, once what its earlier incarnation handed over is settled.
-    fn begin_again(&mut self, key: (String, PathBuf), ctx: &mut Context<Self>) {
+    fn begin_again(&mut self, key: (String, PathBuf), incarnation: u64, ctx: &mut Context<Self>) {
         let entry = self.entries().into_iter().find(|entry| entry.name == key.0);
-        let (Some(tail), Some(entry)) = (self.tails.get_mut(&key), entry) else {
+        // Unless it was stopped meanwhile, or replaced by another.
+        let tail = self
+            .tails
+            .get_mut(&key)
+            .filter(|tail| tail.resting && tail.incarnation == incarnation);
+        let (Some(tail), Some(entry)) = (tail, entry) else {
             return;
         };
         let streams = self.common.world.positions.of(&key.0, &key.1);
         if !streams.iter().all(|stream| stream.is_settled()) {
-            ctx.run_later(SETTLE_POLL, move |actor, ctx| actor.begin_again(key, ctx));
+            ctx.run_later(SETTLE_POLL, move |actor, ctx| actor.begin_again(key, incarnation, ctx));
             return;
         }
         self.spawned += 1;
@@ -423,10 +443,11 @@ impl SupervisorActor {
             return;
         };
         tail.resting = true;
+        let incarnation = tail.incarnation;
         let wait = tail.backoff.failed(Instant::now());
         log::error!(log = key.0, path:% = key.1.display(), reason, wait_seconds = wait.as_secs();
             "watcher failed; it will be restarted from its position");
-        ctx.run_later(wait, move |actor, ctx| actor.begin_again(key, ctx));
+        ctx.run_later(wait, move |actor, ctx| actor.begin_again(key, incarnation, ctx));
     }
 }
 
@@ -455,6 +476,11 @@ impl Handler<ApplySettings> for SupervisorActor {
         if before.state.directory != settings.state.directory {
             let why = "`state.directory` cannot change while the service runs: restart it";
             return Box::pin(fut::ready(Err(why.into())));
+        }
+        if before.host != settings.host {
+            return Box::pin(fut::ready(Err(
+                "`host` cannot change while the service runs: restart it".into(),
+            )));
         }
         if before.kafka.brokers == settings.kafka.brokers && before.kafka.properties == settings.kafka.properties {
             self.apply(settings, ctx);
@@ -503,7 +529,7 @@ impl Handler<Notice> for SupervisorActor {
             News::Empty => {
                 // Unless a file came meanwhile.
                 if !key.1.exists() {
-                    self.stop_tail(&key.0, &key.1);
+                    self.stop_tail(&key.0, &key.1, ctx);
                     if let Some(watched) = self.watched.get_mut(&key.0) {
                         watched.remove(&key.1);
                     }

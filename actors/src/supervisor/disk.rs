@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -17,16 +17,21 @@ const REST: Duration = Duration::from_millis(5);
 /// So many events within [`REST`] are a burst.
 const BURST: u32 = 32;
 
+/// A wake is under way.
+const WAKE: u8 = 1;
+/// One that looks for rotated files, too.
+const RECONCILE: u8 = 2;
+
 /// Wakes one watcher. Several events before it gets to run are one.
 pub struct Route {
-    pending: Arc<AtomicBool>,
+    pending: Arc<AtomicU8>,
     wake: Box<dyn Fn(bool) + Send + Sync>,
 }
 
 impl Route {
     /// Calls `wake`, with whether rotated files should be looked for, at most once until `pending` is taken back: by
     /// the one who is woken, before looking, so that what happens from then on wakes again.
-    pub fn new(pending: Arc<AtomicBool>, wake: impl Fn(bool) + Send + Sync + 'static) -> Arc<Self> {
+    pub fn new(pending: Arc<AtomicU8>, wake: impl Fn(bool) + Send + Sync + 'static) -> Arc<Self> {
         Arc::new(Self {
             pending,
             wake: Box::new(wake),
@@ -35,8 +40,9 @@ impl Route {
 
     /// Something happened.
     pub fn ring(&self, reconcile: bool) {
-        // A reconcile asks for more than a plain wake that may be under way.
-        if reconcile || !self.pending.swap(true, Ordering::AcqRel) {
+        let wanted = if reconcile { RECONCILE } else { WAKE };
+        // A reconcile asks for more than a plain wake that may be under way, and not the other way round.
+        if self.pending.fetch_or(wanted, Ordering::AcqRel) < wanted {
             (self.wake)(reconcile);
         }
     }
@@ -66,12 +72,14 @@ impl Routes {
         });
     }
 
-    /// Wakes those of `path`; false when nobody knows it.
-    fn ring(&self, path: &Path, reconcile: bool) -> bool {
+    /// Wakes those of `path`.
+    fn ring(&self, path: &Path, reconcile: bool) {
         let routes = self.lock();
-        let listed = routes.get(path);
-        listed.into_iter().flatten().for_each(|route| route.ring(reconcile));
-        listed.is_some()
+        routes
+            .get(path)
+            .into_iter()
+            .flatten()
+            .for_each(|route| route.ring(reconcile));
     }
 
     fn ring_all(&self) {
@@ -178,13 +186,11 @@ fn heed(event: notify::Result<notify::Event>, routes: &Routes, changed: &impl Fn
         _ => false,
     };
     for path in &event.paths {
-        let known = routes.ring(path, names_change);
-        if names_change || !known {
-            // A rotated file of a path that is watched: late lines, or a copy.
-            let directory = path.parent().unwrap_or(Path::new("/"));
-            for live in live_names(path.file_name().unwrap_or(OsStr::new(""))) {
-                routes.ring(&directory.join(live), true);
-            }
+        routes.ring(path, names_change);
+        // A rotated file of a path that is watched, whether it is one itself or not: late lines, or a copy.
+        let directory = path.parent().unwrap_or(Path::new("/"));
+        for live in live_names(path.file_name().unwrap_or(OsStr::new(""))) {
+            routes.ring(&directory.join(live), true);
         }
     }
     if names_change {

@@ -6,7 +6,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Instant;
 
 use actix::WeakRecipient;
@@ -70,11 +70,6 @@ pub enum News {
     Down(String),
 }
 
-/// One step, in its turn among the other watchers of the arbiter.
-#[derive(Message)]
-#[rtype(result = "()")]
-struct Step;
-
 /// A batch of this file was settled or given up.
 #[derive(Message)]
 #[rtype(result = "()")]
@@ -83,18 +78,23 @@ struct BatchDone;
 /// Positions are on disk.
 #[derive(Message)]
 #[rtype(result = "()")]
-struct Saved;
+struct Saved {
+    incarnation: u64,
+    order: u64,
+}
 
 /// What the actor waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
     /// For a wake or its timer.
     Asleep,
-    /// For its turn: a [`Step`] is in the mailbox.
+    /// For its turn among the other watchers of the arbiter.
     Queued,
     /// For a batch to be settled.
     Settling,
-    /// For a lane, the budget or the disk.
+    /// For positions to be on disk.
+    Saving,
+    /// For a lane or the budget.
     Waiting,
     /// For a [`Begin`].
     Down,
@@ -110,11 +110,13 @@ pub struct TailActor {
     driver: Option<Driver>,
     phase: Phase,
     timer: Option<SpawnHandle>,
+    /// What waits for the lane of the topic.
+    waiting: Option<SpawnHandle>,
     failure: Option<String>,
     ready_said: bool,
     stopping: bool,
     /// Set while a [`Wake`] is under way.
-    pending: Arc<AtomicBool>,
+    pending: Arc<AtomicU8>,
 }
 
 impl TailActor {
@@ -124,7 +126,7 @@ impl TailActor {
         spec: TailSpec,
         kafka: Recipient<ShipBatch>,
         supervisor: WeakRecipient<Notice>,
-        pending: Arc<AtomicBool>,
+        pending: Arc<AtomicU8>,
     ) -> Self {
         Self {
             common,
@@ -135,6 +137,7 @@ impl TailActor {
             driver: None,
             phase: Phase::Down,
             timer: None,
+            waiting: None,
             failure: None,
             ready_said: false,
             stopping: false,
@@ -142,10 +145,17 @@ impl TailActor {
         }
     }
 
-    /// Puts a step into the mailbox, behind those of the other watchers.
+    /// A step when the other watchers of the arbiter had their turn. A message to itself would not do: actix handles all
+    /// there are before it lets others run.
     fn queue(&mut self, ctx: &mut Context<Self>) {
         self.phase = Phase::Queued;
-        ctx.notify(Step);
+        self.waiting = None;
+        let turn = tokio::task::yield_now().into_actor(self);
+        ctx.spawn(turn.map(|(), actor, ctx| {
+            if actor.phase == Phase::Queued {
+                actor.step(ctx);
+            }
+        }));
     }
 
     fn step(&mut self, ctx: &mut Context<Self>) {
@@ -162,14 +172,15 @@ impl TailActor {
             Next::Lane(lane) => {
                 self.phase = Phase::Waiting;
                 let opened = async move { lane.opened().await };
-                ctx.spawn(opened.into_actor(self).map(|(), actor, ctx| actor.queue(ctx)));
+                let opened = opened.into_actor(self).map(|(), actor, ctx| actor.queue(ctx));
+                self.waiting = Some(ctx.spawn(opened));
             }
-            Next::Save => {
-                self.phase = Phase::Waiting;
-                let myself = ctx.address().downgrade();
+            Next::Save(order) => {
+                self.phase = Phase::Saving;
+                let (myself, incarnation) = (ctx.address().downgrade(), self.incarnation);
                 self.common.world.positions.when_saved(move || {
                     if let Some(myself) = myself.upgrade() {
-                        myself.do_send(Saved);
+                        myself.do_send(Saved { incarnation, order });
                     }
                 });
             }
@@ -261,6 +272,7 @@ impl Supervised for TailActor {
         self.driver = None;
         self.phase = Phase::Down;
         self.timer = None;
+        self.waiting = None;
         if !self.stopping {
             let reason = self.failure.take().unwrap_or_else(|| "stopped without a reason".into());
             self.tell(News::Down(reason));
@@ -295,7 +307,7 @@ impl Handler<Wake> for TailActor {
     type Result = ();
 
     fn handle(&mut self, wake: Wake, ctx: &mut Context<Self>) {
-        self.pending.store(false, Ordering::Release);
+        self.pending.store(0, Ordering::Release);
         let Some(driver) = self.driver.as_mut() else { return };
         driver.wake(wake.reconcile);
         match self.phase {
@@ -306,20 +318,10 @@ impl Handler<Wake> for TailActor {
                 self.queue(ctx);
             }
             // Nothing can be read now, but a file that was rotated in must be opened before it is deleted.
-            Phase::Settling | Phase::Waiting => {
+            Phase::Settling | Phase::Saving | Phase::Waiting => {
                 self.guarded(ctx, |driver| driver.next(Instant::now()));
             }
             Phase::Queued | Phase::Down => {}
-        }
-    }
-}
-
-impl Handler<Step> for TailActor {
-    type Result = ();
-
-    fn handle(&mut self, _: Step, ctx: &mut Context<Self>) {
-        if self.phase == Phase::Queued {
-            self.step(ctx);
         }
     }
 }
@@ -337,10 +339,13 @@ impl Handler<BatchDone> for TailActor {
 impl Handler<Saved> for TailActor {
     type Result = ();
 
-    fn handle(&mut self, _: Saved, ctx: &mut Context<Self>) {
-        let Some(driver) = self.driver.as_mut() else { return };
-        driver.saved();
-        if self.phase == Phase::Waiting {
+    fn handle(&mut self, Saved { incarnation, order }: Saved, ctx: &mut Context<Self>) {
+        let Some(driver) = self.driver.as_mut().filter(|_| incarnation == self.incarnation) else {
+            return;
+        };
+        driver.saved(order);
+        // Waiting for a lane or the budget goes on: those answer by themselves.
+        if self.phase == Phase::Saving {
             self.queue(ctx);
         }
     }
@@ -349,10 +354,15 @@ impl Handler<Saved> for TailActor {
 impl Handler<Retarget> for TailActor {
     type Result = ();
 
-    fn handle(&mut self, Retarget(entry): Retarget, _: &mut Context<Self>) {
+    fn handle(&mut self, Retarget(entry): Retarget, ctx: &mut Context<Self>) {
         self.spec.entry = Arc::clone(&entry);
         if let Some(driver) = self.driver.as_mut() {
             driver.retarget(entry);
+            // The lane of the topic that was may never open.
+            if let Some(waiting) = self.waiting.take() {
+                ctx.cancel_future(waiting);
+                self.queue(ctx);
+            }
         }
     }
 }

@@ -44,8 +44,8 @@ pub enum Next {
     Lane(Arc<Lane>),
     /// So many bytes of the budget, for [`Driver::read`].
     Budget(usize),
-    /// Positions must be on disk, then [`Driver::saved`].
-    Save,
+    /// Positions must be on disk, then [`Driver::saved`] with this number.
+    Save(u64),
     /// A batch of this file must be settled: it holds its share of the budget.
     Settle,
     /// Nothing, until woken or until then.
@@ -94,8 +94,8 @@ impl Driver {
     }
 
     /// Positions are on disk.
-    pub fn saved(&mut self) {
-        self.watcher.saved();
+    pub fn saved(&mut self, order: u64) {
+        self.watcher.saved(order);
     }
 
     /// The entry changed in what needs no new watcher: topic, key, limits.
@@ -126,7 +126,7 @@ impl Driver {
         let todo = self.watcher.poll(now)?;
         self.ready = true;
         Ok(match todo {
-            Todo::Save => Next::Save,
+            Todo::Save { order } => Next::Save(order),
             Todo::Wait { until } => Next::Sleep(until),
             Todo::Read { .. } if !self.lane.is_open() => Next::Lane(Arc::clone(&self.lane)),
             Todo::Read { cost } => {
