@@ -82,7 +82,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let (answers, answered) = channel();
     let (mut rest, mut offset, mut lines, mut done) = (Vec::new(), 0_u64, 0, false);
     let mut waiting = VecDeque::new();
-    while !done || shipper.unsettled() > 0 {
+    loop {
         wake.clear();
         while !done && lane.is_open() && HELD.load(Ordering::Relaxed) < IN_FLIGHT {
             let (batch, next) = read(&mut file, &mut rest)?;
@@ -114,6 +114,9 @@ fn main() -> Result<(), Box<dyn Error>> {
             });
         }
         answered.try_iter().for_each(|answer| shipper.done(answer, now));
+        if done && shipper.unsettled() == 0 {
+            break;
+        }
         let wait = shipper
             .next_wake()
             .map_or(Duration::from_secs(1), |at| at.saturating_duration_since(now));

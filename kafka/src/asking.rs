@@ -55,7 +55,7 @@ impl<O: Outlet> Shipper<O> {
         lane.asked_at = now;
         match answer {
             Ok(partitions) => {
-                lane.partitions = partitions;
+                lane.learn_partitions(partitions, &mut self.parcels);
                 if !matches!(lane.phase, Phase::Asking(_)) {
                     return;
                 }

@@ -6,11 +6,12 @@ use std::time::{Duration, Instant};
 use crate::connection::Connection;
 use crate::errand::{Builder, Errand, Task};
 use crate::error::Code;
-use crate::lane::Failure;
+
 use crate::lanes::LaneState;
 use crate::options::{Options, StartError};
 use crate::outlet::Outlet;
 use crate::pace::{Backoff, Complaint};
+use crate::redo::Failure;
 use crate::shipper::Shipper;
 
 /// What is wanted of outlets, and how far it is.
@@ -80,6 +81,11 @@ impl<O: Outlet> Handover<O> {
             self.troubled = false;
             self.complaint = Complaint::default();
         }
+    }
+
+    /// The limit of one batch in bytes.
+    pub(crate) fn batch_bytes(&self) -> u64 {
+        self.batch_bytes
     }
 
     /// A topic takes no batches over `bytes`.
@@ -305,7 +311,7 @@ impl<O: Outlet> Shipper<O> {
         let mut letters = Vec::new();
         for (lane, unreported) in self.lanes.iter_mut().zip(unreported) {
             let Some(lane) = lane else { continue };
-            lane.restart(unreported, now);
+            lane.restart(unreported, &self.parcels, now);
             // Verdicts that asked for a pause or an answer are met by asking anew.
             letters.extend(
                 lane.resolve(&self.parcels)

@@ -2,19 +2,24 @@
 
 use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::error::{Code, Verdict};
 use crate::lanes::{Lane as Door, LaneState};
 use crate::outlet::{Outlet, ParcelId, Picks, Sent, Shipment, TopicId};
 use crate::pace::{Backoff, Complaint};
 use crate::parcels::Parcels;
+use crate::redo::{Failure, Group, Resolution};
+use crate::track::Tracks;
 
 /// Names a lane inside the shipper.
 pub(crate) type LaneId = u32;
 
 /// Records of one shipment at most: fairness among lanes; as many as the outlet takes in one call.
 const SHIPMENT: u32 = 1024;
+
+/// A lane of which nothing is acknowledged for so long takes nothing more.
+pub(crate) const STALL: Duration = Duration::from_secs(5);
 
 /// What a lane is doing.
 #[derive(Debug, PartialEq, Eq)]
@@ -69,53 +74,16 @@ pub(crate) struct Lane {
     pub(crate) complaint: Complaint,
     /// Half of the smallest batch of several records that was refused as too big, in bytes.
     pub(crate) batch_bytes: Option<u64>,
-    /// Batches with records never handed over, oldest first.
-    waiting: VecDeque<ParcelId>,
+    /// Batches with records never handed over, oldest first for each partition.
+    tracks: Tracks,
+    /// Batches that came before it was known how many partitions there are.
+    unplaced: Vec<ParcelId>,
     /// What goes before them.
     redo: VecDeque<Group>,
     /// What came back since the last time all was reported.
     failures: Vec<Failure>,
     /// A group that must travel alone is out.
     alone: bool,
-}
-
-/// A record that came back.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Failure {
-    pub(crate) parcel: ParcelId,
-    pub(crate) index: u32,
-    pub(crate) code: Code,
-    /// Equal for records that were refused together.
-    pub(crate) refusal: u64,
-    /// It was refused alone.
-    pub(crate) alone: bool,
-}
-
-/// Records to be sent again, in order.
-#[derive(Debug, Default)]
-struct Group {
-    runs: VecDeque<Run>,
-    /// Nothing else of the lane may share a batch with it.
-    alone: bool,
-    started: bool,
-    /// Where it stands among all: the arrival of its first record's batch, and the record's index.
-    order: (u64, u32),
-}
-
-#[derive(Debug)]
-struct Run {
-    parcel: ParcelId,
-    indexes: Vec<u32>,
-    at: usize,
-}
-
-/// What is to be done after all was reported.
-#[derive(Debug, Default)]
-pub(crate) struct Resolution {
-    /// Refused alone: dead letters.
-    pub(crate) letters: Vec<Failure>,
-    /// The worst of the others, if one asks for more than sending again.
-    pub(crate) trouble: Option<(Verdict, Code)>,
 }
 
 impl Lane {
@@ -136,7 +104,8 @@ impl Lane {
             backoff: Backoff::default(),
             complaint: Complaint::default(),
             batch_bytes: None,
-            waiting: VecDeque::new(),
+            tracks: Tracks::default(),
+            unplaced: Vec::new(),
             redo: VecDeque::new(),
             failures: Vec::new(),
             alone: false,
@@ -144,13 +113,71 @@ impl Lane {
     }
 
     /// A batch arrived.
-    pub(crate) fn push(&mut self, parcel: ParcelId) {
-        self.waiting.push_back(parcel);
+    pub(crate) fn push(&mut self, id: ParcelId, parcels: &mut Parcels) {
+        match parcels.get_mut(id).filter(|_| self.partitions > 0) {
+            Some(parcel) => {
+                parcel.place = Tracks::place(parcel.partition(self.partitions));
+                self.tracks.push(parcel.place, id);
+            }
+            None => self.unplaced.push(id),
+        }
+    }
+
+    /// So many partitions there are. Nothing is out, or it is only that some were added.
+    pub(crate) fn learn_partitions(&mut self, partitions: u32, parcels: &mut Parcels) {
+        if partitions == self.partitions && self.unplaced.is_empty() {
+            return;
+        }
+        let before = std::mem::replace(&mut self.partitions, partitions);
+        let mut unplaced = std::mem::take(&mut self.unplaced);
+        if partitions < before {
+            unplaced.append(&mut self.tracks.clear());
+            unplaced.sort_by_cached_key(|id| parcels.get(*id).map(|parcel| parcel.seq));
+        }
+        for id in unplaced {
+            self.push(id, parcels);
+        }
+    }
+
+    /// Records of a batch are no longer out.
+    pub(crate) fn reported(&mut self, place: usize, records: u32, now: Instant) {
+        self.outstanding = self.outstanding.saturating_sub(records);
+        self.progress = now;
+        self.tracks.reported(place, records);
+    }
+
+    /// A request was acknowledged, so long after its first record was handed over.
+    pub(crate) fn acked(&mut self, place: usize, took: Duration, now: Instant) {
+        self.tracks.acked(place, took, now);
+    }
+
+    /// When it next wants its owner to look after it.
+    pub(crate) fn wake_at(&self) -> Option<Instant> {
+        let phase = match self.phase {
+            Phase::Asking(at) if !self.asking => Some(at),
+            Phase::Held(at, _) => Some(at),
+            Phase::Open => self.tracks.ahead_at(),
+            _ => None,
+        };
+        let stall = (self.outstanding > 0 && !self.stalled).then(|| self.progress + STALL);
+        phase.into_iter().chain(stall).min()
+    }
+
+    /// Gives those partitions their turn whose time has come.
+    pub(crate) fn run_ahead(&mut self, now: Instant) {
+        if self.phase == Phase::Open {
+            self.tracks.run_ahead(now);
+        }
     }
 
     /// True if there is something to hand over.
     pub(crate) fn has_work(&self) -> bool {
-        !self.waiting.is_empty() || !self.redo.is_empty()
+        !self.tracks.is_empty() || !self.redo.is_empty() || !self.unplaced.is_empty()
+    }
+
+    /// True if there is something that may have room.
+    pub(crate) fn may_send(&self) -> bool {
+        self.tracks.may_send() || !self.redo.is_empty()
     }
 
     /// True if nothing of it is anywhere.
@@ -174,11 +201,12 @@ impl Lane {
         }
     }
 
-    /// Hands over what may be, one shipment at most. Adds what the outlet refused at once to `refused`.
+    /// Hands over what may be, one shipment at most, to a client that puts `limit` bytes into a request. Adds what the outlet refused at once to `refused`.
     pub(crate) fn feed<O: Outlet>(
         &mut self,
         outlet: &mut O,
         parcels: &mut Parcels,
+        limit: u64,
         now: Instant,
         refused: &mut Vec<Failure>,
     ) -> Fed {
@@ -191,22 +219,30 @@ impl Lane {
             return Fed::Idle;
         }
         let room = match self.room(outlet) {
-            Ok(room) => room.min(SHIPMENT) as usize,
+            Ok(room) => room.min(SHIPMENT),
             Err(full) => return full,
         };
         let redo = self.redo.front_mut().and_then(|group| group.runs.front_mut());
         let Some(id) = redo
             .as_ref()
             .map(|run| run.parcel)
-            .or_else(|| self.waiting.front().copied())
+            .or_else(|| self.tracks.first().map(|(_, id)| id))
         else {
             return Fed::Idle;
         };
         let Some(parcel) = parcels.get_mut(id) else {
             // Settled already, which cannot be; let nothing wait behind it.
-            self.advance(u32::MAX, u32::MAX);
+            self.advance(u32::MAX, true);
             return Fed::More;
         };
+        let room = match &redo {
+            Some(_) => room,
+            None => room.min(self.tracks.room(parcel.place, parcel.average(), limit, now)),
+        };
+        if room == 0 {
+            self.tracks.park(now);
+            return if self.tracks.may_send() { Fed::More } else { Fed::Idle };
+        }
         if !parcel.lent {
             outlet.lend(id, &parcel.buffer);
             parcel.lent = true;
@@ -215,7 +251,7 @@ impl Lane {
             Some(run) => Picks::List(run.indexes.get(run.at..).unwrap_or_default()),
             None => Picks::Run(parcel.next, parcel.count() - parcel.next),
         };
-        let (picks, part) = parcel.piece(picks.first(room));
+        let (picks, part) = parcel.piece(picks.first(room as usize));
         let sent = outlet.send(&Shipment {
             topic,
             partition: parcel.partition(self.partitions),
@@ -230,12 +266,13 @@ impl Lane {
         if redo.is_none() {
             parcel.next += sent.dealt;
         }
-        let rest = parcel.count() - parcel.next;
+        let all = parcel.next == parcel.count();
+        self.tracks.sent(parcel.place, taken);
         if self.outstanding == 0 {
             self.progress = now;
         }
         self.outstanding += taken;
-        self.advance(sent.dealt, rest);
+        self.advance(sent.dealt, all);
         self.refuse(id, &sent, refused);
         if sent.dealt == 0 { Fed::Full } else { Fed::More }
     }
@@ -250,11 +287,6 @@ impl Lane {
         if free == 0 {
             return Err(Fed::Full);
         }
-        let cap: u32 = std::env::var("CAP").map_or(50_000, |v| v.parse().unwrap_or(50_000));
-        if self.outstanding >= cap {
-            return Err(Fed::Capped);
-        }
-        let free = free.min(cap - self.outstanding);
         let room = (SHARE * free).saturating_sub(self.outstanding) / (SHARE + 1);
         if room == 0 && self.outstanding > 0 {
             Err(Fed::Capped)
@@ -263,11 +295,11 @@ impl Lane {
         }
     }
 
-    /// So many records of the first parcel are dealt with; `rest` were never handed over.
-    fn advance(&mut self, dealt: u32, rest: u32) {
+    /// So many records of the first parcel are dealt with; `all` were handed over at least once.
+    fn advance(&mut self, dealt: u32, all: bool) {
         let Some(group) = self.redo.front_mut() else {
-            if rest == 0 || rest == u32::MAX {
-                self.waiting.pop_front();
+            if dealt > 0 {
+                self.tracks.pass(all);
             }
             return;
         };
@@ -372,8 +404,13 @@ impl Lane {
     }
 
     /// Forgets the outlet: what it had not reported is sent again with what came back, then all the rest.
-    pub(crate) fn restart(&mut self, unreported: Vec<Failure>, now: Instant) {
+    pub(crate) fn restart(&mut self, unreported: Vec<Failure>, parcels: &Parcels, now: Instant) {
         self.failures.extend(unreported);
+        // Another cluster may have other partitions.
+        self.partitions = 0;
+        self.unplaced.append(&mut self.tracks.clear());
+        self.unplaced
+            .sort_by_cached_key(|id| parcels.get(*id).map(|parcel| parcel.seq));
         self.handle = None;
         self.outstanding = 0;
         self.queued = false;
@@ -398,43 +435,5 @@ impl Lane {
             .copied();
         let failed = self.failures.iter().filter(move |failure| failure.parcel == parcel);
         redo.chain(failed.map(|failure| failure.index))
-    }
-}
-
-impl Group {
-    /// In the order given.
-    fn new(records: &[Failure], alone: bool, seq: impl Fn(ParcelId) -> u64) -> Self {
-        let order = records.first().map_or((0, 0), |first| (seq(first.parcel), first.index));
-        let mut runs: VecDeque<Run> = VecDeque::new();
-        for record in records {
-            match runs.back_mut() {
-                Some(run) if run.parcel == record.parcel => run.indexes.push(record.index),
-                _ => runs.push_back(Run {
-                    parcel: record.parcel,
-                    indexes: vec![record.index],
-                    at: 0,
-                }),
-            }
-        }
-        Self {
-            runs,
-            alone,
-            started: false,
-            order,
-        }
-    }
-}
-
-impl Resolution {
-    fn worsen(&mut self, verdict: Verdict, code: Code) {
-        let rank = |verdict| match verdict {
-            Verdict::Again | Verdict::Record => 0,
-            Verdict::Wait => 1,
-            Verdict::Ask => 2,
-            Verdict::Fatal => 3,
-        };
-        if rank(verdict) > self.trouble.map_or(0, |(worst, _)| rank(worst)) {
-            self.trouble = Some((verdict, code));
-        }
     }
 }

@@ -23,8 +23,10 @@ mod outlet;
 mod pace;
 mod parcels;
 mod partition;
+mod redo;
 mod shipper;
 mod stats;
+mod track;
 mod wake;
 
 pub use batch::{Batch, Outcome, Settle, Source, Target};

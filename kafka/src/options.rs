@@ -139,9 +139,6 @@ impl Options {
                 config.set(*name, value);
             }
         }
-        if let Ok(n) = std::env::var("BATCH") {
-            config.set("batch.num.messages", n);
-        }
         if let Some(bytes) = batch_bytes {
             config.set("batch.size", bytes.to_string());
         }

@@ -23,6 +23,8 @@ pub(crate) struct Parcel {
     pub(crate) flying: u32,
     /// Records not accounted for: neither acknowledged nor kept as dead letters.
     pub(crate) left: u32,
+    /// Its place among the tracks of its lane.
+    pub(crate) place: usize,
     /// True if the outlet has the buffer.
     pub(crate) lent: bool,
     parts: Vec<(u32, String)>,
@@ -53,6 +55,7 @@ impl Parcels {
             next: 0,
             flying: 0,
             left: count,
+            place: 0,
             lent: false,
             parts: batch.parts,
             source: batch.source,
@@ -100,6 +103,11 @@ impl Parcel {
     /// How many records it has.
     pub(crate) fn count(&self) -> u32 {
         u32::try_from(self.records.len()).unwrap_or(u32::MAX)
+    }
+
+    /// The bytes of its records on average, key included.
+    pub(crate) fn average(&self) -> u64 {
+        self.buffer.len() as u64 / u64::from(self.count().max(1)) + self.target.key().len() as u64
     }
 
     /// The partition of its records: chosen once for the target, and anew only when the topic has no such

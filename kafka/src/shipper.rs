@@ -15,12 +15,13 @@ use crate::connection::Connection;
 use crate::errand::{Answer, Builder, Errand, Found, Task};
 use crate::error::{Code, Verdict};
 use crate::handover::Handover;
-use crate::lane::{Failure, Fed, Lane, LaneId, Phase};
+use crate::lane::{Fed, Lane, LaneId, Phase, STALL};
 use crate::lanes::{Lane as Door, LaneState, Lanes};
 use crate::letters::DeadLetters;
 use crate::options::Options;
 use crate::outlet::{Outlet, ParcelId, Report};
 use crate::parcels::Parcels;
+use crate::redo::Failure;
 use crate::stats::Stats;
 use crate::wake::Wake;
 
@@ -29,9 +30,6 @@ const REPORTS: u32 = 10_000;
 
 /// Records handed over in one turn at most; some two milliseconds.
 const FEED: u32 = 16_384;
-
-/// A lane of which nothing is acknowledged for so long takes nothing more.
-const STALL: Duration = Duration::from_secs(5);
 
 /// What is known of a topic is asked anew for a new file after this.
 const FRESH: Duration = Duration::from_secs(60);
@@ -119,7 +117,7 @@ impl<O: Outlet> Shipper<O> {
             // Partitions may have been added: the next file gets to know, this one keeps to what is known.
             lane.refresh |= to_choose && lane.asked_at + FRESH <= now;
             lane.door.charge(bytes);
-            lane.push(parcel);
+            lane.push(parcel, &mut self.parcels);
             enqueue(&mut self.ready, lane, id);
         }
     }
@@ -189,16 +187,7 @@ impl<O: Outlet> Shipper<O> {
 
     /// When [`Shipper::turn`] wants to be called at the latest; none while nothing is to be waited for.
     pub fn next_wake(&self) -> Option<Instant> {
-        let of_lane = |lane: &Lane| {
-            let phase = match lane.phase {
-                Phase::Asking(at) if !lane.asking => Some(at),
-                Phase::Held(at, _) => Some(at),
-                _ => None,
-            };
-            let stall = (lane.outstanding > 0 && !lane.stalled).then(|| lane.progress + STALL);
-            phase.into_iter().chain(stall).min()
-        };
-        let lanes = self.lanes.iter().flatten().filter_map(of_lane).min();
+        let lanes = self.lanes.iter().flatten().filter_map(Lane::wake_at).min();
         [
             lanes,
             self.burials.wake_at(),
@@ -273,11 +262,15 @@ impl<O: Outlet> Shipper<O> {
                 let Some(id) = self.reported(parcel, records, now) else {
                     return;
                 };
+                let Some(known) = self.parcels.get_mut(parcel) else {
+                    return;
+                };
+                known.left = known.left.saturating_sub(records);
                 if let Some(lane) = self.lanes.get_mut(id as usize).and_then(Option::as_mut) {
                     lane.flows(now);
-                }
-                if let Some(known) = self.parcels.get_mut(parcel) {
-                    known.left = known.left.saturating_sub(records);
+                    if let Some(took) = took {
+                        lane.acked(known.place, took, now);
+                    }
                 }
                 self.settle_if_done(parcel);
             }
@@ -316,9 +309,9 @@ impl<O: Outlet> Shipper<O> {
     fn reported(&mut self, parcel: ParcelId, records: u32, now: Instant) -> Option<LaneId> {
         let known = self.parcels.get_mut(parcel)?;
         known.flying = known.flying.saturating_sub(records);
+        let place = known.place;
         let (id, lane) = self.lane_of(parcel)?;
-        lane.outstanding = lane.outstanding.saturating_sub(records);
-        lane.progress = now;
+        lane.reported(place, records, now);
         if self.touched.last() != Some(&id) {
             self.touched.push(id);
         }
@@ -353,6 +346,7 @@ impl<O: Outlet> Shipper<O> {
                 Phase::Held(_, false) => lane.open(),
                 _ => {}
             }
+            lane.run_ahead(now);
             if lane.outstanding > 0 && !lane.stalled && lane.progress + STALL <= now {
                 lane.stalled = true;
                 lane.door.set(LaneState::Held {
@@ -411,12 +405,13 @@ impl<O: Outlet> Shipper<O> {
     /// Feeds lanes in turn, a shipment each; true if more could be done at once.
     fn feed(&mut self, now: Instant) -> bool {
         let before = self.outlet.outstanding();
+        let limit = self.handover.batch_bytes();
         while self.outlet.outstanding().saturating_sub(before) < FEED {
             let Some(id) = self.ready.pop_front() else { return false };
             let Some(lane) = self.lanes.get_mut(id as usize).and_then(Option::as_mut) else {
                 continue;
             };
-            let fed = lane.feed(&mut self.outlet, &mut self.parcels, now, &mut self.refused);
+            let fed = lane.feed(&mut self.outlet, &mut self.parcels, limit, now, &mut self.refused);
             match fed {
                 Fed::More => self.ready.push_back(id),
                 Fed::Idle => lane.queued = false,
@@ -446,7 +441,7 @@ impl<O: Outlet> Shipper<O> {
 
 /// Puts a lane in line to be fed, if it has something and stands not in line already.
 pub(crate) fn enqueue(ready: &mut VecDeque<LaneId>, lane: &mut Lane, id: LaneId) {
-    if !lane.queued && lane.phase == Phase::Open && lane.has_work() {
+    if !lane.queued && lane.phase == Phase::Open && lane.may_send() {
         lane.queued = true;
         ready.push_back(id);
     }

@@ -1,0 +1,334 @@
+//! A lane's partitions: what waits for each, and how much of it may be in librdkafka's hands.
+//!
+//! With idempotence librdkafka has one request a partition under way, and while the next one is ready to go, the
+//! thread of its broker does not sleep: it looks again and again until the answer comes. A client that hands over
+//! all it has burns a core for each broker that takes its time. So a partition gets no more than goes into the
+//! request under way and the next one; and when answers take longer than librdkafka lets a request linger, the next
+//! one is handed over so late that it is ready about when the answer comes.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use crate::outlet::ParcelId;
+
+/// Records of one request at most: librdkafka's `batch.num.messages`.
+const REQUEST_RECORDS: u64 = 10_000;
+
+/// Bytes that a record takes in a request beyond its key and value, about.
+const RECORD_OVERHEAD: u64 = 12;
+
+/// How long librdkafka lets a request that is not full linger.
+const LINGER: Duration = Duration::from_millis(20);
+
+/// The partitions of a lane. Place 0 is for records without a key, which go to any.
+#[derive(Debug, Default)]
+pub(crate) struct Tracks {
+    tracks: Vec<Track>,
+    /// Places with something waiting that may have room, in turn.
+    turn: VecDeque<usize>,
+    /// Batches that wait.
+    waiting: usize,
+    /// When one that had no room has some, if nothing is reported before.
+    ahead_at: Option<Instant>,
+}
+
+#[derive(Debug, Default)]
+struct Track {
+    waiting: VecDeque<ParcelId>,
+    /// It stands in `turn`.
+    queued: bool,
+    outstanding: u32,
+    rhythm: Rhythm,
+}
+
+/// How long requests take, as told by acknowledgements that come one after the other.
+#[derive(Debug, Default)]
+struct Rhythm {
+    last: Option<Instant>,
+    /// From one to the next, a moving average.
+    interval: Duration,
+    /// From handing a request over to its acknowledgement. Follows short times at once and long ones slowly: what is
+    /// handed over too late waits, what is handed over too early costs a little.
+    took: Duration,
+    slow: bool,
+}
+
+impl Tracks {
+    /// The place of a partition.
+    pub(crate) fn place(partition: Option<i32>) -> usize {
+        partition
+            .and_then(|partition| usize::try_from(partition).ok())
+            .map_or(0, |partition| partition + 1)
+    }
+
+    /// A batch arrived.
+    pub(crate) fn push(&mut self, place: usize, parcel: ParcelId) {
+        if self.tracks.len() <= place {
+            self.tracks.resize_with(place + 1, Track::default);
+        }
+        if let Some(track) = self.tracks.get_mut(place) {
+            track.waiting.push_back(parcel);
+            self.waiting += 1;
+            if !track.queued {
+                track.queued = true;
+                self.turn.push_back(place);
+            }
+        }
+    }
+
+    /// True if nothing waits.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.waiting == 0
+    }
+
+    /// True if something waits that may have room.
+    pub(crate) fn may_send(&self) -> bool {
+        !self.turn.is_empty()
+    }
+
+    /// The batch whose turn it is, and its place.
+    pub(crate) fn first(&self) -> Option<(usize, ParcelId)> {
+        let place = *self.turn.front()?;
+        Some((place, *self.tracks.get(place)?.waiting.front()?))
+    }
+
+    /// How many more records of `size` bytes, key included, this place may have out, if a request takes `limit` bytes.
+    pub(crate) fn room(&self, place: usize, size: u64, limit: u64, now: Instant) -> u32 {
+        let Some(track) = self.tracks.get(place) else { return 0 };
+        let one = (limit / (size + RECORD_OVERHEAD)).clamp(1, REQUEST_RECORDS);
+        // What fills a request by librdkafka's own count fits into it not quite: it counts less than it writes. The
+        // rest would be ready at once, which is harmless only while answers are fast.
+        let fits = one - one / 16;
+        let most = match track.rhythm.ahead_at() {
+            None => 2 * one + one / 4,
+            Some(at) if at <= now => 2 * fits,
+            Some(_) => fits,
+        };
+        u32::try_from(most)
+            .unwrap_or(u32::MAX)
+            .saturating_sub(track.outstanding)
+    }
+
+    /// The turn goes to the next; the first batch is done with if `all` of it was handed over.
+    pub(crate) fn pass(&mut self, all: bool) {
+        let Some(place) = self.turn.pop_front() else { return };
+        let Some(track) = self.tracks.get_mut(place) else {
+            return;
+        };
+        if all && track.waiting.pop_front().is_some() {
+            self.waiting -= 1;
+        }
+        track.queued = !track.waiting.is_empty();
+        if track.queued {
+            self.turn.push_back(place);
+        }
+    }
+
+    /// The first has no room: it has its turn again when something of it is reported, or when it may run ahead.
+    pub(crate) fn park(&mut self, now: Instant) {
+        let Some(place) = self.turn.pop_front() else { return };
+        if let Some(track) = self.tracks.get_mut(place) {
+            track.queued = false;
+            let ahead_at = track.rhythm.ahead_at().filter(|at| *at > now);
+            self.ahead_at = self.ahead_at.into_iter().chain(ahead_at).min();
+        }
+    }
+
+    /// When [`Tracks::run_ahead`] wants to be called.
+    pub(crate) fn ahead_at(&self) -> Option<Instant> {
+        self.ahead_at
+    }
+
+    /// Gives those their turn that had no room, if it is time.
+    pub(crate) fn run_ahead(&mut self, now: Instant) {
+        if self.ahead_at.take_if(|at| *at <= now).is_none() {
+            return;
+        }
+        for (place, track) in self.tracks.iter_mut().enumerate() {
+            if !track.queued && !track.waiting.is_empty() {
+                track.queued = true;
+                self.turn.push_back(place);
+            }
+        }
+    }
+
+    /// Records were handed over.
+    pub(crate) fn sent(&mut self, place: usize, records: u32) {
+        if let Some(track) = self.tracks.get_mut(place) {
+            track.outstanding += records;
+        }
+    }
+
+    /// Records came back, in whatever way.
+    pub(crate) fn reported(&mut self, place: usize, records: u32) {
+        let Some(track) = self.tracks.get_mut(place) else {
+            return;
+        };
+        track.outstanding = track.outstanding.saturating_sub(records);
+        if !track.queued && !track.waiting.is_empty() {
+            track.queued = true;
+            self.turn.push_back(place);
+        }
+    }
+
+    /// A request was acknowledged, so long after its first record was handed over.
+    pub(crate) fn acked(&mut self, place: usize, took: Duration, now: Instant) {
+        if let Some(track) = self.tracks.get_mut(place) {
+            let more = track.outstanding > 0 || !track.waiting.is_empty();
+            track.rhythm.beat(more, took, now);
+        }
+    }
+
+    /// Takes all that waits, in no order of its own; what is out is out no more.
+    pub(crate) fn clear(&mut self) -> Vec<ParcelId> {
+        let waiting = self
+            .tracks
+            .iter_mut()
+            .flat_map(|track| track.waiting.drain(..))
+            .collect();
+        *self = Self::default();
+        waiting
+    }
+}
+
+impl Rhythm {
+    /// Beyond this from one answer to the next, a request that waits for its turn is ready for too long.
+    const SLOW: Duration = Duration::from_millis(30);
+
+    /// Below this from sending a request to its answer, it is not.
+    const FAST: Duration = Duration::from_millis(12);
+
+    fn beat(&mut self, more: bool, took: Duration, now: Instant) {
+        if let Some(last) = self.last {
+            self.interval = (self.interval * 3 + now.saturating_duration_since(last)) / 4;
+            self.took = if took < self.took {
+                (self.took + took) / 2
+            } else {
+                (self.took * 7 + took) / 8
+            };
+            self.slow = if self.slow {
+                self.round_trip() >= Self::FAST
+            } else {
+                self.interval >= Self::SLOW
+            };
+        }
+        // Without more to send, the next one's time tells nothing of the broker.
+        self.last = more.then_some(now);
+    }
+
+    /// From sending a request to its answer, where requests linger first.
+    fn round_trip(&self) -> Duration {
+        self.took.saturating_sub(LINGER)
+    }
+
+    /// When to hand over the request after the one under way, so that it has lingered when the answer comes; none if
+    /// at once.
+    fn ahead_at(&self) -> Option<Instant> {
+        let last = self.last.filter(|_| self.slow)?;
+        Some(last + self.round_trip().saturating_sub(LINGER))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMIT: u64 = 1_000_000;
+
+    /// Answers to requests that lingered first.
+    fn beat(rhythm: &mut Rhythm, times: u32, round_trip: u64, interval: u64, at: &mut Instant) {
+        for _ in 0..times {
+            *at += Duration::from_millis(interval);
+            rhythm.beat(true, LINGER + Duration::from_millis(round_trip), *at);
+        }
+    }
+
+    #[test]
+    fn a_partition_gets_what_goes_into_two_requests() {
+        let mut tracks = Tracks::default();
+        let now = Instant::now();
+        tracks.push(1, 7);
+        assert_eq!(
+            tracks.room(1, 88, LIMIT, now),
+            22_500,
+            "of ten thousand short records each"
+        );
+        assert_eq!(tracks.room(1, 988, LIMIT, now), 2250);
+        assert_eq!(tracks.room(1, 2_000_000, LIMIT, now), 2);
+        tracks.sent(1, 22_000);
+        assert_eq!(tracks.room(1, 88, LIMIT, now), 500);
+        tracks.sent(1, 1_000);
+        assert_eq!(tracks.room(1, 88, LIMIT, now), 0);
+        tracks.reported(1, 10_000);
+        assert_eq!(tracks.room(1, 88, LIMIT, now), 9_500);
+    }
+
+    #[test]
+    fn a_slow_broker_gets_the_next_request_when_the_answer_is_due() {
+        let mut tracks = Tracks::default();
+        let mut now = Instant::now();
+        tracks.push(1, 7);
+        for _ in 0..30 {
+            now += Duration::from_millis(100);
+            tracks.acked(1, LINGER + Duration::from_millis(100), now);
+        }
+        let fits = tracks.room(1, 988, LIMIT, now);
+        assert_eq!(fits, 1000 - 1000 / 16);
+        tracks.sent(1, fits);
+        assert_eq!(tracks.room(1, 988, LIMIT, now), 0);
+        tracks.park(now);
+        let at = tracks.ahead_at().unwrap();
+        assert!(
+            at > now + Duration::from_millis(70) && at < now + Duration::from_millis(81),
+            "{:?}",
+            at - now
+        );
+        tracks.run_ahead(now);
+        assert!(!tracks.may_send());
+        tracks.run_ahead(at);
+        assert_eq!((tracks.may_send(), tracks.ahead_at()), (true, None));
+        assert_eq!(tracks.room(1, 988, LIMIT, at), fits);
+    }
+
+    #[test]
+    fn a_broker_is_slow_or_fast_by_habit_not_by_one_answer() {
+        let (mut rhythm, mut now) = (Rhythm::default(), Instant::now());
+        beat(&mut rhythm, 100, 8, 8, &mut now);
+        assert!(!rhythm.slow);
+        beat(&mut rhythm, 1, 60, 60, &mut now);
+        assert!(!rhythm.slow, "once is no rhythm");
+        beat(&mut rhythm, 20, 60, 60, &mut now);
+        assert!(rhythm.slow);
+        beat(&mut rhythm, 20, 20, 40, &mut now);
+        assert!(rhythm.slow, "between both");
+        beat(&mut rhythm, 20, 5, 25, &mut now);
+        assert!(!rhythm.slow);
+        rhythm.beat(false, LINGER, now);
+        now += Duration::from_secs(3600);
+        rhythm.beat(true, LINGER, now);
+        assert!(!rhythm.slow, "nothing was to be sent meanwhile");
+    }
+
+    #[test]
+    fn partitions_have_their_turns_and_one_without_room_waits_for_reports() {
+        let mut tracks = Tracks::default();
+        for (place, parcel) in [(1, 10), (1, 11), (2, 20), (0, 30)] {
+            tracks.push(place, parcel);
+        }
+        assert_eq!(tracks.first(), Some((1, 10)));
+        tracks.pass(true);
+        assert_eq!(tracks.first(), Some((2, 20)));
+        tracks.pass(false);
+        assert_eq!(tracks.first(), Some((0, 30)));
+        tracks.pass(true);
+        assert_eq!(tracks.first(), Some((1, 11)));
+        tracks.park(Instant::now());
+        assert_eq!(tracks.first(), Some((2, 20)));
+        tracks.pass(true);
+        assert!(!tracks.may_send() && !tracks.is_empty());
+        tracks.reported(1, 1);
+        assert_eq!(tracks.first(), Some((1, 11)));
+        tracks.pass(true);
+        assert!(tracks.is_empty());
+    }
+}
