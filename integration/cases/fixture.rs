@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use crate::harness::eventually::DEADLINE;
 use crate::harness::kafka::{self, Broker};
 use crate::harness::oracle::{Fault, Oracle, Verdict};
-use crate::harness::reader::{Reader, texts};
+use crate::harness::reader::Reader;
 use crate::harness::service::{Host, Service};
 use crate::harness::writers::LogFile;
 

@@ -4,7 +4,10 @@ use std::sync::Arc;
 use std::thread::sleep;
 use std::time::Duration;
 
-use super::fixture::Fixture;
+use rdkafka::mocking::MockCluster;
+use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
+
+use super::fixture::{Fixture, caught_up};
 use crate::harness::case::cases;
 use crate::harness::kafka::{self, Broker};
 use crate::harness::oracle::{Fault, Oracle};
@@ -18,6 +21,7 @@ cases![
     k4_kafka_hangs_and_goes_on,
     k3_memory_stays_bounded_while_kafka_is_away,
     k5_a_missing_topic_holds_back_only_its_own_files,
+    k5_a_first_batch_that_is_refused_is_sent_again,
     k6_a_line_that_the_topic_refuses_is_a_dead_letter_and_its_neighbours_arrive,
     k8_partitions_added_while_lines_flow,
     k11_a_batch_over_the_topics_limit_made_of_small_lines_arrives_whole,
@@ -128,6 +132,37 @@ fn k5_a_missing_topic_holds_back_only_its_own_files() {
     reader.until_count(51_000);
     fixture.finish(service);
     held_oracle.judge(reader.everything()).assert_clean();
+}
+
+/// A partition refuses its first batch, as one does whose leader is not ready, and takes the second, which was under way by
+/// then. librdkafka takes that for an acknowledgement of the first, too, and tells so.
+fn k5_a_first_batch_that_is_refused_is_sent_again() {
+    let cluster = MockCluster::new(1).unwrap();
+    let topic = kafka::unique("refused");
+    cluster.create_topic(&topic, 1, 1).unwrap();
+    cluster.broker_round_trip_time(1, Duration::from_millis(300)).unwrap();
+    cluster.request_errors(
+        RDKafkaApiKey::Produce,
+        &[RDKafkaRespErr::RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION],
+    );
+    let address = cluster.bootstrap_servers();
+    let host = Host::new("refused");
+    host.settings(&format!(
+        "{}[[logs]]\npath = \"logs/*.log\"\n",
+        host.head(&address, &topic)
+    ));
+    let oracle = Arc::new(Oracle::default());
+    let writer = Background::repeat(LogFile::open(&oracle, &host, "logs/app.log"), |log| {
+        log.write(1);
+        sleep(Duration::from_millis(10));
+    });
+    let service = host.start();
+    let mut reader = Reader::with(kafka::client(&address), &topic);
+    reader.until_count(200);
+    drop(writer.stop());
+    caught_up(&oracle, &mut reader);
+    service.stop();
+    oracle.judge(reader.everything()).assert_clean();
 }
 
 fn k6_a_line_that_the_topic_refuses_is_a_dead_letter_and_its_neighbours_arrive() {

@@ -120,6 +120,17 @@ pub fn free_port() -> u16 {
     }
 }
 
+/// The configuration of a client that reconnects quickly.
+pub fn client(address: &str) -> ClientConfig {
+    let mut config = ClientConfig::new();
+    config
+        .set("bootstrap.servers", address)
+        .set("reconnect.backoff.ms", "20")
+        .set("reconnect.backoff.max.ms", "200")
+        .set("topic.metadata.refresh.interval.ms", "2000");
+    config
+}
+
 impl Broker {
     /// Formats a directory, starts Kafka on it, and waits until it answers.
     pub fn start(name: &str, java_options: &'static [&'static str]) -> Broker {
@@ -222,13 +233,7 @@ impl Broker {
 
     /// A client's configuration that reconnects quickly.
     pub fn client(&self) -> ClientConfig {
-        let mut config = ClientConfig::new();
-        config
-            .set("bootstrap.servers", self.address())
-            .set("reconnect.backoff.ms", "20")
-            .set("reconnect.backoff.max.ms", "200")
-            .set("topic.metadata.refresh.interval.ms", "2000");
-        config
+        client(&self.address())
     }
 
     /// Ends the broker as an operator does.

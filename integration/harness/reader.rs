@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use rdkafka::ClientConfig;
 use rdkafka::Message;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::message::Headers;
@@ -49,7 +50,11 @@ pub struct Reader {
 impl Reader {
     /// A reader of a topic that exists; it sees committed records only.
     pub fn new(broker: &Broker, topic: &str) -> Reader {
-        let mut config = broker.client();
+        Reader::with(broker.client(), topic)
+    }
+
+    /// [`Reader::new`] for whatever a client can be configured to reach.
+    pub fn with(mut config: ClientConfig, topic: &str) -> Reader {
         // Without a group: partitions are assigned here and nothing is committed.
         config
             .set("group.id", "reader")

@@ -1,7 +1,7 @@
 //! Ships a file once through the shipper alone, and says what it cost: what is left of the service without reading
 //! cleverly, positions and actors.
 //!
-//! `cargo run --release -p logcatch-kafka --example ship -- BROKERS TOPIC FILE`
+//! `cargo run --release -p logcatch-kafka --example ship -- BROKERS TOPIC FILE [PROPERTY=VALUE]...`
 #![expect(clippy::print_stdout, reason = "its output is its purpose")]
 
 use std::collections::VecDeque;
@@ -49,7 +49,7 @@ impl DeadLetters for Nowhere {
 fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args().skip(1);
     let (Some(brokers), Some(topic), Some(path)) = (arguments.next(), arguments.next(), arguments.next()) else {
-        return Err("usage: ship BROKERS TOPIC FILE".into());
+        return Err("usage: ship BROKERS TOPIC FILE [PROPERTY=VALUE]...".into());
     };
     let mut file = File::open(&path)?;
     let wake = Arc::new(Wake::new()?);
@@ -59,7 +59,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     };
     let options = Options {
         brokers: vec![brokers],
-        properties: Vec::new(),
+        properties: arguments
+            .filter_map(|text| text.split_once('=').map(|(name, value)| (name.into(), value.into())))
+            .collect(),
     };
     let producer = build(&options, None)?;
     let start = Instant::now();

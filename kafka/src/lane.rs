@@ -236,9 +236,12 @@ impl Lane {
             return Fed::More;
         };
         let room = match &redo {
-            Some(_) => room,
+            Some(_) => room.min(self.tracks.trial(parcel.place)),
             None => room.min(self.tracks.room(parcel.place, parcel.average(), limit, now)),
         };
+        if room == 0 && redo.is_some() {
+            return Fed::Idle;
+        }
         if room == 0 {
             self.tracks.park(now);
             return if self.tracks.may_send() { Fed::More } else { Fed::Idle };

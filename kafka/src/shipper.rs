@@ -448,6 +448,8 @@ pub(crate) fn enqueue(ready: &mut VecDeque<LaneId>, lane: &mut Lane, id: LaneId)
 }
 
 #[cfg(test)]
+mod handover_tests;
+#[cfg(test)]
 mod model;
 #[cfg(test)]
 mod tests;

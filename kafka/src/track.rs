@@ -39,6 +39,8 @@ struct Track {
     queued: bool,
     outstanding: u32,
     rhythm: Rhythm,
+    /// The broker acknowledged something of this producer here.
+    proven: bool,
 }
 
 /// How long requests take, as told by acknowledgements that come one after the other.
@@ -95,6 +97,9 @@ impl Tracks {
     /// How many more records of `size` bytes, key included, this place may have out, if a request takes `limit` bytes.
     pub(crate) fn room(&self, place: usize, size: u64, limit: u64, now: Instant) -> u32 {
         let Some(track) = self.tracks.get(place) else { return 0 };
+        if !track.proven {
+            return self.trial(place);
+        }
         let one = (limit / (size + RECORD_OVERHEAD)).clamp(1, REQUEST_RECORDS);
         // What fills a request by librdkafka's own count fits into it not quite: it counts less than it writes. The
         // rest would be ready at once, which is harmless only while answers are fast.
@@ -107,6 +112,26 @@ impl Tracks {
         u32::try_from(most)
             .unwrap_or(u32::MAX)
             .saturating_sub(track.outstanding)
+    }
+
+    /// How many more records this place may have out before anything of this producer was acknowledged there: one.
+    ///
+    /// A broker that knows nothing of a producer takes the first sequence number it sees as a beginning. Were a first
+    /// request refused, as by a leader that is not ready, and a second one under way accepted, the first would be taken
+    /// for a repetition when it comes again: acknowledged and never stored.
+    pub(crate) fn trial(&self, place: usize) -> u32 {
+        match self.tracks.get(place) {
+            Some(track) if track.proven => u32::MAX,
+            Some(track) => 1_u32.saturating_sub(track.outstanding),
+            None => 1,
+        }
+    }
+
+    fn track(&mut self, place: usize) -> Option<&mut Track> {
+        if self.tracks.len() <= place {
+            self.tracks.resize_with(place + 1, Track::default);
+        }
+        self.tracks.get_mut(place)
     }
 
     /// The turn goes to the next; the first batch is done with if `all` of it was handed over.
@@ -154,7 +179,7 @@ impl Tracks {
 
     /// Records were handed over.
     pub(crate) fn sent(&mut self, place: usize, records: u32) {
-        if let Some(track) = self.tracks.get_mut(place) {
+        if let Some(track) = self.track(place) {
             track.outstanding += records;
         }
     }
@@ -173,7 +198,8 @@ impl Tracks {
 
     /// A request was acknowledged, so long after its first record was handed over.
     pub(crate) fn acked(&mut self, place: usize, took: Duration, now: Instant) {
-        if let Some(track) = self.tracks.get_mut(place) {
+        if let Some(track) = self.track(place) {
+            track.proven = true;
             let more = track.outstanding > 0 || !track.waiting.is_empty();
             track.rhythm.beat(more, took, now);
         }
@@ -247,6 +273,8 @@ mod tests {
     fn a_partition_gets_what_goes_into_two_requests() {
         let mut tracks = Tracks::default();
         let now = Instant::now();
+        assert_eq!(tracks.trial(1), 1);
+        tracks.acked(1, Duration::ZERO, now);
         tracks.push(1, 7);
         assert_eq!(
             tracks.room(1, 88, LIMIT, now),

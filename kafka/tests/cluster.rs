@@ -407,6 +407,10 @@ fn a_record_too_large_for_the_client_is_a_dead_letter_and_its_neighbours_arrive_
 #[test]
 fn a_batch_that_a_broker_refuses_is_split_and_all_of_it_arrives() {
     let mut rig = Rig::new(&[("t", 1)]);
+    // A partition that has not acknowledged anything gets one record: there would be nothing to split.
+    let proof = rig.push(&target("t", "k"), &lines(1));
+    rig.settle_all();
+    delivered(&proof, Some(0));
     let too_large = RDKafkaRespErr::RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE;
     rig.cluster
         .request_errors(RDKafkaApiKey::Produce, &[too_large, too_large]);
@@ -414,7 +418,7 @@ fn a_batch_that_a_broker_refuses_is_split_and_all_of_it_arrives() {
     let fate = rig.push(&target("t", "k"), &lines);
     rig.settle_all();
     delivered(&fate, Some(0));
-    assert_eq!(rig.values("t", 0), lines);
+    assert_eq!(rig.values("t", 0)[1..], lines);
 }
 
 #[test]

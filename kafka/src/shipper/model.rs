@@ -77,10 +77,12 @@ struct Model {
 }
 
 impl Model {
-    fn new(batch_records: usize, capacity: u32) -> Self {
+    fn new(batch_records: usize, capacity: u32, limit: u64) -> Self {
         let rig = Rig::new(&[("t0", 3), ("t1", 1)]);
         rig.broker.cluster().batch_records = batch_records;
         rig.broker.cluster().capacity = capacity;
+        // Small enough that a partition's share of the client's queue counts.
+        rig.broker.cluster().limits.insert("t0".into(), limit);
         Self {
             rig,
             targets: HashMap::new(),
@@ -206,8 +208,8 @@ impl Model {
 
 proptest! {
     #[test]
-    fn every_line_arrives_once_and_in_order(acts in acts(false), batch in 1..20_usize, capacity in 8..200_u32) {
-        let mut model = Model::new(batch, capacity);
+    fn every_line_arrives_once_and_in_order(acts in acts(false), batch in 1..20_usize, capacity in 8..200_u32, limit in 1_u64..4_000) {
+        let mut model = Model::new(batch, capacity, limit);
         for act in acts {
             model.act(act);
             model.check_timer();
@@ -217,8 +219,8 @@ proptest! {
     }
 
     #[test]
-    fn every_line_arrives_once_or_is_a_dead_letter(acts in acts(true), batch in 1..20_usize, capacity in 8..200_u32) {
-        let mut model = Model::new(batch, capacity);
+    fn every_line_arrives_once_or_is_a_dead_letter(acts in acts(true), batch in 1..20_usize, capacity in 8..200_u32, limit in 1_u64..4_000) {
+        let mut model = Model::new(batch, capacity, limit);
         for act in acts {
             model.act(act);
             model.check_timer();

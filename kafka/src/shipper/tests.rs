@@ -102,6 +102,7 @@ fn a_saved_partition_that_is_gone_is_chosen_anew() {
 #[test]
 fn what_fails_for_a_while_is_sent_again_in_order_and_before_anything_newer() {
     let mut rig = Rig::new(&[("t", 1)]);
+    rig.prove("t", "k");
     rig.broker.cluster().batch_records = 5;
     let lines = lines("", 100);
     let fates: Vec<_> = lines.chunks(10).map(|chunk| rig.push("t", "k", &refs(chunk))).collect();
@@ -135,6 +136,7 @@ fn what_fails_for_a_while_is_sent_again_in_order_and_before_anything_newer() {
 #[test]
 fn a_lane_that_came_back_proves_itself_with_one_shipment_first() {
     let mut rig = Rig::new(&[("t", 1)]);
+    rig.prove("t", "k");
     rig.broker.cluster().capacity = 50_000;
     rig.broker.cluster().batch_records = 10_000;
     let lines = lines("", 5000);
@@ -201,21 +203,9 @@ fn a_batch_of_small_lines_over_the_topics_limit_loses_none_and_batches_get_small
 }
 
 #[test]
-fn batches_stay_under_a_limit_that_may_be_read() {
-    let mut rig = Rig::new(&[("t", 1)]);
-    rig.broker.cluster().limits.insert("t".into(), 20_000);
-    rig.shipper.lanes().lane("t");
-    rig.run();
-    assert_eq!(rig.broker.cluster().built, [Some(20_000)]);
-    let fate = rig.push("t", "k", &["a"]);
-    rig.judge_all(|_| Ok(()));
-    fate.delivered();
-    assert_eq!(rig.broker.cluster().built, [Some(20_000)], "once");
-}
-
-#[test]
 fn where_the_broker_names_the_invalid_record_only_that_one_is_sent_alone() {
     let mut rig = Rig::new(&[("t", 1)]);
+    rig.prove("t", "k");
     let fate = rig.push("t", "k", &["a", "bad", "c"]);
     rig.run();
     let sent = rig.broker.held();
@@ -351,131 +341,6 @@ fn accept_only(rig: &mut Rig, topic: &str) {
 }
 
 #[test]
-fn a_fatal_error_sends_everything_unacknowledged_again_in_order() {
-    let mut rig = Rig::new(&[("t", 1)]);
-    rig.broker.cluster().batch_records = 10;
-    let lines = lines("", 100);
-    let fates: Vec<_> = lines.chunks(20).map(|chunk| rig.push("t", "k", &refs(chunk))).collect();
-    rig.run();
-    let mut requests = 0;
-    rig.broker.judge(|_| {
-        requests += 1;
-        if requests > 3 {
-            Err(Code::OUT_OF_ORDER_SEQUENCE)
-        } else {
-            Ok(())
-        }
-    });
-    rig.broker.fail_client();
-    rig.judge_all(|_| Ok(()));
-    assert_eq!(rig.broker.values("t"), lines);
-    for fate in fates {
-        fate.delivered();
-    }
-    assert_eq!(rig.shipper.snapshot().rebuilds, 1);
-    assert_eq!(rig.broker.cluster().built, [None]);
-}
-
-#[test]
-fn producers_that_fail_one_after_the_other_are_built_ever_more_rarely() {
-    let mut rig = Rig::new(&[("t", 1)]);
-    rig.push("t", "k", &["a"]);
-    let start = rig.now;
-    for _ in 0..6 {
-        rig.run();
-        rig.broker.fail_client();
-        rig.run();
-        while rig.broker.held() == 0 {
-            rig.pass();
-        }
-    }
-    assert_eq!(rig.shipper.snapshot().rebuilds, 6);
-    assert!(
-        rig.now - start >= Duration::from_secs(1 + 2 + 4 + 8),
-        "{:?}",
-        rig.now - start
-    );
-}
-
-#[test]
-fn new_options_take_over_without_loss() {
-    let mut rig = Rig::new(&[("t", 1)]);
-    let lines = lines("", 100);
-    let (first, second) = lines.split_at(60);
-    let a = rig.push("t", "k", &refs(first));
-    rig.run();
-    let next = rig.new_outlet();
-    rig.shipper.replace(
-        next,
-        crate::Options {
-            brokers: vec!["b:1".into()],
-            properties: vec![],
-        },
-        rig.now,
-    );
-    let b = rig.push("t", "k", &refs(second));
-    rig.run();
-    assert_eq!(rig.broker.held(), 60, "the old one is drained, nothing more goes to it");
-    rig.judge_all(|_| Ok(()));
-    assert_eq!(rig.broker.values("t"), lines);
-    a.delivered();
-    b.delivered();
-}
-
-#[test]
-fn new_options_do_not_wait_for_an_old_cluster_that_does_not_answer() {
-    let mut rig = Rig::new(&[("t", 1)]);
-    let lines = lines("", 100);
-    let fate = rig.push("t", "k", &refs(&lines));
-    rig.run();
-    let next = rig.new_outlet();
-    rig.shipper.replace(next, crate::Options::default(), rig.now);
-    rig.run();
-    let before = rig.now;
-    while rig.shipper.snapshot().unsettled_batches > 0 {
-        rig.pass();
-        let purged = rig.broker.cluster().purges > 0;
-        if purged {
-            rig.broker.accept();
-        }
-        rig.run();
-    }
-    assert!(rig.now - before <= Duration::from_secs(10));
-    assert_eq!(rig.broker.values("t"), lines);
-    fate.delivered();
-}
-
-#[test]
-fn what_a_producer_never_gives_back_is_sent_again() {
-    let mut rig = Rig::new(&[("t", 1)]);
-    rig.broker.cluster().batch_records = 10;
-    let lines = lines("", 30);
-    let fate = rig.push("t", "k", &refs(&lines));
-    rig.run();
-    rig.broker.cluster().keeps_when_purged = true;
-    rig.broker.fail_client();
-    rig.run();
-    rig.broker.forget_held();
-    rig.pass();
-    rig.judge_all(|_| Ok(()));
-    assert_eq!(rig.broker.values("t"), lines);
-    fate.delivered();
-}
-
-#[test]
-fn closing_drops_tickets_untold() {
-    let mut rig = Rig::new(&[("t", 1)]);
-    let sent = rig.push("t", "k", &["a"]);
-    rig.run();
-    let waiting = rig.push("missing", "k", &["b"]);
-    rig.run();
-    let Rig { shipper, .. } = rig;
-    shipper.close().run();
-    assert_eq!(sent.told(), [None]);
-    assert_eq!(waiting.told(), [None]);
-}
-
-#[test]
 fn while_kafka_is_away_topics_are_asked_for_until_it_answers() {
     let mut rig = Rig::new(&[("t", 1)]);
     rig.broker.cluster().away = true;
@@ -566,4 +431,25 @@ fn no_timer_runs_hot_while_a_question_is_under_way() {
         assert!(rig.shipper.take_errands(rig.now).is_empty());
         assert!(rig.shipper.next_wake().is_none_or(|at| at > rig.now));
     }
+}
+
+/// A broker takes the first sequence number of a producer it does not know as a beginning.
+#[test]
+fn until_one_record_is_acknowledged_a_partition_gets_no_second_one() {
+    let mut rig = Rig::new(&[("t", 1)]);
+    let first = rig.push("t", "k", &["a", "b"]);
+    let second = rig.push("t", "k", &["c"]);
+    rig.run();
+    assert_eq!(rig.broker.held(), 1);
+    rig.broker.judge(|_| Err(Code::NOT_ENOUGH_REPLICAS));
+    rig.run();
+    rig.pass();
+    assert_eq!(rig.broker.held(), 1, "the same one again");
+    rig.broker.accept();
+    rig.run();
+    assert_eq!(rig.broker.held(), 2);
+    rig.judge_all(|_| Ok(()));
+    assert_eq!(rig.broker.values("t"), ["a", "b", "c"]);
+    first.delivered();
+    second.delivered();
 }

@@ -1,0 +1,153 @@
+//! Promises that hold while one producer takes over from another.
+
+use std::time::Duration;
+
+use crate::error::Code;
+use crate::fake::Rig;
+
+fn lines(count: usize) -> Vec<String> {
+    (0..count).map(|n| n.to_string()).collect()
+}
+
+fn refs(lines: &[String]) -> Vec<&str> {
+    lines.iter().map(String::as_str).collect()
+}
+
+#[test]
+fn a_fatal_error_sends_everything_unacknowledged_again_in_order() {
+    let mut rig = Rig::new(&[("t", 1)]);
+    rig.broker.cluster().batch_records = 10;
+    let lines = lines(100);
+    let fates: Vec<_> = lines.chunks(20).map(|chunk| rig.push("t", "k", &refs(chunk))).collect();
+    rig.run();
+    let mut requests = 0;
+    rig.broker.judge(|_| {
+        requests += 1;
+        if requests > 3 {
+            Err(Code::OUT_OF_ORDER_SEQUENCE)
+        } else {
+            Ok(())
+        }
+    });
+    rig.broker.fail_client();
+    rig.judge_all(|_| Ok(()));
+    assert_eq!(rig.broker.values("t"), lines);
+    for fate in fates {
+        fate.delivered();
+    }
+    assert_eq!(rig.shipper.snapshot().rebuilds, 1);
+    assert_eq!(rig.broker.cluster().built, [None]);
+}
+
+#[test]
+fn producers_that_fail_one_after_the_other_are_built_ever_more_rarely() {
+    let mut rig = Rig::new(&[("t", 1)]);
+    rig.push("t", "k", &["a"]);
+    let start = rig.now;
+    for _ in 0..6 {
+        rig.run();
+        rig.broker.fail_client();
+        rig.run();
+        while rig.broker.held() == 0 {
+            rig.pass();
+        }
+    }
+    assert_eq!(rig.shipper.snapshot().rebuilds, 6);
+    assert!(
+        rig.now - start >= Duration::from_secs(1 + 2 + 4 + 8),
+        "{:?}",
+        rig.now - start
+    );
+}
+
+#[test]
+fn new_options_take_over_without_loss() {
+    let mut rig = Rig::new(&[("t", 1)]);
+    rig.prove("t", "k");
+    let lines = lines(100);
+    let (first, second) = lines.split_at(60);
+    let a = rig.push("t", "k", &refs(first));
+    rig.run();
+    let next = rig.new_outlet();
+    rig.shipper.replace(
+        next,
+        crate::Options {
+            brokers: vec!["b:1".into()],
+            properties: vec![],
+        },
+        rig.now,
+    );
+    let b = rig.push("t", "k", &refs(second));
+    rig.run();
+    assert_eq!(rig.broker.held(), 60, "the old one is drained, nothing more goes to it");
+    rig.judge_all(|_| Ok(()));
+    assert_eq!(rig.broker.values("t"), lines);
+    a.delivered();
+    b.delivered();
+}
+
+#[test]
+fn new_options_do_not_wait_for_an_old_cluster_that_does_not_answer() {
+    let mut rig = Rig::new(&[("t", 1)]);
+    let lines = lines(100);
+    let fate = rig.push("t", "k", &refs(&lines));
+    rig.run();
+    let next = rig.new_outlet();
+    rig.shipper.replace(next, crate::Options::default(), rig.now);
+    rig.run();
+    let before = rig.now;
+    while rig.shipper.snapshot().unsettled_batches > 0 {
+        rig.pass();
+        let purged = rig.broker.cluster().purges > 0;
+        if purged {
+            rig.broker.accept();
+        }
+        rig.run();
+    }
+    assert!(rig.now - before <= Duration::from_secs(10));
+    assert_eq!(rig.broker.values("t"), lines);
+    fate.delivered();
+}
+
+#[test]
+fn what_a_producer_never_gives_back_is_sent_again() {
+    let mut rig = Rig::new(&[("t", 1)]);
+    rig.broker.cluster().batch_records = 10;
+    let lines = lines(30);
+    let fate = rig.push("t", "k", &refs(&lines));
+    rig.run();
+    rig.broker.cluster().keeps_when_purged = true;
+    rig.broker.fail_client();
+    rig.run();
+    rig.broker.forget_held();
+    rig.pass();
+    rig.judge_all(|_| Ok(()));
+    assert_eq!(rig.broker.values("t"), lines);
+    fate.delivered();
+}
+
+#[test]
+fn closing_drops_tickets_untold() {
+    let mut rig = Rig::new(&[("t", 1)]);
+    let sent = rig.push("t", "k", &["a"]);
+    rig.run();
+    let waiting = rig.push("missing", "k", &["b"]);
+    rig.run();
+    let Rig { shipper, .. } = rig;
+    shipper.close().run();
+    assert_eq!(sent.told(), [None]);
+    assert_eq!(waiting.told(), [None]);
+}
+
+#[test]
+fn batches_stay_under_a_limit_that_may_be_read() {
+    let mut rig = Rig::new(&[("t", 1)]);
+    rig.broker.cluster().limits.insert("t".into(), 20_000);
+    rig.shipper.lanes().lane("t");
+    rig.run();
+    assert_eq!(rig.broker.cluster().built, [Some(20_000)]);
+    let fate = rig.push("t", "k", &["a"]);
+    rig.judge_all(|_| Ok(()));
+    fate.delivered();
+    assert_eq!(rig.broker.cluster().built, [Some(20_000)], "once");
+}
