@@ -68,6 +68,9 @@ fn d3_start_end_ships_what_is_appended_and_later_files_whole() {
     let mut logs: Vec<LogFile> = (0..20).map(|n| fixture.log(&format!("logs/{n}.log"))).collect();
     logs.iter_mut().for_each(|log| log.write_raw(b"old\n"));
     let service = fixture.host.start();
+    // What exists is settled by the first look, which starts the watchers; a file of `chance_to_ship` born before it is
+    // old, too.
+    service.wait_log("watcher started");
     // A file is first seen some time after the service is ready; what is appended before that is old.
     fixture.chance_to_ship();
     logs.iter_mut().for_each(|log| log.write(5));
