@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use logcatch_settings::{LogEntry, Refused, Settings, Values, load};
+use logcatch_settings::{Refused, load};
 use logcatch_tail::{Batch, Claims, Condition, Positions, Todo, WatchSpec, Watcher, World};
 use serde::Serialize;
 
@@ -42,7 +42,8 @@ pub fn run(config: &Path, args: &PreviewArgs) -> Result<(), Failure> {
         Err(Refused::Unreadable { source, .. }) if source.kind() == io::ErrorKind::NotFound => None,
         Err(refused) => return Err(refused.into()),
     };
-    let entry = settings.as_ref().and_then(|settings| entry_of(settings, &path));
+    let logs = settings.iter().flat_map(|settings| &settings.logs);
+    let entry = logs.into_iter().find(|entry| entry.means(&path));
     if settings.is_some() && entry.is_none() {
         cli::note("no entry of the settings means this file; the defaults count");
     }
@@ -59,7 +60,7 @@ pub fn run(config: &Path, args: &PreviewArgs) -> Result<(), Failure> {
     let key = settings
         .as_ref()
         .zip(entry)
-        .and_then(|(settings, entry)| key(settings, entry, &spec.path));
+        .and_then(|(settings, entry)| entry.key_of(&settings.host, &spec.path));
     let topic = entry.map(|entry| entry.topic.as_str());
     let mut watcher = Watcher::new(spec, world);
     let mut out = io::BufWriter::new(io::stdout().lock());
@@ -108,29 +109,6 @@ fn cannot_read(path: &Path, condition: &Condition) -> Failure {
         _ => "no such file",
     };
     Failure::new(format!("cannot read `{}`: {cause}", path.display())).help("name a log file that this user may read")
-}
-
-fn entry_of<'a>(settings: &'a Settings, path: &Path) -> Option<&'a LogEntry> {
-    let means = |entry: &&LogEntry| entry.paths.iter().any(|glob| glob.is_match(path)) && !entry.excludes(path);
-    settings.logs.iter().find(means)
-}
-
-fn key(settings: &Settings, entry: &LogEntry, path: &Path) -> Option<String> {
-    let wildcards = entry
-        .paths
-        .iter()
-        .find_map(|glob| glob.captures(path))
-        .unwrap_or_default();
-    entry.key.as_ref().map(|key| {
-        key.render(&Values {
-            host: &settings.host,
-            name: &entry.name,
-            path: &path.to_string_lossy(),
-            file: &path.file_name().unwrap_or_default().to_string_lossy(),
-            wildcards: &wildcards,
-            ..Values::default()
-        })
-    })
 }
 
 fn print(out: &mut impl Write, batch: &Batch, json: bool, topic: Option<&str>, key: Option<&str>) -> io::Result<()> {

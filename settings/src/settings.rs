@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use logcatch_tail::{Exclude, PathGlob};
 
-use crate::template::Template;
+use crate::template::{Template, Values};
 
 /// Everything the settings say.
 #[derive(Debug, Clone, PartialEq)]
@@ -167,8 +167,31 @@ impl fmt::Debug for KafkaSettings {
 // === impl LogEntry ===
 
 impl LogEntry {
+    /// Whether this entry ships the file at `path`.
+    pub fn means(&self, path: &Path) -> bool {
+        self.paths.iter().any(|glob| glob.is_match(path)) && !self.excludes(path)
+    }
+
+    /// The key of the records of the file at `path`; `None`: they have none.
+    pub fn key_of(&self, host: &str, path: &Path) -> Option<String> {
+        let wildcards = self
+            .paths
+            .iter()
+            .find_map(|glob| glob.captures(path))
+            .unwrap_or_default();
+        let values = Values {
+            host,
+            name: &self.name,
+            path: &path.to_string_lossy(),
+            file: &path.file_name().unwrap_or_default().to_string_lossy(),
+            wildcards: &wildcards,
+            ..Values::default()
+        };
+        self.key.as_ref().map(|key| key.render(&values))
+    }
+
     /// Whether an exclusion leaves `path` out.
-    pub fn excludes(&self, path: &std::path::Path) -> bool {
+    pub fn excludes(&self, path: &Path) -> bool {
         self.exclude_paths.iter().any(|exclude| exclude.matches(path))
     }
 }

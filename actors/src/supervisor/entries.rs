@@ -48,12 +48,6 @@ impl Findings {
     }
 }
 
-/// Whether an entry means this path.
-#[must_use]
-pub fn means(entry: &LogEntry, path: &Path) -> bool {
-    entry.paths.iter().any(|glob| glob.is_match(path)) && !entry.excludes(path)
-}
-
 /// What a sweep means for the watchers of one entry.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Changes {
@@ -75,7 +69,7 @@ pub fn compare(
 ) -> Changes {
     let mut changes = Changes::default();
     watched.retain(|path, seen| {
-        if !means(entry, path) {
+        if !entry.means(path) {
             changes.gone.push(path.clone());
             return false;
         }
@@ -88,7 +82,7 @@ pub fn compare(
     });
     let remembered = remembered
         .iter()
-        .filter(|path| means(entry, path))
+        .filter(|path| entry.means(path))
         .map(|path| (path, None));
     for (path, stat) in files.iter().map(|(path, stat)| (path, Some(*stat))).chain(remembered) {
         if !watched.contains_key(path) {

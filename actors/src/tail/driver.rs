@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use logcatch_kafka::{Batch, Lane, Lanes, Source, Target};
-use logcatch_settings::{LogEntry, Values};
+use logcatch_settings::LogEntry;
 use logcatch_tail::{FileId, Todo, WatchError, WatchSpec, Watcher, World};
 
 use super::ticket::{Ticket, Told};
@@ -177,7 +177,7 @@ impl Driver {
             .placement
             .filter(|placement| placement.topic == topic)
             .map(|placement| placement.partition);
-        let key = self.key(&record.path);
+        let key = self.entry.key_of(&self.common.host, &record.path).unwrap_or_default();
         let target = Arc::new(Target::new(topic.into(), key.into_bytes(), partition));
         let source = Arc::new(Source {
             log: record.log,
@@ -187,26 +187,6 @@ impl Driver {
         self.targets
             .insert(record.id, (Arc::clone(&target), Arc::clone(&source)));
         (target, source)
-    }
-
-    fn key(&self, path: &std::path::Path) -> String {
-        let Some(key) = &self.entry.key else {
-            return String::new();
-        };
-        let wildcards = self
-            .entry
-            .paths
-            .iter()
-            .find_map(|glob| glob.captures(path))
-            .unwrap_or_default();
-        key.render(&Values {
-            host: &self.common.host,
-            name: &self.entry.name,
-            path: &path.to_string_lossy(),
-            file: &path.file_name().unwrap_or_default().to_string_lossy(),
-            wildcards: &wildcards,
-            ..Values::default()
-        })
     }
 }
 
