@@ -1,6 +1,6 @@
 //! The SupervisorActor: owns the factory of the watchers, keeps one per path, restarts those that fail.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU8;
@@ -11,8 +11,11 @@ use logcatch_settings::{LogEntry, Settings, Start, Watch, diff};
 use logcatch_tail::Stat;
 
 use super::backoff::Backoff;
+use super::complaints::Complaints;
 use super::disk::{Disk, Route, Routes};
-use super::entries::{Findings, compare, means};
+use super::entries::{Findings, compare};
+use super::first::FirstLooks;
+use super::looks::Looks;
 use crate::kafka::{KafkaActor, Reconfigure, ShipBatch};
 use crate::tail::actor::{Begin, News, Notice, Retarget, Stop, TailActor, Wake};
 use crate::tail::{Common, TailSpec};
@@ -21,10 +24,6 @@ use crate::tail::{Common, TailSpec};
 const RECONCILE: Duration = Duration::from_secs(10);
 /// Where there are no notifications, and the pace of the supervisor's own clock.
 const TICK: Duration = Duration::from_secs(1);
-/// Files often come and go in groups: one look for all.
-const DEBOUNCE: Duration = Duration::from_millis(50);
-/// Looking takes at most one part in so many of the time, however many files there are.
-const LOOK_SHARE: u32 = 10;
 /// While batches of a failed watcher are in flight, its successor waits.
 const SETTLE_POLL: Duration = Duration::from_millis(200);
 /// More arbiters do not help: reading is cheap, and librdkafka has threads of its own.
@@ -60,26 +59,20 @@ pub struct SupervisorActor {
     common: Common,
     kafka: Addr<KafkaActor>,
     settings: Option<Arc<Settings>>,
+    /// Those of the settings, shared with the watchers and with each look.
+    entries: Vec<Arc<LogEntry>>,
     arbiters: Vec<ArbiterHandle>,
     tails: BTreeMap<(String, PathBuf), Tail>,
     /// Watchers that are being stopped: none other of their path starts before they have let go.
     stopping: HashSet<(String, PathBuf)>,
     /// Per entry, the paths that are watched and how their file looked last.
     watched: HashMap<String, BTreeMap<PathBuf, Option<Stat>>>,
-    /// Entries whose positions are not taken up yet.
-    fresh: HashSet<String>,
-    /// Per entry that is applied for the first time, the watchers that have not taken their first look yet.
-    unready: HashMap<String, HashSet<PathBuf>>,
+    first: FirstLooks,
     routes: Arc<Routes>,
     disk: Option<Disk>,
-    looking: bool,
-    look_wanted: bool,
-    look_scheduled: bool,
-    looked: Option<Instant>,
-    look_took: Duration,
+    looks: Looks,
     spawned: usize,
-    unmatched: HashSet<String>,
-    unreadable: BTreeSet<PathBuf>,
+    complaints: Complaints,
     draining: bool,
 }
 
@@ -91,42 +84,37 @@ impl SupervisorActor {
             common,
             kafka,
             settings: None,
+            entries: Vec::new(),
             arbiters: Vec::new(),
             tails: BTreeMap::new(),
             stopping: HashSet::new(),
             watched: HashMap::new(),
-            fresh: HashSet::new(),
-            unready: HashMap::new(),
+            first: FirstLooks::default(),
             routes: Arc::default(),
             disk: None,
-            looking: false,
-            look_wanted: false,
-            look_scheduled: false,
-            looked: None,
-            look_took: Duration::ZERO,
+            looks: Looks::default(),
             spawned: 0,
-            unmatched: HashSet::new(),
-            unreadable: BTreeSet::new(),
+            complaints: Complaints::default(),
             draining: false,
         }
     }
 
-    fn entries(&self) -> Vec<Arc<LogEntry>> {
-        let logs = self.settings.iter().flat_map(|settings| &settings.logs);
-        logs.map(|entry| Arc::new(entry.clone())).collect()
+    fn entry(&self, name: &str) -> Option<Arc<LogEntry>> {
+        self.entries.iter().find(|entry| entry.name == name).cloned()
     }
 
     /// Puts settings into force that nothing speaks against, entry by entry: what did not change is not touched.
     fn apply(&mut self, settings: Arc<Settings>, ctx: &mut Context<Self>) {
-        let added: Vec<String> = match &self.settings {
+        self.entries = settings.logs.iter().cloned().map(Arc::new).collect();
+        let added: Vec<String> = match self.settings.clone() {
             None => settings.logs.iter().map(|entry| entry.name.clone()).collect(),
             Some(before) => {
-                let diff = diff(before, &settings);
+                let diff = diff(&before, &settings);
                 for name in &diff.removed {
                     self.stop_entry(name, ctx);
                 }
                 for changed in &diff.changed {
-                    self.retarget(&settings, &changed.name);
+                    self.retarget(&changed.name);
                 }
                 log::info!(
                     added = diff.added.len(), removed = diff.removed.len(), changed = diff.changed.len(),
@@ -137,8 +125,8 @@ impl SupervisorActor {
             }
         };
         for name in added {
-            if let Some(entry) = settings.logs.iter().find(|entry| entry.name == name) {
-                self.take_up(entry);
+            if let Some(entry) = self.entry(&name) {
+                self.take_up(&entry);
             }
         }
         self.common.budget.resize(settings.limits.in_flight);
@@ -155,23 +143,18 @@ impl SupervisorActor {
         let positions = &self.common.world.positions;
         for stream in positions.all() {
             let record = stream.record();
-            if record.log == entry.name && means(entry, &record.path) {
+            if record.log == entry.name && entry.means(&record.path) {
                 // Two records of one inode: the younger content decides when its watcher looks.
                 let _ = self.common.world.claims.claim(&record.log, record.inode, &record.path);
             }
         }
         self.watched.entry(entry.name.clone()).or_default();
-        self.fresh.insert(entry.name.clone());
-        if positions.is_first_application(&entry.name) {
-            self.unready.insert(entry.name.clone(), HashSet::new());
-        }
+        self.first
+            .begin(&entry.name, positions.is_first_application(&entry.name));
     }
 
-    fn retarget(&mut self, settings: &Settings, name: &str) {
-        let Some(entry) = settings.logs.iter().find(|entry| entry.name == name) else {
-            return;
-        };
-        let entry = Arc::new(entry.clone());
+    fn retarget(&mut self, name: &str) {
+        let Some(entry) = self.entry(name) else { return };
         for (_, tail) in self.tails.iter().filter(|((log, _), _)| log == name) {
             tail.address.do_send(Retarget(Arc::clone(&entry)));
         }
@@ -182,16 +165,13 @@ impl SupervisorActor {
         for path in paths {
             self.stop_tail(name, &path, ctx);
         }
-        self.unready.remove(name);
-        self.fresh.remove(name);
-        self.unmatched.remove(name);
+        self.first.forget(name);
+        self.complaints.forget(name);
     }
 
     fn stop_tail(&mut self, log: &str, path: &Path, ctx: &mut Context<Self>) {
         let key = (log.to_owned(), path.to_owned());
-        if let Some(unready) = self.unready.get_mut(log) {
-            unready.remove(path);
-        }
+        self.first.taken(log, path);
         let Some(tail) = self.tails.remove(&key) else { return };
         log::info!(log, path:% = path.display(); "watcher stopped");
         self.routes.remove(&tail.route);
@@ -206,37 +186,28 @@ impl SupervisorActor {
 
     /// Looks at the disk, off the arbiters.
     fn look(&mut self, ctx: &mut Context<Self>) {
-        if self.draining || self.settings.is_none() {
+        if self.draining || self.settings.is_none() || !self.looks.begin() {
             return;
         }
-        if self.looking {
-            self.look_wanted = true;
-            return;
-        }
-        self.looking = true;
-        self.look_wanted = false;
-        let entries = self.entries();
+        let entries = self.entries.clone();
         let began = Instant::now();
         let looked = actix_rt::task::spawn_blocking(move || Findings::look(&entries));
         ctx.spawn(looked.into_actor(self).map(move |findings, actor, ctx| {
-            actor.looking = false;
-            actor.looked = Some(Instant::now());
-            actor.look_took = began.elapsed();
+            actor.looks.ended(began, Instant::now());
             match findings {
                 Ok(findings) => actor.found(&findings, ctx),
                 Err(error) => log::error!(cause:% = error; "looking for files failed; trying again"),
             }
-            if actor.look_wanted {
+            if actor.looks.is_wanted() {
                 actor.look_soon(ctx);
             }
         }));
     }
 
     fn look_soon(&mut self, ctx: &mut Context<Self>) {
-        if !self.look_scheduled {
-            self.look_scheduled = true;
-            ctx.run_later(DEBOUNCE.max(self.look_took * LOOK_SHARE), |actor, ctx| {
-                actor.look_scheduled = false;
+        if let Some(wait) = self.looks.schedule() {
+            ctx.run_later(wait, |actor, ctx| {
+                actor.looks.due();
                 actor.look(ctx);
             });
         }
@@ -252,22 +223,21 @@ impl SupervisorActor {
             .as_mut()
             .is_some_and(|disk| disk.watch(&findings.directories()))
         {
-            self.look_wanted = true;
+            self.looks.want();
         }
-        let mut unreadable = BTreeSet::new();
         for (entry, swept) in &findings.entries {
             // Settings may have changed while the disk was looked at; another look is under way then.
             let Some(watched) = self.watched.get_mut(&entry.name) else {
                 continue;
             };
-            let is_fresh = self.fresh.remove(&entry.name);
+            let is_fresh = self.first.take_fresh(&entry.name);
             let remembered = if is_fresh {
                 self.common.world.positions.paths(&entry.name)
             } else {
                 Vec::new()
             };
             let changes = compare(entry, watched, &swept.files, &remembered);
-            let is_first = self.unready.contains_key(&entry.name) && is_fresh;
+            let is_first = is_fresh && self.first.is_first(&entry.name);
             for path in changes.gone {
                 self.stop_tail(&entry.name, &path, ctx);
             }
@@ -277,8 +247,7 @@ impl SupervisorActor {
                 }
             }
             if is_first {
-                self.unready
-                    .insert(entry.name.clone(), changes.new.iter().cloned().collect());
+                self.first.expect(&entry.name, changes.new.iter().cloned());
             }
             for path in changes.new {
                 let streams = self.common.world.positions.of(&entry.name, &path);
@@ -288,7 +257,7 @@ impl SupervisorActor {
                     if let Some(watched) = self.watched.get_mut(&entry.name) {
                         watched.remove(&path);
                     }
-                    self.look_wanted = true;
+                    self.looks.want();
                     continue;
                 }
                 let from_end = is_first && entry.start == Start::End;
@@ -306,32 +275,14 @@ impl SupervisorActor {
                     self.routes.add(real.clone(), &tail.route);
                 }
             }
-            self.say_unmatched(entry, swept.files.is_empty());
             self.say_ready(&entry.name);
-            for (path, error) in &swept.unreadable {
-                if !self.unreadable.contains(path) {
-                    log::warn!(log = entry.name, path:% = path.display(), cause:% = error,
-                        help = "give the service's user the right to read it"; "cannot look for files here; waiting");
-                }
-                unreadable.insert(path.clone());
-            }
         }
-        self.unreadable = unreadable;
-    }
-
-    fn say_unmatched(&mut self, entry: &LogEntry, is_unmatched: bool) {
-        if !is_unmatched {
-            self.unmatched.remove(&entry.name);
-        } else if self.unmatched.insert(entry.name.clone()) {
-            let paths: Vec<_> = entry.paths.iter().map(logcatch_tail::PathGlob::as_str).collect();
-            log::warn!(log = entry.name, paths:? = paths; "no file matches yet; waiting for one");
-        }
+        self.complaints.say(findings, |log| self.watched.contains_key(log));
     }
 
     /// Once every file that exists was looked at, the entry counts as applied: later files are read from their start.
     fn say_ready(&mut self, log: &str) {
-        if !self.fresh.contains(log) && self.unready.get(log).is_some_and(HashSet::is_empty) {
-            self.unready.remove(log);
+        if self.first.take_complete(log) {
             self.common.world.positions.applied(log);
         }
     }
@@ -374,7 +325,7 @@ impl SupervisorActor {
 
     /// Starts a failed watcher again, once what its earlier incarnation handed over is settled.
     fn begin_again(&mut self, key: (String, PathBuf), incarnation: u64, ctx: &mut Context<Self>) {
-        let entry = self.entries().into_iter().find(|entry| entry.name == key.0);
+        let entry = self.entry(&key.0);
         // Unless it was stopped meanwhile, or replaced by another.
         let tail = self
             .tails
@@ -414,17 +365,10 @@ impl SupervisorActor {
     }
 
     fn tick(&mut self, ctx: &mut Context<Self>) {
-        let polled = self
-            .settings
-            .iter()
-            .flat_map(|settings| &settings.logs)
-            .any(|entry| entry.watch == Watch::Poll);
+        let polled = self.entries.iter().any(|entry| entry.watch == Watch::Poll);
         let must_poll = polled || self.disk.as_ref().is_some_and(Disk::must_poll);
         let pause = if must_poll { TICK } else { RECONCILE };
-        if self
-            .looked
-            .is_none_or(|at| at.elapsed() >= pause.max(self.look_took * LOOK_SHARE))
-        {
+        if self.looks.is_overdue(pause, Instant::now()) {
             self.look(ctx);
         }
         let dead: Vec<_> = self
@@ -521,9 +465,7 @@ impl Handler<Notice> for SupervisorActor {
         }
         match notice.news {
             News::Ready => {
-                if let Some(unready) = self.unready.get_mut(&key.0) {
-                    unready.remove(&key.1);
-                }
+                self.first.taken(&key.0, &key.1);
                 self.say_ready(&key.0);
             }
             News::Empty => {

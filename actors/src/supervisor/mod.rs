@@ -2,7 +2,10 @@
 
 pub(crate) mod actor;
 mod backoff;
+mod complaints;
 mod disk;
 mod entries;
+mod first;
+mod looks;
 
 pub use actor::{ApplySettings, Drain, SupervisorActor};
