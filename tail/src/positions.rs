@@ -19,6 +19,10 @@ const RETRY: Duration = Duration::from_secs(1);
 /// A save that keeps failing is said again after this long.
 const SAY_AGAIN: Duration = Duration::from_secs(60);
 
+/// Forgotten generations are taken out of the index after half as many new ones as there are, and this many: often enough
+/// that files that come and go leave nothing, rarely enough to cost a new one next to nothing.
+const TIDY_AFTER: usize = 1024;
+
 type Callback = Box<dyn FnOnce() + Send>;
 
 /// What waits to be saved.
@@ -84,6 +88,8 @@ struct Index {
     accounts: HashMap<String, Arc<Account>>,
     applied: HashSet<String>,
     last_id: u64,
+    /// Generations taken in since forgotten ones were last taken out.
+    added: usize,
 }
 
 impl Positions {
@@ -288,14 +294,25 @@ impl Index {
         let key = (record.log.clone(), record.path.clone());
         let inode = (record.log.clone(), record.inode);
         let stream = Stream::new(record, account, Arc::clone(dirty));
-        let streams = self.by_path.entry(key).or_default();
-        streams.retain(|stream| !stream.is_gone());
-        streams.push(Arc::clone(&stream));
-        if self.by_inode.len() > 2 * self.by_path.len() + 1024 {
-            self.by_inode.retain(|_, stream| !stream.is_gone());
+        self.by_path.entry(key).or_default().push(Arc::clone(&stream));
+        self.added += 1;
+        if self.added > TIDY_AFTER + self.by_inode.len() / 2 {
+            self.tidy();
         }
         self.by_inode.insert(inode, Arc::clone(&stream));
         stream
+    }
+}
+
+impl Index {
+    /// Takes forgotten generations out, and paths that have none any more.
+    fn tidy(&mut self) {
+        self.added = 0;
+        self.by_inode.retain(|_, stream| !stream.is_gone());
+        self.by_path.retain(|_, streams| {
+            streams.retain(|stream| !stream.is_gone());
+            !streams.is_empty()
+        });
     }
 }
 
