@@ -17,6 +17,7 @@ mod resume;
 mod siblings;
 mod store;
 mod stream;
+mod turnover;
 mod watcher;
 
 pub use account::{Account, Balance, Skip};

@@ -1,7 +1,7 @@
 //! Where a file stands: the plain data that survives a restart.
 
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
@@ -97,12 +97,6 @@ impl StreamRecord {
             log: self.log.clone(),
             id: self.id,
         }
-    }
-
-    /// Whether it is a generation of this path.
-    #[must_use]
-    pub fn is_of(&self, log: &str, path: &Path) -> bool {
-        self.log == log && self.path == path
     }
 }
 

@@ -102,11 +102,7 @@ impl Watcher {
     fn claimed_live(&mut self) -> io::Result<Option<(File, Stat)>> {
         match open_regular(&self.spec.path) {
             Ok((file, stat)) => {
-                let claimed = self
-                    .world
-                    .claims
-                    .claim(&self.spec.log, stat.inode, &self.spec.path)
-                    .is_ok();
+                let claimed = self.claim(stat.inode).is_ok();
                 Ok(claimed.then_some((file, stat)))
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -175,13 +171,7 @@ impl Watcher {
                 let Ok((file, stat)) = open_regular(&sibling.path) else {
                     continue;
                 };
-                if record_fits(&file, &stat, &record)?
-                    && self
-                        .world
-                        .claims
-                        .claim(&self.spec.log, stat.inode, &self.spec.path)
-                        .is_ok()
-                {
+                if record_fits(&file, &stat, &record)? && self.claim(stat.inode).is_ok() {
                     return Ok(found(file, stat, Some(index)));
                 }
             }
@@ -210,12 +200,7 @@ impl Watcher {
             let Ok((file, stat)) = open_regular(&sibling.path) else {
                 continue;
             };
-            if self
-                .world
-                .claims
-                .claim(&self.spec.log, stat.inode, &self.spec.path)
-                .is_ok()
-            {
+            if self.claim(stat.inode).is_ok() {
                 return Ok(Found {
                     stream: hit.stream,
                     file,
@@ -289,7 +274,7 @@ impl Watcher {
                 self.live = Some(self.olds.remove(index).generation);
             } else if is_replaced()? {
                 let old = self.olds.remove(index).generation;
-                self.world.claims.release(&self.spec.log, old.inode(), &self.spec.path);
+                self.release(old.inode());
                 self.live = Some(old.in_copy(file.try_clone()?, stat)?);
             } else {
                 continue;
@@ -366,12 +351,7 @@ impl Watcher {
         let Ok((file, stat)) = open_regular(&sibling.path) else {
             return Ok(());
         };
-        if self
-            .world
-            .claims
-            .claim(&self.spec.log, stat.inode, &self.spec.path)
-            .is_err()
-        {
+        if self.claim(stat.inode).is_err() {
             return Ok(());
         }
         log::info!(path:% = self.spec.path.display(), generation:% = sibling.path.display(), bytes = stat.size;
@@ -401,13 +381,7 @@ impl Watcher {
             } else {
                 fits(&file, &stat, &record, &mark, head)?
             };
-            if is_copy
-                && self
-                    .world
-                    .claims
-                    .claim(&self.spec.log, stat.inode, &self.spec.path)
-                    .is_ok()
-            {
+            if is_copy && self.claim(stat.inode).is_ok() {
                 return Ok(Some((file, stat)));
             }
         }
@@ -427,13 +401,7 @@ impl Watcher {
         let (parked, missing) = (std::mem::take(&mut self.parked), std::mem::take(&mut self.missing));
         for stream in parked.into_iter().chain(missing) {
             let record = stream.record();
-            let (log, path) = (&self.spec.log, &self.spec.path);
-            if self
-                .world
-                .claims
-                .owner(log, record.inode)
-                .is_some_and(|owner| owner != *path)
-            {
+            if self.has_other_owner(record.inode) {
                 // The watcher of another path goes on with it.
                 continue;
             }
@@ -457,7 +425,7 @@ impl Watcher {
                         stream.update(|record| record.absent_seconds = 0);
                     }
                     // Where another watcher was faster, the next look finds that out.
-                    let _ = self.world.claims.claim(log, record.inode, path);
+                    let _ = self.claim(record.inode);
                     self.parked.push(stream);
                 }
                 None if record.absent_seconds + elapsed >= KEEP_ABSENT.as_secs() => {
@@ -467,7 +435,7 @@ impl Watcher {
                     if elapsed > 0 {
                         stream.update(|record| record.absent_seconds += elapsed);
                     }
-                    self.world.claims.release(log, record.inode, path);
+                    self.release(record.inode);
                     self.missing.push(stream);
                 }
             }
@@ -476,7 +444,7 @@ impl Watcher {
     }
 
     fn forget(&self, stream: &Arc<Stream>, inode: Inode) {
-        self.world.claims.release(&self.spec.log, inode, &self.spec.path);
+        self.release(inode);
         stream.retire();
     }
 }

@@ -1,7 +1,6 @@
 //! One file generation as the whole service sees it: its record, and what of it is in flight.
 //! It outlives the watcher that reads it, so that a restarted watcher goes on from what was reached.
 
-use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -161,12 +160,6 @@ impl Stream {
     #[must_use]
     pub fn is_gone(&self) -> bool {
         self.lock().gone
-    }
-
-    /// Whether it is a generation of this path.
-    #[must_use]
-    pub fn is_of(&self, log: &str, path: &Path) -> bool {
-        self.lock().record.is_of(log, path)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

@@ -14,9 +14,8 @@ use thiserror::Error;
 use crate::account::Skip;
 use crate::claims::Claims;
 use crate::frame::Framer;
-use crate::generation::{Chunk, Generation, Reading, open_regular};
-use crate::identity::{Guard, Stat};
-use crate::position::{Life, Mark, StreamRecord};
+use crate::generation::{Chunk, Generation, Reading};
+use crate::identity::{Inode, Stat};
 use crate::positions::Positions;
 use crate::stream::Stream;
 
@@ -129,11 +128,11 @@ pub struct WatchError {
 pub(crate) struct Old {
     pub(crate) generation: Generation,
     /// Since when it has not changed.
-    quiet: Instant,
+    pub(crate) quiet: Instant,
     /// Size and modification time then.
-    seen: (u64, i64),
+    pub(crate) seen: (u64, i64),
     /// No writer has it open: it is a copy, or an earlier run of ours left it finished.
-    complete: bool,
+    pub(crate) complete: bool,
 }
 
 impl Old {
@@ -159,7 +158,7 @@ enum Pick {
 pub struct Watcher {
     pub(crate) spec: WatchSpec,
     pub(crate) world: World,
-    framer: Framer,
+    pub(crate) framer: Framer,
     pub(crate) live: Option<Generation>,
     pub(crate) olds: Vec<Old>,
     /// Rotated generations that were read to their end and whose handle is closed.
@@ -168,9 +167,9 @@ pub struct Watcher {
     pub(crate) missing: Vec<Arc<Stream>>,
     pub(crate) order: u64,
     /// Whether the path must be looked at.
-    look: bool,
+    pub(crate) look: bool,
     /// Whether directories must be listed for parked generations.
-    look_around: bool,
+    pub(crate) look_around: bool,
     pub(crate) looked_around: Option<Instant>,
     resumed: bool,
     /// The first positions of generations up to this one are on disk.
@@ -179,8 +178,8 @@ pub struct Watcher {
     look_again: Option<Instant>,
     pick: Option<Pick>,
     /// What a truncation took away in the file, and memory still had.
-    rescued: Option<Batch>,
-    condition: Condition,
+    pub(crate) rescued: Option<Batch>,
+    pub(crate) condition: Condition,
 }
 
 impl Watcher {
@@ -288,7 +287,7 @@ impl Watcher {
             self.resume(now)?;
             self.resumed = true;
         }
-        if std::mem::take(&mut self.look) || self.look_again.is_some_and(|at| at <= now) {
+        if std::mem::take(&mut self.look) || self.look_again.take_if(|at| *at <= now).is_some() {
             self.observe(now)?;
         }
         if std::mem::take(&mut self.look_around) {
@@ -413,224 +412,31 @@ impl Watcher {
         Ok(None)
     }
 
-    /// Looks at the path: is the file there still the one that is read?
-    fn observe(&mut self, now: Instant) -> io::Result<()> {
-        let meta = match std::fs::metadata(&self.spec.path) {
-            Ok(meta) => meta,
-            Err(error) => {
-                if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) {
-                    self.rotate(now)?;
-                    self.set_condition(Condition::Absent);
-                } else {
-                    // "Could not look" is never "deleted".
-                    self.set_condition(Condition::Refused(error.to_string()));
-                }
-                return Ok(());
-            }
-        };
-        let stat = Stat::from(&meta);
-        if self.live.as_ref().is_some_and(|live| live.inode() == stat.inode) {
-            self.set_condition(Condition::Present);
-            return Ok(());
-        }
-        self.rotate(now)?;
-        if !stat.regular {
-            self.set_condition(Condition::NotAFile);
-            return Ok(());
-        }
-        self.open_live(false)
-    }
-
-    /// Opens the file at the path as a new generation. `from_end` is for files that are there at first sight.
-    pub(crate) fn open_live(&mut self, from_end: bool) -> io::Result<()> {
-        let (file, stat) = match open_regular(&self.spec.path) {
-            Ok(opened) => opened,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                self.set_condition(Condition::Absent);
-                return Ok(());
-            }
-            Err(error) if is_exhausted(&error) => return Err(error),
-            Err(error) => {
-                self.set_condition(Condition::Refused(error.to_string()));
-                return Ok(());
-            }
-        };
-        if let Err(owner) = self.world.claims.claim(&self.spec.log, stat.inode, &self.spec.path) {
-            self.set_condition(Condition::SharedWith(owner));
-            return Ok(());
-        }
-        self.set_condition(Condition::Present);
-        if self.take_back(&file, &stat)? || self.adopt(&file, &stat)? {
-            return Ok(());
-        }
-        let stream = if from_end {
-            self.begin_at_end(&file, &stat)?
-        } else {
-            self.begin(&stat, false)
-        };
-        self.live = Some(Generation::open(file, &stat, stream)?);
-        Ok(())
-    }
-
-    /// A new stream at the start of a file.
-    pub(crate) fn begin(&mut self, stat: &Stat, truncated: bool) -> Arc<Stream> {
-        self.begin_with(stat, truncated, Mark::default(), crate::identity::Head::default())
-    }
-
-    /// A new stream at the end of a file; what is before is skipped and counted.
-    fn begin_at_end(&mut self, file: &std::fs::File, stat: &Stat) -> io::Result<Arc<Stream>> {
-        let mut bytes = Vec::new();
-        let length = stat.size.min(crate::identity::GUARD_LEN as u64);
-        crate::identity::read_at(
-            file,
-            &mut bytes,
-            stat.size - length,
-            usize::try_from(length).unwrap_or(0),
-        )?;
-        let guard = Guard::of(&bytes);
-        bytes.clear();
-        crate::identity::read_at(file, &mut bytes, 0, crate::identity::HEAD_LEN)?;
-        let mark = Mark {
-            offset: stat.size,
-            guard,
-            part: 0,
-        };
-        let head = crate::identity::Head::of(&bytes);
-        let stream = self.begin_with(stat, false, mark, head);
-        stream.account().add_skipped(Skip::Start, stat.size);
-        Ok(stream)
-    }
-
-    fn begin_with(&mut self, stat: &Stat, truncated: bool, mark: Mark, head: crate::identity::Head) -> Arc<Stream> {
-        self.order += 1;
-        self.world.positions.begin(StreamRecord {
-            log: self.spec.log.clone(),
-            path: self.spec.path.clone(),
-            id: self.world.positions.new_id(),
-            order: self.order,
-            inode: stat.inode,
-            head,
-            mark,
-            size: stat.size,
-            modified: stat.modified,
-            life: Life::Live,
-            truncated,
-            absent_seconds: 0,
-            placement: None,
-        })
-    }
-
-    /// The live file is no longer at its path: it is read to its end before its successors.
-    fn rotate(&mut self, now: Instant) -> io::Result<()> {
-        let Some(mut generation) = self.live.take() else {
-            return Ok(());
-        };
-        generation.stream().update(|record| record.life = Life::Rotated);
-        let stat = generation.stat()?;
-        log::debug!(path:% = self.spec.path.display(), unread = generation.unread(), names = stat.links; "file was rotated or deleted");
-        self.olds.push(Old::new(generation, now));
-        self.open_unseen_after(&stat, now)
-    }
-
-    /// The live file was cut or written anew in place: what was unread is in a copy beside it, or nowhere.
-    fn truncated(&mut self, now: Instant) -> io::Result<()> {
-        let Some(mut generation) = self.live.take() else {
-            return Ok(());
-        };
-        let stat = generation.stat()?;
-        let file = generation.try_clone_file()?;
-        let copied = self.find_copy(&generation)?;
-        if let Some((copy, copy_stat)) = copied {
-            let in_copy = generation.in_copy(copy, &copy_stat)?;
-            in_copy.stream().update(|record| record.life = Life::Rotated);
-            self.olds.push(Old {
-                complete: true,
-                ..Old::new(in_copy, now)
-            });
-            self.open_unseen_after(&copy_stat, now)?;
-        } else {
-            if let Some(chunk) = generation.take_rest(&self.framer) {
-                self.rescued = hand_out(&mut generation, &stat, chunk);
-            }
-            let unread = generation.unread();
-            if unread > 0 {
-                generation.stream().account().add_unreachable(unread);
-                log::warn!(path:% = self.spec.path.display(), bytes = unread;
-                    "file was truncated before it was read to its end and no copy of it was found");
-            }
-            self.parked_or_retired(generation.stream());
-        }
-        let stream = self.begin(&stat, true);
-        self.live = Some(Generation::open(file, &stat, stream)?);
-        Ok(())
-    }
-
-    /// A rotated file is not what it was: its unread bytes can no longer be reached.
-    fn lost_old(&mut self, index: usize) {
-        let old = self.olds.remove(index);
-        let unread = old.generation.unread();
-        if unread > 0 {
-            old.generation.stream().account().add_unreachable(unread);
-            log::warn!(path:% = self.spec.path.display(), bytes = unread;
-                "a rotated file was cut or written anew before it was read to its end");
-        }
-        self.world
-            .claims
-            .release(&self.spec.log, old.generation.inode(), &self.spec.path);
-        self.parked_or_retired(old.generation.stream());
-    }
-
-    /// Nothing of this content is left under the inode; a copy of it may still turn up, so only a stream that never
-    /// had any is forgotten at once.
-    fn parked_or_retired(&mut self, stream: &Arc<Stream>) {
-        stream.update(|record| record.life = Life::Rotated);
-        stream.retire();
-    }
-
-    /// Closes the handle of a rotated generation that is read, acknowledged and quiet.
-    fn let_go(&mut self, index: usize, stat: &Stat) {
-        let old = self.olds.remove(index);
-        if stat.links == 0 {
-            self.world
-                .claims
-                .release(&self.spec.log, old.generation.inode(), &self.spec.path);
-            old.generation.stream().retire();
-        } else {
-            self.parked.push(Arc::clone(old.generation.stream()));
-            // Under another name of the pattern its watcher takes over; nowhere to be found, it may be claimed again.
-            self.look_around = true;
-            self.look = true;
-        }
-    }
-
-    fn set_condition(&mut self, condition: Condition) {
-        if self.condition == condition {
-            return;
-        }
-        let path = self.spec.path.display();
-        match &condition {
-            Condition::Present => log::debug!(path:%; "file is there"),
-            Condition::Absent => log::info!(path:%, log = self.spec.log; "no file at this path; waiting for it"),
-            Condition::SharedWith(other) => {
-                log::info!(path:%, log = self.spec.log, other:% = other.display(); "file is read under another path already");
-            }
-            Condition::NotAFile => log::warn!(path:%, log = self.spec.log; "not a regular file; ignored"),
-            Condition::Refused(cause) => {
-                log::warn!(path:%, log = self.spec.log, cause, help = "give the service's user the right to read it"; "file cannot be opened; waiting");
-            }
-        }
-        self.condition = condition;
-    }
-
     /// The watched path.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.spec.path
     }
+
+    /// Claims a file for this watcher; the error is the path of the one that has it.
+    pub(crate) fn claim(&self, inode: Inode) -> Result<(), PathBuf> {
+        self.world.claims.claim(&self.spec.log, inode, &self.spec.path)
+    }
+
+    /// Gives a file up.
+    pub(crate) fn release(&self, inode: Inode) {
+        self.world.claims.release(&self.spec.log, inode, &self.spec.path);
+    }
+
+    /// Whether the watcher of another path has a file.
+    pub(crate) fn has_other_owner(&self, inode: Inode) -> bool {
+        let owner = self.world.claims.owner(&self.spec.log, inode);
+        owner.is_some_and(|owner| owner != self.spec.path)
+    }
 }
 
 /// Takes a chunk down in its stream's ledger. What holds no record is settled at once.
-fn hand_out(generation: &mut Generation, stat: &Stat, chunk: Chunk) -> Option<Batch> {
+pub(crate) fn hand_out(generation: &mut Generation, stat: &Stat, chunk: Chunk) -> Option<Batch> {
     let stream = Arc::clone(generation.stream());
     if chunk.nuls > 0 {
         stream.account().add_skipped(Skip::Nuls, chunk.nuls);
@@ -658,12 +464,6 @@ fn hand_out(generation: &mut Generation, stat: &Stat, chunk: Chunk) -> Option<Ba
         offset,
         bytes,
     })
-}
-
-/// No handle is left: that passes, and is not the file's fault.
-fn is_exhausted(error: &io::Error) -> bool {
-    let code = error.raw_os_error();
-    code == Some(rustix::io::Errno::MFILE.raw_os_error()) || code == Some(rustix::io::Errno::NFILE.raw_os_error())
 }
 
 /// When to poll again.
