@@ -12,17 +12,14 @@ const PATHS: [&str; 4] = [
     "/search?q=kafka",
     "/login/session",
 ];
-const AGENTS: [&str; 3] = [
-    "Mozilla/5.0 (X11; Linux x86_64)",
-    "curl/8.5.0 (x86_64-pc-linux)",
-    "Go-http-client/1.1 (probe)",
-];
+const AGENTS: [&str; 3] = ["Mozilla/5.0 (X11; Linux)", "curl/8.5.0 (x86_64)", "Go-http-client/1.1"];
 
-/// Makes the log under the target directory, once for each number of lines.
+/// Makes the log under the target directory, once for each number of lines and each form that they have had here.
 pub fn access_log(lines: u32) -> PathBuf {
     let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join("bench");
     fs::create_dir_all(&dir).unwrap();
-    let path = dir.join(format!("access-{lines}.log"));
+    let form = xxh3_64(line(1).as_bytes());
+    let path = dir.join(format!("access-{lines}-{form:016x}.log"));
     if path.exists() {
         return path;
     }

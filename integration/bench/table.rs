@@ -8,8 +8,7 @@ use super::megabytes;
 /// What all others are divided by.
 const REFERENCE: &str = "bare loop";
 
-/// Measured runs by contender, in the order of their first runs.
-#[derive(Default)]
+/// Measured runs by contender.
 pub struct Table(Vec<(&'static str, Vec<Measured>)>);
 
 struct Row {
@@ -19,12 +18,15 @@ struct Row {
 }
 
 impl Table {
-    /// Adds a run.
+    /// A table with these rows.
+    pub fn new(names: impl Iterator<Item = &'static str>) -> Table {
+        Table(names.map(|name| (name, Vec::new())).collect())
+    }
+
+    /// Adds a run of one of them.
     pub fn add(&mut self, name: &'static str, measured: Measured) {
-        match self.0.iter_mut().find(|(known, _)| *known == name) {
-            Some((_, runs)) => runs.push(measured),
-            None => self.0.push((name, vec![measured])),
-        }
+        let row = self.0.iter_mut().find(|(known, _)| *known == name);
+        row.expect("a row of the table").1.push(measured);
     }
 
     /// The medians, and their ratios to the reference.

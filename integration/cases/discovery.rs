@@ -1,7 +1,7 @@
 //! Which files are read, and from where.
 
-use std::fs;
-use std::os::unix::fs::symlink;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::os::unix::net::UnixListener;
 use std::process::Command;
 
@@ -19,6 +19,7 @@ cases![
     d5_a_wildcard_directory_is_created_removed_and_created_again,
     d6_what_is_no_file_is_ignored_and_blocks_nothing,
     l2_a_link_and_its_target_ship_once,
+    l3_a_file_that_may_not_be_read_is_said_once_and_ships_when_it_may,
     p4_files_with_equal_beginnings_are_told_apart,
     r1_ten_writers_at_once_with_handles_kept_and_reopened,
     r2_several_empty_files_are_told_apart,
@@ -140,6 +141,28 @@ fn l2_a_link_and_its_target_ship_once() {
     fixture.caught_up();
     log.write(10);
     fixture.chance_to_ship();
+    fixture.finish(service);
+}
+
+fn l3_a_file_that_may_not_be_read_is_said_once_and_ships_when_it_may() {
+    let mut fixture = Fixture::new("forbidden");
+    fixture.host = fixture.host.with_permissions();
+    let mut log = fixture.log("logs/app.log");
+    log.write(10);
+    fs::set_permissions(log.path(), Permissions::from_mode(0o000)).unwrap();
+    let service = fixture.host.start();
+    service.wait_log("cannot be opened");
+    // Something happens to it, and it is looked at again.
+    log.write(10);
+    fixture.chance_to_ship();
+    fs::set_permissions(log.path(), Permissions::from_mode(0o644)).unwrap();
+    fixture.caught_up();
+    assert_eq!(
+        service.log().matches("cannot be opened").count(),
+        1,
+        "{}",
+        service.log()
+    );
     fixture.finish(service);
 }
 

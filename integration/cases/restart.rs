@@ -1,6 +1,7 @@
 //! Ends of the service, wanted and not, and what the next start makes of them.
 
-use std::fs;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
 use std::thread::sleep;
 use std::time::Duration;
 
@@ -23,6 +24,7 @@ cases![
     q1_a_stop_by_sigint_and_a_second_signal_while_idle,
     q2_a_second_service_on_the_same_state_directory_is_refused,
     p5_a_state_directory_that_cannot_be_made_is_refused,
+    p5_a_state_directory_that_cannot_be_written_is_refused,
 ];
 
 fn a_restart_neither_loses_nor_repeats() {
@@ -45,6 +47,8 @@ fn p1_with_start_end_a_line_written_while_stopped_ships() {
     let mut log = fixture.log("logs/app.log");
     log.write_raw(b"old\n");
     let service = fixture.host.start();
+    // The other log of `chance_to_ship` must be born after the first look, or it is old, too.
+    service.wait_log("watcher started");
     fixture.chance_to_ship();
     service.stop();
     log.write(10);
@@ -160,16 +164,27 @@ fn q2_a_second_service_on_the_same_state_directory_is_refused() {
 fn p5_a_state_directory_that_cannot_be_made_is_refused() {
     let host = Host::new("no-state");
     fs::write(host.path("file"), "").unwrap();
-    for directory in ["/proc/logcatch".to_owned(), host.path("file").display().to_string()] {
-        host.settings(&format!(
-            "[kafka]\nbrokers = [\"127.0.0.1:1\"]\ntopic = \"t\"\n[state]\ndirectory = \"{directory}\"\n[[logs]]\npath = \"*.log\"\n"
-        ));
-        let output = host.run(&["run"]);
-        assert_eq!(output.code, Some(1), "{output:?}");
-        assert!(output.stderr.starts_with("error: cannot "), "{output:?}");
-        assert!(
-            output.stderr.contains(&directory) && output.stderr.contains("\nhelp: "),
-            "{output:?}"
-        );
-    }
+    assert_refused(&host, "/proc/logcatch");
+    assert_refused(&host, &host.path("file").display().to_string());
+}
+
+fn p5_a_state_directory_that_cannot_be_written_is_refused() {
+    let host = Host::new("read-only").with_permissions();
+    let directory = host.path("read-only");
+    fs::create_dir(&directory).unwrap();
+    fs::set_permissions(&directory, Permissions::from_mode(0o555)).unwrap();
+    assert_refused(&host, &directory.display().to_string());
+}
+
+fn assert_refused(host: &Host, directory: &str) {
+    host.settings(&format!(
+        "[kafka]\nbrokers = [\"127.0.0.1:1\"]\ntopic = \"t\"\n[state]\ndirectory = \"{directory}\"\n[[logs]]\npath = \"*.log\"\n"
+    ));
+    let output = host.run(&["run"]);
+    assert_eq!(output.code, Some(1), "{output:?}");
+    assert!(output.stderr.starts_with("error: cannot "), "{output:?}");
+    assert!(
+        output.stderr.contains(directory) && output.stderr.contains("\nhelp: "),
+        "{output:?}"
+    );
 }

@@ -3,10 +3,10 @@
 use std::fs::{self, File};
 use std::net::{TcpListener, TcpStream};
 use std::ops::Deref;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Child;
-use std::sync::atomic::{AtomicU16, AtomicU32, Ordering};
-use std::sync::{Condvar, Mutex, OnceLock};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use rdkafka::ClientConfig;
@@ -108,16 +108,22 @@ pub fn unique(name: &str) -> String {
 }
 
 /// A free port below the range that the kernel gives to clients: a client that keeps trying to reach a stopped broker could
-/// else be given the broker's own port.
+/// else be given the broker's own port. It is ours until this process ends, also while the broker is stopped.
 pub fn free_port() -> u16 {
-    static NEXT: AtomicU16 = AtomicU16::new(0);
-    let offset = u16::try_from(std::process::id() % 100).unwrap() * 100;
-    loop {
-        let port = 20_000 + (offset + NEXT.fetch_add(1, Ordering::Relaxed)) % 10_000;
-        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+    static HELD: Mutex<Vec<File>> = Mutex::new(Vec::new());
+    let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join("ports");
+    fs::create_dir_all(&dir).unwrap();
+    let mut held = HELD.lock().unwrap_or_else(PoisonError::into_inner);
+    let start = u16::try_from(std::process::id() % 100).unwrap() * 100;
+    for offset in 0..10_000 {
+        let port = 20_000 + (start + offset) % 10_000;
+        let lock = File::create(dir.join(port.to_string())).unwrap();
+        if lock.try_lock().is_ok() && TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            held.push(lock);
             return port;
         }
     }
+    panic!("no port is free")
 }
 
 /// The configuration of a client that reconnects quickly.
@@ -199,20 +205,15 @@ impl Broker {
         let mut command = self.java("kafka.Kafka");
         command.arg(self.dir.join("server.properties"));
         command.stdout(log.try_clone().unwrap()).stderr(log);
-        *self.java.lock().unwrap() = Some(command.spawn().expect("start Kafka"));
+        *self.process() = Some(command.spawn().expect("start Kafka"));
         self.wait_until_ready();
     }
 
     fn wait_until_ready(&self) {
         let client: BaseConsumer = self.client().create().unwrap();
         eventually(&format!("Kafka `{}` answers", self.name), || {
-            if let Some(status) = self
-                .java
-                .lock()
-                .unwrap()
-                .as_mut()
-                .and_then(|java| java.try_wait().unwrap())
-            {
+            let ended = self.process().as_mut().and_then(|java| java.try_wait().unwrap());
+            if let Some(status) = ended {
                 panic!(
                     "Kafka `{}` ended with {status}:\n{}",
                     self.name,
@@ -259,15 +260,20 @@ impl Broker {
     }
 
     fn signal(&self, signal: Signal) {
-        if let Some(java) = self.java.lock().unwrap().as_ref() {
+        if let Some(java) = self.process().as_ref() {
             process::signal(java, signal);
         }
     }
 
     fn reap(&self) {
-        if let Some(mut java) = self.java.lock().unwrap().take() {
+        if let Some(mut java) = self.process().take() {
             java.wait().unwrap();
         }
+    }
+
+    /// A test that failed while it held this must still end its broker.
+    fn process(&self) -> MutexGuard<'_, Option<Child>> {
+        self.java.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Everything that Kafka has said.

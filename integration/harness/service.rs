@@ -10,6 +10,7 @@ use rustix::process::Signal;
 
 use super::eventually::{eventually, when};
 use super::kafka::{Broker, unique};
+use super::writers::installed;
 use super::{case, guard, process};
 
 /// The host's name in settings, keys and records.
@@ -20,6 +21,8 @@ pub struct Host {
     dir: PathBuf,
     settings: PathBuf,
     environment: Vec<(String, String)>,
+    /// What runs the binary, if it is not run by itself.
+    wrapper: Vec<&'static str>,
     runs: AtomicU32,
 }
 
@@ -40,6 +43,7 @@ impl Host {
             settings: dir.join("logcatch.toml"),
             dir,
             environment: Vec::new(),
+            wrapper: Vec::new(),
             runs: AtomicU32::new(0),
         }
     }
@@ -90,6 +94,17 @@ impl Host {
         self
     }
 
+    /// The binary must keep to the permissions of files also where root runs the tests; skips the test where it cannot.
+    pub fn with_permissions(mut self) -> Host {
+        if rustix::process::geteuid().is_root() {
+            if !installed("setpriv") {
+                case::skip("root may read and write everything, and setpriv is not installed");
+            }
+            self.wrapper = vec!["setpriv", "--bounding-set=-dac_override,-dac_read_search"];
+        }
+        self
+    }
+
     /// The settings file.
     pub fn settings_path(&self) -> &Path {
         &self.settings
@@ -97,11 +112,10 @@ impl Host {
 
     /// The binary with its arguments and this host's settings, not yet started.
     pub fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = guard::command(env!("CARGO_BIN_EXE_logcatch"));
-        command
-            .args(arguments)
-            .env("LOGCATCH_CONFIG", &self.settings)
-            .current_dir(&self.dir);
+        let mut words = self.wrapper.iter().copied().chain([env!("CARGO_BIN_EXE_logcatch")]);
+        let mut command = guard::command(words.next().expect("the binary at least"));
+        command.args(words).args(arguments);
+        command.env("LOGCATCH_CONFIG", &self.settings).current_dir(&self.dir);
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         command
     }
