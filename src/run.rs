@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 use actix::prelude::*;
 use actix_rt::signal::unix::{SignalKind, signal};
 use logcatch_actors::{
-    ApplySettings, Budget, Common, ConfigActor, Drain, DrainKafka, KafkaActor, Reload, SupervisorActor, options,
+    ApplySettings, Budget, Common, ConfigActor, DeadLetterFile, Drain, DrainKafka, KafkaActor, Reload, SupervisorActor,
+    options,
 };
 use logcatch_settings::{Loaded, Settings, load};
 use logcatch_tail::{Claims, Positions, StateLock, StoreError, World};
@@ -59,8 +60,11 @@ enum End {
 async fn serve(config: std::path::PathBuf, loaded: Loaded, positions: Arc<Positions>) -> Result<End, Failure> {
     let settings = Arc::new(loaded.settings.clone());
     let mut signals = Signals::listen().map_err(Failure::new)?;
-    let letters = logcatch_actors::DeadLetterFile::new(&settings.state.directory, settings.state.dead_letters);
-    let (kafka, lanes) = KafkaActor::start(options(&settings), Arc::new(letters)).map_err(|error| {
+    let letters = Arc::new(DeadLetterFile::new(
+        &settings.state.directory,
+        settings.state.dead_letters,
+    ));
+    let (kafka, lanes) = KafkaActor::start(options(&settings), Arc::clone(&letters) as _).map_err(|error| {
         Failure::new(error)
             .help("correct [kafka.properties] in the settings")
             .exit(Exit::Settings)
@@ -80,7 +84,10 @@ async fn serve(config: std::path::PathBuf, loaded: Loaded, positions: Arc<Positi
         "logcatch starts");
     let applied = supervisor.send(ApplySettings(Arc::clone(&settings))).await;
     applied.map_err(Failure::new)?.map_err(Failure::new)?;
-    let on_applied = Box::new(|settings: &Settings| logging::set_level(settings.log.level));
+    let on_applied = Box::new(move |settings: &Settings| {
+        logging::set_level(settings.log.level);
+        letters.set_limit(settings.state.dead_letters);
+    });
     let config = ConfigActor::new(config, loaded, supervisor.clone(), on_applied).start();
     let name = loop {
         tokio::select! {

@@ -24,6 +24,7 @@ cases![
     preview_prints_the_records_and_keeps_no_position,
     settings_prints_what_applies_and_hides_secrets,
     help_shows_examples,
+    the_demo_kills_and_rotates_by_itself_and_finds_every_line,
 ];
 
 const KAFKA: &str = "[kafka]\nbrokers = [\"127.0.0.1:1\"]\ntopic = \"t\"\n";
@@ -200,5 +201,18 @@ fn help_shows_examples() {
     );
     for command in ["run", "check", "preview", "demo", "settings"] {
         assert_says(&ok(host.run(&[command, "--help"])), &["logcatch", "xample"]);
+    }
+}
+
+/// The README's first command, without a terminal: it plays its script and ends by itself.
+fn the_demo_kills_and_rotates_by_itself_and_finds_every_line() {
+    let host = Host::new("demo");
+    let output = host.run(&["demo", "--seconds", "25"]);
+    assert_eq!(output.code, Some(0), "{output:?}");
+    assert!(output.stdout.contains("kcat "), "{output:?}");
+    let verdict = output.stdout.trim_end().lines().last().unwrap_or_default();
+    assert!(verdict.contains("every one of"), "{output:?}");
+    for fault in ["kill -9", "broker", "rotate"] {
+        assert!(output.stdout.contains(fault), "no `{fault}` was played: {output:?}");
     }
 }
