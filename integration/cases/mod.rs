@@ -1,6 +1,7 @@
 //! The tests by theme. A name that begins with a letter and a number (`t1_...`) is that case of the list in `README.md`.
 
 mod cli;
+mod copies;
 mod discovery;
 mod fixture;
 mod framing;
@@ -20,6 +21,7 @@ pub fn all() -> impl Iterator<Item = Case> {
         kafka::CASES,
         restart::CASES,
         rotation::CASES,
+        copies::CASES,
         seed::CASES,
         discovery::CASES,
         settings::CASES,

@@ -9,6 +9,8 @@ pub enum Skip {
     Start,
     /// NULs that no program wrote as data: a hole left by a truncation, or room a writer had reserved.
     Nuls,
+    /// They are in another file, too, which is read.
+    Copy,
 }
 
 /// Counters of one settings entry since the service started; bytes are file bytes, line ends included.
@@ -19,6 +21,7 @@ pub struct Account {
     delivered_lines: AtomicU64,
     skipped_start: AtomicU64,
     skipped_nuls: AtomicU64,
+    skipped_copy: AtomicU64,
     dead_lettered: AtomicU64,
     unreachable: AtomicU64,
 }
@@ -36,6 +39,8 @@ pub struct Balance {
     pub skipped_start: u64,
     /// NUL bytes that were not data.
     pub skipped_nuls: u64,
+    /// Bytes of copies of files that are read.
+    pub skipped_copy: u64,
     /// Bytes whose records are in the dead-letter file.
     pub dead_lettered: u64,
     /// Bytes that are known to have been written and can no longer be read.
@@ -52,6 +57,7 @@ impl Account {
             delivered_lines: self.delivered_lines.load(Relaxed),
             skipped_start: self.skipped_start.load(Relaxed),
             skipped_nuls: self.skipped_nuls.load(Relaxed),
+            skipped_copy: self.skipped_copy.load(Relaxed),
             dead_lettered: self.dead_lettered.load(Relaxed),
             unreachable: self.unreachable.load(Relaxed),
         }
@@ -66,6 +72,7 @@ impl Account {
         match why {
             Skip::Start => &self.skipped_start,
             Skip::Nuls => &self.skipped_nuls,
+            Skip::Copy => &self.skipped_copy,
         }
         .fetch_add(bytes, Relaxed);
     }

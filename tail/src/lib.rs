@@ -5,6 +5,7 @@
 
 mod account;
 mod claims;
+mod copies;
 mod discovery;
 mod frame;
 mod generation;

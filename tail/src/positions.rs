@@ -426,6 +426,7 @@ mod tests {
             modified: 0,
             life: Life::Live,
             truncated: false,
+            copy: false,
             absent_seconds: 0,
             placement: None,
         }

@@ -31,11 +31,15 @@ pub struct Rig {
     state: tempfile::TempDir,
     pub world: World,
     pub watcher: Option<Watcher>,
+    /// Watchers of more paths of the entry, as a pattern has them.
+    pub others: Vec<Watcher>,
     pub spec: WatchSpec,
     pub now: Instant,
     pub budget: usize,
     pub delivered: Vec<Delivered>,
     in_flight: Vec<InFlight>,
+    /// Of the other watchers, while the service is down.
+    paths: Vec<PathBuf>,
 }
 
 impl Rig {
@@ -56,11 +60,13 @@ impl Rig {
             state,
             world,
             watcher,
+            others: vec![],
             spec,
             now,
             budget: usize::MAX,
             delivered: vec![],
             in_flight: vec![],
+            paths: vec![],
         }
     }
 
@@ -68,9 +74,29 @@ impl Rig {
         self.logs.path().join(name)
     }
 
-    /// Polls until the watcher wants to wait; takes at most `reads` batches. True when it wants to wait.
-    pub fn run(&mut self, mut reads: usize) -> bool {
-        let watcher = self.watcher.as_mut().unwrap();
+    /// Another path of the entry is watched from now on.
+    pub fn watch(&mut self, name: &str) {
+        let path = self.path(name);
+        let spec = WatchSpec {
+            path,
+            ..self.spec.clone()
+        };
+        self.others.push(Watcher::new(spec, self.world.clone()));
+    }
+
+    /// Polls until the watchers want to wait; takes at most `reads` batches. True when they want to wait.
+    pub fn run(&mut self, reads: usize) -> bool {
+        let mut watcher = self.watcher.take().unwrap();
+        let mut others = std::mem::take(&mut self.others);
+        let mut waits = self.run_one(&mut watcher, reads);
+        for other in &mut others {
+            waits &= self.run_one(other, reads);
+        }
+        (self.watcher, self.others) = (Some(watcher), others);
+        waits
+    }
+
+    fn run_one(&mut self, watcher: &mut Watcher, mut reads: usize) -> bool {
         watcher.wake();
         loop {
             match watcher.poll(self.now).unwrap() {
@@ -130,7 +156,10 @@ impl Rig {
     /// Quiet time passes.
     pub fn pass(&mut self, time: Duration) {
         self.now += time;
-        self.watcher.as_mut().unwrap().reconcile();
+        self.watcher
+            .iter_mut()
+            .chain(&mut self.others)
+            .for_each(Watcher::reconcile);
         self.settle();
     }
 
@@ -138,12 +167,20 @@ impl Rig {
     pub fn stop(&mut self) {
         self.acknowledge();
         self.watcher = None;
+        self.paths = self.others.drain(..).map(|other| other.path().to_owned()).collect();
         self.world.positions.close();
     }
 
     pub fn start(&mut self) {
         self.world = open(self.state.path());
         self.watcher = Some(Watcher::new(self.spec.clone(), self.world.clone()));
+        for path in std::mem::take(&mut self.paths) {
+            let spec = WatchSpec {
+                path,
+                ..self.spec.clone()
+            };
+            self.others.push(Watcher::new(spec, self.world.clone()));
+        }
     }
 
     /// Positions reach the disk.
@@ -162,7 +199,10 @@ impl Rig {
         )
         .unwrap();
         self.in_flight.clear();
+        // What it saves now is saved beside the copy.
+        self.world.positions.close();
         self.watcher = None;
+        self.paths = self.others.drain(..).map(|other| other.path().to_owned()).collect();
         self.state = copy;
         self.start();
     }
@@ -177,14 +217,29 @@ impl Rig {
     }
 }
 
+impl Drop for Rig {
+    fn drop(&mut self) {
+        self.world.positions.close();
+    }
+}
+
 fn open(state: &Path) -> World {
     let lock = StateLock::acquire(state).unwrap();
     // Saved only when asked: a crash then forgets exactly what was not.
     let (positions, damaged) = Positions::open(state, lock, Duration::from_secs(3600)).unwrap();
     assert_eq!(damaged, None);
+    let claims = Claims::default();
+    // As the supervisor does: what is known is reserved for the watcher of its path.
+    for record in positions.all().iter().map(|stream| stream.record()) {
+        let _ = if record.copy {
+            claims.claim_copy(&record.log, record.inode, &record.path)
+        } else {
+            claims.claim(&record.log, record.inode, &record.path)
+        };
+    }
     World {
         positions,
-        claims: Arc::new(Claims::default()),
+        claims: Arc::new(claims),
     }
 }
 
@@ -192,4 +247,16 @@ pub fn append(path: &Path, text: &str) {
     use std::io::Write;
     let mut file = std::fs::File::options().append(true).create(true).open(path).unwrap();
     file.write_all(text.as_bytes()).unwrap();
+}
+
+/// Copies a file as a program does for which time passes meanwhile: file systems stamp births with the last timer tick.
+pub fn copy(from: &Path, to: &Path) {
+    let born = |path: &Path| std::fs::metadata(path).unwrap().created().unwrap();
+    loop {
+        std::fs::copy(from, to).unwrap();
+        if born(to) > born(from) {
+            return;
+        }
+        std::fs::remove_file(to).unwrap();
+    }
 }
