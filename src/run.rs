@@ -1,5 +1,6 @@
 //! `logcatch run`: the service. Opens what must be there, starts the actors, and ends them in order.
 
+use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -37,6 +38,7 @@ pub fn run(config: &Path) -> Result<(), Failure> {
     }
     let system = System::new();
     let ended = system.block_on(serve(config, loaded, Arc::clone(&positions)));
+    say_accounts(&positions);
     let saved = positions.close();
     if ended? == End::Drained {
         if saved {
@@ -46,6 +48,22 @@ pub fn run(config: &Path) -> Result<(), Failure> {
         }
     }
     Ok(())
+}
+
+/// Where every byte that was read went, a line an entry: read = delivered + skipped + dead_lettered + in_flight.
+fn say_accounts(positions: &Positions) {
+    let mut unread: HashMap<String, u64> = HashMap::new();
+    for stream in positions.all() {
+        *unread.entry(stream.key().log.clone()).or_default() += stream.unread();
+    }
+    for (log, account) in positions.accounts() {
+        let balance = account.balance();
+        let unread = unread.get(&log).copied().unwrap_or(0);
+        log::info!(log, read = balance.read, delivered = balance.delivered, delivered_lines = balance.delivered_lines,
+            skipped = balance.skipped(), dead_lettered = balance.dead_lettered, in_flight = balance.in_flight,
+            unreachable = balance.unreachable, unread;
+            "account since the start, in bytes");
+    }
 }
 
 /// How the service ended.

@@ -97,7 +97,7 @@ impl Watcher {
         };
         let head = Head::of(&bytes);
         let stream = self.begin_with(stat, false, mark, head);
-        stream.account().add_skipped(Skip::Start, stat.size);
+        stream.skip(Skip::Start, stat.size);
         Ok(stream)
     }
 
@@ -177,7 +177,7 @@ impl Watcher {
     fn lost(&self, generation: &Generation, what: &str) {
         let (stream, unread) = (generation.stream(), generation.unread());
         if unread > 0 {
-            stream.account().add_unreachable(unread);
+            stream.unreachable(unread);
             log::warn!(path:% = self.spec.path.display(), bytes = unread; "{what}");
         }
         stream.update(|record| record.life = Life::Rotated);

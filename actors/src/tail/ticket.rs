@@ -14,7 +14,6 @@ pub type Told = Arc<dyn Fn() + Send + Sync>;
 pub struct Ticket {
     stream: Arc<Stream>,
     seq: u64,
-    bytes: u64,
     lines: u64,
     target: Arc<Target>,
     told: Told,
@@ -29,7 +28,6 @@ impl Ticket {
         Self {
             stream: Arc::clone(&batch.stream),
             seq: batch.seq,
-            bytes: batch.bytes,
             lines: batch.records.len() as u64,
             target,
             told,
@@ -44,11 +42,9 @@ impl Settle for Ticket {
             topic: self.target.topic().to_owned(),
             partition,
         });
-        let dead = outcome.dead_lettered_bytes;
         let settled = Settled {
-            delivered: self.bytes.saturating_sub(dead),
             lines: self.lines - outcome.dead_lettered.len() as u64,
-            dead_lettered: dead,
+            dead_lettered: outcome.dead_lettered_bytes,
         };
         self.stream.settle(self.seq, settled, placement);
     }
