@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use logcatch_kafka::{Outcome, Settle, Target};
+use logcatch_kafka::{Hold, Outcome, Settle, Target};
 use logcatch_tail::{Batch, Placement, Settled, Stream};
 
 use crate::budget::Permit;
@@ -17,21 +17,21 @@ pub struct Ticket {
     lines: u64,
     target: Arc<Target>,
     told: Told,
-    /// Freed with the ticket.
-    _permit: Permit,
+    /// What is free again with the ticket: of the budget first, then of the topic's share of it.
+    _charge: (Permit, Option<Hold>),
 }
 
 impl Ticket {
-    /// The ticket of a batch that `permit` pays for.
+    /// The ticket of a batch that `charge` pays for.
     #[must_use]
-    pub fn new(batch: &Batch, target: Arc<Target>, permit: Permit, told: Told) -> Self {
+    pub fn new(batch: &Batch, target: Arc<Target>, charge: (Permit, Option<Hold>), told: Told) -> Self {
         Self {
             stream: Arc::clone(&batch.stream),
             seq: batch.seq,
             lines: batch.records.len() as u64,
             target,
             told,
-            _permit: permit,
+            _charge: charge,
         }
     }
 }
