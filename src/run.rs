@@ -8,9 +8,10 @@ use std::time::{Duration, Instant};
 use actix::prelude::*;
 use actix_rt::signal::unix::{SignalKind, signal};
 use logcatch_actors::{
-    ApplySettings, Budget, Common, ConfigActor, DeadLetterFile, Drain, DrainKafka, KafkaActor, Reload, SupervisorActor,
-    options,
+    ApplySettings, Budget, Common, ConfigActor, DeadLetterStore, Drain, DrainKafka, KafkaActor, Reload,
+    SupervisorActor, options,
 };
+use logcatch_kafka::StartError;
 use logcatch_settings::{Loaded, Settings, load};
 use logcatch_tail::{Claims, Positions, StateLock, StoreError, World};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -78,15 +79,11 @@ enum End {
 async fn serve(config: std::path::PathBuf, loaded: Loaded, positions: Arc<Positions>) -> Result<End, Failure> {
     let settings = Arc::new(loaded.settings.clone());
     let mut signals = Signals::listen().map_err(Failure::new)?;
-    let letters = Arc::new(DeadLetterFile::new(
+    let letters = Arc::new(DeadLetterStore::new(
         &settings.state.directory,
         settings.state.dead_letters,
     ));
-    let (kafka, lanes) = KafkaActor::start(options(&settings), Arc::clone(&letters) as _).map_err(|error| {
-        Failure::new(error)
-            .help("correct [kafka.properties] in the settings")
-            .exit(Exit::Settings)
-    })?;
+    let (kafka, lanes) = KafkaActor::start(options(&settings), Arc::clone(&letters) as _).map_err(kafka_failure)?;
     let common = Common {
         world: World {
             positions,
@@ -153,7 +150,15 @@ async fn drain(supervisor: &Addr<SupervisorActor>, kafka: &Addr<KafkaActor>, tim
     End::Cut
 }
 
-fn state_failure(error: StoreError) -> Failure {
+/// Properties that make no producer.
+pub fn kafka_failure(error: StartError) -> Failure {
+    Failure::new(error)
+        .help("correct [kafka.properties] in the settings")
+        .exit(Exit::Settings)
+}
+
+/// A state directory that cannot be used.
+pub fn state_failure(error: StoreError) -> Failure {
     match error {
         StoreError::Held { .. } => Failure::new(error)
             .help("stop the other one, or give this one another state.directory")

@@ -1,6 +1,7 @@
 //! The tests by theme. A name that begins with a letter and a number (`t1_...`) is that case of the list in `README.md`.
 
 mod cli;
+mod dead_letters;
 mod discovery;
 mod fixture;
 mod framing;
@@ -18,6 +19,7 @@ use crate::harness::case::Case;
 pub fn all() -> impl Iterator<Item = Case> {
     let groups = [
         kafka::CASES,
+        dead_letters::CASES,
         restart::CASES,
         rotation::CASES,
         seed::CASES,
