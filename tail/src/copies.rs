@@ -153,7 +153,7 @@ impl Watcher {
             None => self.begin_with(stat, false, mark, head),
         };
         stream.update(|record| record.copy = true);
-        stream.account().add_skipped(Skip::Copy, passed);
+        stream.skip(Skip::Copy, passed);
         if let Some(suspect) = &mut self.suspect {
             suspect.copy = Some(stream);
         }

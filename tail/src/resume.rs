@@ -272,7 +272,7 @@ impl Watcher {
         // A directory that is away, as a late mount is, says nothing of its files.
         let could_look = self.spec.path.parent().is_some_and(std::path::Path::is_dir);
         if was_youngest && could_look && unread > 0 {
-            stream.account().add_unreachable(unread);
+            stream.unreachable(unread);
             log::warn!(path:% = self.spec.path.display(), bytes = unread;
                 "the file that was read last is gone, with bytes that were never read");
         }

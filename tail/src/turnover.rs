@@ -87,7 +87,7 @@ impl Watcher {
     fn begin_at_end(&mut self, file: &File, stat: &Stat) -> io::Result<Arc<Stream>> {
         let (mark, head) = Self::end_of(file, stat)?;
         let stream = self.begin_with(stat, false, mark, head);
-        stream.account().add_skipped(Skip::Start, stat.size);
+        stream.skip(Skip::Start, stat.size);
         Ok(stream)
     }
 
@@ -243,7 +243,7 @@ impl Watcher {
 
     fn unreachable(&self, generation: &Generation, bytes: u64, what: &str) {
         if bytes > 0 {
-            generation.stream().account().add_unreachable(bytes);
+            generation.stream().unreachable(bytes);
             log::warn!(path:% = self.spec.path.display(), bytes; "{what}");
         }
     }

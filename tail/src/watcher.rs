@@ -460,7 +460,7 @@ impl Watcher {
 pub(crate) fn hand_out(generation: &mut Generation, stat: &Stat, chunk: Chunk) -> Option<Batch> {
     let stream = Arc::clone(generation.stream());
     if chunk.nuls > 0 {
-        stream.account().add_skipped(Skip::Nuls, chunk.nuls);
+        stream.skip(Skip::Nuls, chunk.nuls);
     }
     stream.saw(generation.head(), stat);
     let seq = stream.issue(chunk.end, chunk.bytes);

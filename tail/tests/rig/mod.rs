@@ -24,6 +24,7 @@ struct InFlight {
     stream: Arc<Stream>,
     seq: u64,
     settled: Settled,
+    bytes: u64,
 }
 
 pub struct Rig {
@@ -40,6 +41,8 @@ pub struct Rig {
     in_flight: Vec<InFlight>,
     /// Of the other watchers, while the service is down.
     paths: Vec<PathBuf>,
+    /// File bytes of the batches since the start.
+    handed: u64,
 }
 
 impl Rig {
@@ -67,6 +70,7 @@ impl Rig {
             delivered: vec![],
             in_flight: vec![],
             paths: vec![],
+            handed: 0,
         }
     }
 
@@ -93,12 +97,15 @@ impl Rig {
             waits &= self.run_one(other, reads);
         }
         (self.watcher, self.others) = (Some(watcher), others);
+        let rescued = self.assert_books();
+        assert!(!waits || rescued == 0);
         waits
     }
 
     fn run_one(&mut self, watcher: &mut Watcher, mut reads: usize) -> bool {
         watcher.wake();
         loop {
+            self.assert_books();
             match watcher.poll(self.now).unwrap() {
                 Todo::Wait { .. } => return true,
                 Todo::Save { order } => {
@@ -126,18 +133,39 @@ impl Rig {
                     }
                     let lines = batch.records.len() as u64;
                     let settled = Settled {
-                        delivered: batch.bytes,
                         lines,
                         dead_lettered: 0,
                     };
+                    self.handed += batch.bytes;
                     self.in_flight.push(InFlight {
                         stream: batch.stream,
                         seq: batch.seq,
                         settled,
+                        bytes: batch.bytes,
                     });
                 }
             }
         }
+    }
+
+    /// Every byte is in exactly one account, and the accounts say what happened. Returns the bytes that are taken down
+    /// and not handed over yet.
+    pub fn assert_books(&self) -> u64 {
+        let entry = self.world.positions.account("app").balance();
+        let files = self.world.positions.all();
+        assert!(entry.adds_up(), "{entry:?}");
+        for file in &files {
+            assert!(file.balance().adds_up(), "{:?}", file.balance());
+            assert_eq!(file.balance().in_flight, file.in_flight());
+        }
+        let in_flight: u64 = self.in_flight.iter().map(|batch| batch.bytes).sum();
+        assert_eq!(entry.delivered, self.handed - in_flight);
+        // What a truncation took away in the file waits in the watcher until it is asked for.
+        let rescued = entry.in_flight - in_flight;
+        assert_eq!(entry.read - entry.skipped(), self.handed + rescued);
+        let sum: u64 = files.iter().map(|file| file.balance().read).sum();
+        assert!(sum <= entry.read, "forgotten files count on: {sum} of {}", entry.read);
+        rescued
     }
 
     /// Kafka acknowledges everything.
@@ -145,6 +173,7 @@ impl Rig {
         for batch in self.in_flight.drain(..) {
             batch.stream.settle(batch.seq, batch.settled, None);
         }
+        self.assert_books();
     }
 
     /// Everything there is to read is read and acknowledged.
@@ -173,6 +202,7 @@ impl Rig {
 
     pub fn start(&mut self) {
         self.world = open(self.state.path());
+        self.handed = 0;
         self.watcher = Some(Watcher::new(self.spec.clone(), self.world.clone()));
         for path in std::mem::take(&mut self.paths) {
             let spec = WatchSpec {
