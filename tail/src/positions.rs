@@ -9,7 +9,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime};
 
 use crate::account::Account;
-use crate::identity::Inode;
+use crate::identity::{Inode, Stat};
 use crate::position::{FileId, StreamRecord};
 use crate::saver::{Dirty, Figures, save_until_stopped};
 use crate::store::{Contents, StateLock, Store};
@@ -28,7 +28,8 @@ pub struct Positions {
     saver: Mutex<Option<JoinHandle<bool>>>,
     /// False where nothing is ever saved.
     kept: bool,
-    after_damage: bool,
+    /// When the store that was found damaged was last written; nanoseconds since the epoch.
+    damaged_since: Option<i64>,
 }
 
 #[derive(Debug, Default)]
@@ -85,7 +86,7 @@ impl Positions {
             figures,
             saver: Mutex::new(Some(saver)),
             kept: true,
-            after_damage: damaged.is_some(),
+            damaged_since: damaged.as_deref().map(last_written),
         };
         {
             let mut index = positions.lock();
@@ -105,7 +106,7 @@ impl Positions {
             figures: Arc::default(),
             saver: Mutex::new(None),
             kept: false,
-            after_damage: false,
+            damaged_since: None,
         })
     }
 
@@ -179,7 +180,14 @@ impl Positions {
     /// damaged store hides that it was.
     #[must_use]
     pub fn is_first_application(&self, log: &str) -> bool {
-        !self.after_damage && !self.lock().applied.contains(log)
+        self.damaged_since.is_none() && !self.lock().applied.contains(log)
+    }
+
+    /// When the store was last saved that was found damaged at the start, so that all positions are gone; nanoseconds
+    /// since the epoch.
+    #[must_use]
+    pub fn damaged_since(&self) -> Option<i64> {
+        self.damaged_since
     }
 
     /// The files that exist were seen; from now on a new file of this entry is read from its beginning.
@@ -274,6 +282,11 @@ impl Index {
             !streams.is_empty()
         });
     }
+}
+
+/// When a file was last written; nanoseconds since the epoch, 0 where that cannot be told.
+fn last_written(path: &Path) -> i64 {
+    std::fs::metadata(path).map_or(0, |meta| Stat::from(&meta).modified)
 }
 
 #[cfg(test)]

@@ -27,6 +27,7 @@ impl Watcher {
     pub(crate) fn resume(&mut self, now: Instant) -> io::Result<()> {
         let streams = self.world.positions.of(&self.spec.log, &self.spec.path);
         let Some(youngest) = streams.last() else {
+            self.open_since_damage(now)?;
             return self.open_live(self.spec.from_end, now);
         };
         self.order = youngest.record().order;
@@ -381,6 +382,19 @@ impl Watcher {
         };
         for sibling in unseen.iter().rev().filter(|sibling| sibling.stat.inode != but) {
             self.open_unseen(sibling, now)?;
+        }
+        Ok(())
+    }
+
+    /// All positions are gone: what was rotated since they were last saved may never have been read.
+    fn open_since_damage(&mut self, now: Instant) -> io::Result<()> {
+        let Some(since) = self.world.positions.damaged_since() else {
+            return Ok(());
+        };
+        for sibling in self.siblings()?.iter().rev() {
+            if sibling.stat.modified >= since {
+                self.open_unseen(sibling, now)?;
+            }
         }
         Ok(())
     }
