@@ -6,20 +6,22 @@ use std::io;
 use std::sync::Arc;
 use std::time::Instant;
 
+use crate::explain::{Content, is_younger};
 use crate::generation::{Generation, fits, open_regular};
 use crate::identity::{Inode, Stat};
 use crate::position::{Life, StreamRecord};
 use crate::siblings::{Sibling, siblings};
+use crate::source::Source;
 use crate::stream::Stream;
 use crate::watcher::{KEEP_ABSENT, Old, Watcher};
 
 /// A saved generation and the file that holds it.
-struct Found {
-    stream: Arc<Stream>,
-    file: File,
-    stat: Stat,
+pub(crate) struct Found {
+    pub(crate) stream: Arc<Stream>,
+    pub(crate) source: Source,
+    pub(crate) stat: Stat,
     /// Place among the siblings, youngest first; none for the live file.
-    sibling: Option<usize>,
+    pub(crate) sibling: Option<usize>,
 }
 
 impl Watcher {
@@ -29,6 +31,8 @@ impl Watcher {
         let Some(youngest) = streams.last() else {
             return self.open_live(self.spec.from_end);
         };
+        // What an attempt that could not decide everything had opened is found again.
+        (self.olds, self.parked, self.missing, self.live) = Default::default();
         self.order = youngest.record().order;
         streams.iter().for_each(|stream| stream.forget_in_flight());
         let live = self.claimed_live()?;
@@ -47,20 +51,23 @@ impl Watcher {
             let hit = self.in_oldest_copy(hit, &youngest_record, &around, &found)?;
             found.push(hit);
         }
+        let missing = self.unread_in_archives(missing, &around, &mut found)?;
         let youngest_found = found.iter().find(|hit| Arc::ptr_eq(&hit.stream, youngest));
-        let unseen: Vec<&Sibling> = match youngest_found {
-            Some(hit) => around[..hit.sibling.unwrap_or(0)].iter().collect(),
+        let is_unseen = |index: usize, sibling: &Sibling| match youngest_found {
+            Some(hit) => index < hit.sibling.unwrap_or(0),
             // What the youngest record knew is gone; younger is what was changed after it was last looked at.
-            None => around
-                .iter()
-                .filter(|sibling| sibling.stat.modified > youngest_record.modified)
-                .collect(),
+            None => sibling.stat.modified > youngest_record.modified,
         };
-        let unseen: Vec<Sibling> = unseen
-            .into_iter()
-            .filter(|sibling| !found.iter().any(|hit| hit.stat.inode == sibling.stat.inode))
-            .cloned()
-            .collect();
+        let is_found = |sibling: &Sibling| found.iter().any(|hit| hit.stat.inode == sibling.stat.inode);
+        let unseen = around
+            .iter()
+            .enumerate()
+            .filter(|(index, sibling)| is_unseen(*index, sibling) && !is_found(sibling));
+        let unseen = unseen.map(|(_, sibling)| sibling.clone()).collect();
+        let in_files = found.iter().filter(|hit| matches!(hit.source, Source::Plain(_)));
+        let contents = in_files.map(|hit| Content::of(&hit.stream.record())).collect();
+        let unseen = self.unexplained(unseen, contents)?;
+        self.inspections.close(&around);
         for stream in missing {
             self.gone(&stream, Arc::ptr_eq(&stream, youngest));
         }
@@ -88,7 +95,7 @@ impl Watcher {
     }
 
     /// Every file that is open or followed.
-    fn inodes(&self) -> impl Iterator<Item = Inode> {
+    pub(crate) fn inodes(&self) -> impl Iterator<Item = Inode> {
         let open = self
             .olds
             .iter()
@@ -119,11 +126,9 @@ impl Watcher {
         }
     }
 
-    fn siblings(&self) -> io::Result<Vec<Sibling>> {
-        let (Some(directory), Some(name)) = (self.spec.path.parent(), self.spec.path.file_name()) else {
-            return Ok(Vec::new());
-        };
-        match siblings(directory, name) {
+    pub(crate) fn siblings(&self) -> io::Result<Vec<Sibling>> {
+        let directory = self.spec.path.parent().unwrap_or(&self.spec.path);
+        match siblings(&self.spec.path, &self.spec.rotated) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
             // A directory that can be searched but not listed: rotated files cannot be found there.
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
@@ -137,7 +142,7 @@ impl Watcher {
 
     /// The file that holds a stream: its inode is asked first, its content decides.
     fn find(
-        &self,
+        &mut self,
         stream: &Arc<Stream>,
         live: Option<&(File, Stat)>,
         around: &[Sibling],
@@ -145,10 +150,10 @@ impl Watcher {
     ) -> io::Result<Option<Found>> {
         let record = stream.record();
         let is_free = |inode: Inode| taken.iter().all(|hit| hit.stat.inode != inode);
-        let found = |file, stat, sibling| {
+        let found = |source, stat, sibling| {
             Some(Found {
                 stream: Arc::clone(stream),
-                file,
+                source,
                 stat,
                 sibling,
             })
@@ -161,18 +166,18 @@ impl Watcher {
                 // A rotated generation is never what the path leads to, unless it is that very file.
                 && (by_inode || (record.life == Life::Live && record.head.is_full()))
             {
-                return Ok(found(file.try_clone()?, *stat, None));
+                return Ok(found(file.try_clone()?.into(), *stat, None));
             }
             for (index, sibling) in around
                 .iter()
                 .enumerate()
                 .filter(|(_, sibling)| wanted(sibling.stat.inode))
             {
-                let Ok((file, stat)) = open_regular(&sibling.path) else {
-                    continue;
-                };
-                if record_fits(&file, &stat, &record)? && self.claim(stat.inode).is_ok() {
-                    return Ok(found(file, stat, Some(index)));
+                let holder = self.holding(sibling, &record, &record.mark, record.head)?;
+                if let Some((source, stat)) = holder
+                    && self.claim(stat.inode).is_ok()
+                {
+                    return Ok(found(source, stat, Some(index)));
                 }
             }
         }
@@ -182,7 +187,7 @@ impl Watcher {
     /// A file of which nothing was saved as delivered is known by its inode alone, and keeps that through a copy and
     /// truncate: its content is then in the oldest copy that is younger than our first sight of it.
     fn in_oldest_copy(
-        &self,
+        &mut self,
         hit: Found,
         record: &StreamRecord,
         around: &[Sibling],
@@ -194,16 +199,16 @@ impl Watcher {
         let older = hit.sibling.map_or(0, |index| index + 1);
         for (index, sibling) in around.iter().enumerate().skip(older).rev() {
             let is_taken = taken.iter().any(|other| other.stat.inode == sibling.stat.inode);
-            if is_taken || !is_younger(&sibling.stat, record) {
+            if is_taken || !is_younger(sibling, record) {
                 continue;
             }
-            let Ok((file, stat)) = open_regular(&sibling.path) else {
+            let Some((source, stat)) = self.open_sibling(sibling)? else {
                 continue;
             };
             if self.claim(stat.inode).is_ok() {
                 return Ok(Found {
                     stream: hit.stream,
-                    file,
+                    source,
                     stat,
                     sibling: Some(index),
                 });
@@ -216,7 +221,7 @@ impl Watcher {
     fn take_up(&mut self, hit: Found, now: Instant) -> io::Result<()> {
         let Found {
             stream,
-            file,
+            source,
             stat,
             sibling,
         } = hit;
@@ -225,14 +230,21 @@ impl Watcher {
             record.inode = stat.inode;
             record.life = life;
             record.absent_seconds = 0;
+            if matches!(source, Source::Plain(_)) {
+                record.archived = None;
+            }
         });
-        let is_read = stream.record().mark.offset == stat.size;
+        let record = stream.record();
+        let is_read = match source {
+            Source::Plain(_) => record.mark.offset == stat.size,
+            Source::Archive(_) => record.is_read_in(&stat),
+        };
         if life == Life::Live {
-            self.live = Some(Generation::open(file, &stat, stream)?);
+            self.live = Some(Generation::open(source, &stat, stream)?);
         } else if is_read {
             self.parked.push(stream);
         } else {
-            let generation = Generation::open(file, &stat, stream)?;
+            let generation = Generation::open(source, &stat, stream)?;
             self.olds.push(Old::new(generation, now));
         }
         Ok(())
@@ -327,6 +339,11 @@ impl Watcher {
     /// rotated away between two looks.
     pub(crate) fn open_unseen_after(&mut self, stat: &Stat, now: Instant) -> io::Result<()> {
         let around = self.siblings()?;
+        let unknown = around.iter().filter(|s| s.is_archive() && !self.is_known(s));
+        let archives = unknown.map(|sibling| sibling.stat.inode).collect();
+        if let Some(old) = self.olds.last_mut() {
+            old.archives = archives;
+        }
         let unseen: Vec<Sibling> = match around.iter().position(|sibling| sibling.stat.inode == stat.inode) {
             Some(index) => around[..index].to_vec(),
             None => around
@@ -337,52 +354,60 @@ impl Watcher {
                 })
                 .collect(),
         };
-        for sibling in unseen.iter().rev() {
+        for sibling in unseen.iter().rev().filter(|sibling| !sibling.is_archive()) {
             self.open_unseen(sibling, now)?;
         }
         Ok(())
     }
 
     fn open_unseen(&mut self, sibling: &Sibling, now: Instant) -> io::Result<()> {
-        let inode = sibling.stat.inode;
-        if self.inodes().any(|known| known == inode) {
-            return Ok(());
+        if let Some(old) = self.unseen(sibling, now)? {
+            self.olds.push(old);
         }
-        let Ok((file, stat)) = open_regular(&sibling.path) else {
-            return Ok(());
+        Ok(())
+    }
+
+    /// A generation that nobody saw, from its start.
+    pub(crate) fn unseen(&mut self, sibling: &Sibling, now: Instant) -> io::Result<Option<Old>> {
+        if self.is_known(sibling) {
+            return Ok(None);
+        }
+        let Some((source, stat)) = self.open_sibling(sibling)? else {
+            return Ok(None);
         };
         if self.claim(stat.inode).is_err() {
-            return Ok(());
+            return Ok(None);
         }
         log::info!(path:% = self.spec.path.display(), generation:% = sibling.path.display(), bytes = stat.size;
             "reading a rotated file that was never seen before");
-        let stream = self.begin(&stat, false);
+        // Of an archive nothing is decoded yet.
+        let size = if sibling.is_archive() { 0 } else { stat.size };
+        let stream = self.begin(&Stat { size, ..stat }, false);
         stream.update(|record| record.life = Life::Rotated);
-        let generation = Generation::open(file, &stat, stream)?;
-        self.olds.push(Old::new(generation, now));
-        Ok(())
+        let generation = Generation::open(source, &stat, stream)?;
+        Ok(Some(Old::new(generation, now)))
     }
 
     /// The copy of a truncated generation: a sibling with the same first bytes and the same bytes before the position,
     /// or, when nothing was read yet, the youngest one that is younger than the generation itself.
-    pub(crate) fn find_copy(&self, generation: &Generation) -> io::Result<Option<(File, Stat)>> {
+    pub(crate) fn find_copy(&mut self, generation: &Generation) -> io::Result<Option<(Source, Stat)>> {
         let record = generation.stream().record();
         let (mark, head) = (generation.next(), generation.head());
         for sibling in self.siblings()? {
-            let stat = &sibling.stat;
-            if stat.inode == generation.inode() || self.inodes().any(|known| known == stat.inode) {
+            if sibling.stat.inode == generation.inode() || self.is_known(&sibling) {
                 continue;
             }
-            let Ok((file, stat)) = open_regular(&sibling.path) else {
-                continue;
-            };
-            let is_copy = if mark.offset == 0 {
-                stat.size > 0 && is_younger(&stat, &record)
+            let copy = if mark.offset > 0 {
+                self.holding(&sibling, &record, &mark, head)?
+            } else if sibling.stat.size > 0 && is_younger(&sibling, &record) {
+                self.open_sibling(&sibling)?
             } else {
-                fits(&file, &stat, &record, &mark, head)?
+                None
             };
-            if is_copy && self.claim(stat.inode).is_ok() {
-                return Ok(Some((file, stat)));
+            if let Some((source, stat)) = copy
+                && self.claim(stat.inode).is_ok()
+            {
+                return Ok(Some((source, stat)));
             }
         }
         Ok(None)
@@ -407,6 +432,16 @@ impl Watcher {
             }
             let place = around.iter().find(|sibling| sibling.stat.inode == record.inode);
             match place {
+                Some(sibling) if sibling.is_archive() => {
+                    if !record.is_left_in(&sibling.stat)
+                        && let Ok((source, stat)) = self.inspections.open(sibling)
+                    {
+                        let generation = Generation::open(source, &stat, stream)?;
+                        self.olds.push(Old::new(generation, now));
+                    } else {
+                        self.parked.push(stream);
+                    }
+                }
                 Some(sibling) if sibling.stat.size > record.mark.offset => {
                     let Ok((file, stat)) = open_regular(&sibling.path) else {
                         self.parked.push(stream);
@@ -440,6 +475,7 @@ impl Watcher {
                 }
             }
         }
+        self.look_into = !self.missing.is_empty() && around.iter().any(|s| s.is_archive() && !self.is_known(s));
         Ok(())
     }
 
@@ -447,15 +483,6 @@ impl Watcher {
         self.release(inode);
         stream.retire();
     }
-}
-
-/// Whether a file came to be after a generation was first seen. In doubt it did: a line twice rather than not at all.
-fn is_younger(stat: &Stat, record: &StreamRecord) -> bool {
-    /// File systems stamp with the time of the last timer tick, 1/100 s apart at the most.
-    const TICK: i64 = 10_000_000;
-    // Ids are nanoseconds of first sight.
-    let first_seen = i64::try_from(record.id.0).unwrap_or(i64::MAX);
-    stat.inode.born.unwrap_or(stat.modified).saturating_add(TICK) >= first_seen
 }
 
 fn record_fits(file: &File, stat: &Stat, record: &StreamRecord) -> io::Result<bool> {

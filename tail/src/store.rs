@@ -368,6 +368,7 @@ mod tests {
             life: Life::Live,
             truncated: false,
             absent_seconds: 0,
+            archived: None,
             placement: None,
         }
     }

@@ -6,11 +6,12 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::account::Skip;
+use crate::batch::hand_out;
 use crate::generation::{Generation, open_regular};
 use crate::identity::{GUARD_LEN, Guard, HEAD_LEN, Head, Stat, read_at};
-use crate::position::{Life, Mark, StreamRecord};
+use crate::position::{Archived, Life, Mark, StreamRecord};
 use crate::stream::Stream;
-use crate::watcher::{Condition, Old, Watcher, hand_out};
+use crate::watcher::{Condition, Old, Watcher};
 
 impl Watcher {
     /// Looks at the path: is the file there still the one that is read?
@@ -116,6 +117,7 @@ impl Watcher {
             life: Life::Live,
             truncated,
             absent_seconds: 0,
+            archived: None,
             placement: None,
         })
     }
@@ -139,7 +141,14 @@ impl Watcher {
         };
         let stat = generation.stat()?;
         let file = generation.try_clone_file()?;
-        let copied = self.find_copy(&generation)?;
+        let copied = match self.find_copy(&generation) {
+            Ok(copied) => copied,
+            Err(error) => {
+                // Not known yet, perhaps: the next poll finds the same.
+                self.live = Some(generation);
+                return Err(error);
+            }
+        };
         if let Some((copy, copy_stat)) = copied {
             let in_copy = generation.in_copy(copy, &copy_stat)?;
             in_copy.stream().update(|record| record.life = Life::Rotated);
@@ -163,13 +172,34 @@ impl Watcher {
     }
 
     /// A rotated file is not what it was: its unread bytes can no longer be reached.
-    pub(crate) fn lost_old(&mut self, index: usize) {
+    pub(crate) fn lost_old(&mut self, index: usize, now: Instant) -> io::Result<()> {
         let old = self.olds.remove(index);
+        if old.generation.archive().is_some() {
+            return self.in_other_archive(index, old.generation, now);
+        }
         self.release(old.generation.inode());
         self.lost(
             &old.generation,
             "a rotated file was cut or written anew before it was read to its end",
         );
+        Ok(())
+    }
+
+    /// An archive that was not complete when it was opened, or was written anew since, does not hold the generation it was
+    /// opened for: that one is missing, and the archive one that nobody saw, unless it is read already.
+    fn in_other_archive(&mut self, index: usize, mut generation: Generation, now: Instant) -> io::Result<()> {
+        let stat = generation.stat()?;
+        let stream = generation.stream();
+        stream.update(|record| record.archived = None);
+        stream.forget_in_flight();
+        self.missing.push(Arc::clone(stream));
+        if !self.inodes().any(|known| known == stat.inode) {
+            let stream = self.begin(&Stat { size: 0, ..stat }, false);
+            stream.update(|record| record.life = Life::Rotated);
+            let generation = Generation::open(generation.into_source(), &stat, stream)?;
+            self.olds.insert(index, Old::new(generation, now));
+        }
+        Ok(())
     }
 
     /// Nothing of this content is left under the inode: what is unread of it can no longer be reached, and its record
@@ -185,17 +215,40 @@ impl Watcher {
     }
 
     /// Closes the handle of a rotated generation that is read, acknowledged and quiet.
-    pub(crate) fn let_go(&mut self, index: usize, stat: &Stat) {
+    pub(crate) fn let_go(&mut self, index: usize, stat: &Stat, now: Instant) -> io::Result<()> {
+        let generation = &self.olds[index].generation;
+        let stream = Arc::clone(generation.stream());
+        if let Some(archive) = generation.archive() {
+            let ((size, modified), is_read) = (archive.seen(), archive.is_whole());
+            if !is_read {
+                log::warn!(path:% = self.spec.path.display(), bytes = size;
+                    "a compressed rotated file is damaged or not complete; it is read on when it changes");
+            }
+            stream.update(|record| {
+                record.archived = Some(Archived {
+                    size,
+                    modified,
+                    is_read,
+                });
+            });
+        } else if stat.links == 0
+            && let Some(followed) = self.follow(&stream, now)?
+        {
+            self.release(self.olds[index].generation.inode());
+            self.olds[index] = followed;
+            return Ok(());
+        }
         let old = self.olds.remove(index);
         if stat.links == 0 {
             self.release(old.generation.inode());
-            old.generation.stream().retire();
+            stream.retire();
         } else {
-            self.parked.push(Arc::clone(old.generation.stream()));
+            self.parked.push(stream);
             // Under another name of the pattern its watcher takes over; nowhere to be found, it may be claimed again.
             self.look_around = true;
             self.look = true;
         }
+        Ok(())
     }
 
     fn set_condition(&mut self, condition: Condition) {

@@ -8,6 +8,7 @@ mod rig;
 use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io::Write;
+use std::path::Path;
 use std::time::Duration;
 
 use logcatch_tail::QUIET;
@@ -26,6 +27,8 @@ enum Action {
     Late,
     /// Copy to `.1` and truncate, with so many lines not read yet.
     CopyTruncate(u8),
+    /// The youngest rotated generation that is plain is compressed; its writer has closed it.
+    Compress,
     /// Truncate, when everything was read.
     Truncate,
     /// Delete and create, the watcher having seen the file.
@@ -53,6 +56,7 @@ fn action() -> impl Strategy<Value = Action> {
         2 => Just(Action::Rotate),
         1 => Just(Action::Late),
         1 => (0u8..4).prop_map(Action::CopyTruncate),
+        2 => Just(Action::Compress),
         1 => Just(Action::Truncate),
         1 => Just(Action::Delete),
         3 => (0u8..3).prop_map(Action::Read),
@@ -134,9 +138,11 @@ impl World {
 
     fn shift_siblings(&self) {
         for n in (1..40).rev() {
-            let from = self.rig.path(&format!("app.log.{n}"));
-            if from.exists() {
-                fs::rename(from, self.rig.path(&format!("app.log.{}", n + 1))).unwrap();
+            for suffix in ["", ".gz"] {
+                let from = self.rig.path(&format!("app.log.{n}{suffix}"));
+                if from.exists() {
+                    fs::rename(from, self.rig.path(&format!("app.log.{}{suffix}", n + 1))).unwrap();
+                }
             }
         }
     }
@@ -199,6 +205,13 @@ impl World {
                 self.read(0);
                 self.generation += 1;
                 self.previous = None;
+            }
+            Action::Compress => {
+                let mut names = (1..40).map(|n| self.rig.path(&format!("app.log.{n}")));
+                if let Some(plain) = names.find(|plain| plain.exists()) {
+                    compress(&plain);
+                    self.previous = None;
+                }
             }
             Action::Truncate => {
                 if self.is_up() {
@@ -311,6 +324,18 @@ impl World {
         }
         Ok(())
     }
+}
+
+/// What `gzip` does.
+fn compress(plain: &Path) {
+    let archive = File::create_new(format!("{}.gz", plain.display())).unwrap();
+    let mut encoder = flate2::write::GzEncoder::new(archive, flate2::Compression::fast());
+    encoder.write_all(&fs::read(plain).unwrap()).unwrap();
+    let archive = encoder.finish().unwrap();
+    archive
+        .set_modified(fs::metadata(plain).unwrap().modified().unwrap())
+        .unwrap();
+    fs::remove_file(plain).unwrap();
 }
 
 proptest! {
