@@ -1,5 +1,6 @@
 //! The tests by theme. A name that begins with a letter and a number (`t1_...`) is that case of the list in `README.md`.
 
+mod archives;
 mod cli;
 mod discovery;
 mod fixture;
@@ -20,6 +21,7 @@ pub fn all() -> impl Iterator<Item = Case> {
         kafka::CASES,
         restart::CASES,
         rotation::CASES,
+        archives::CASES,
         seed::CASES,
         discovery::CASES,
         settings::CASES,
