@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::generation::{Generation, fits, open_regular};
-use crate::identity::{Head, Stat};
+use crate::identity::{Head, Inode, Stat};
 use crate::position::{FileId, Life, Mark, StreamRecord};
 use crate::resume::Found;
 use crate::siblings::Sibling;
@@ -166,6 +166,27 @@ impl Watcher {
         self.olds[index].archives.clear();
         self.inspections.close(&around);
         Ok(())
+    }
+
+    /// The oldest archive that holds the content of a record and was not changed before it. Where logs say the same each
+    /// night, it is that one, and younger ones, and the file at the path, are others: a line twice rather than not at all.
+    pub(crate) fn oldest_archive(
+        &mut self,
+        record: &StreamRecord,
+        around: &[Sibling],
+        is_free: impl Fn(Inode) -> bool,
+    ) -> io::Result<Option<(usize, Source, Stat)>> {
+        for (index, sibling) in around.iter().enumerate().rev() {
+            let may_be = sibling.is_archive() && sibling.stat.modified >= record.modified;
+            if may_be
+                && is_free(sibling.stat.inode)
+                && let Some((source, stat)) = self.holding(sibling, record, &record.mark, record.head)?
+                && self.claim(stat.inode).is_ok()
+            {
+                return Ok(Some((index, source, stat)));
+            }
+        }
+        Ok(None)
     }
 
     /// A file of which nothing was delivered is known by its inode alone, which its archive does not have: it is the

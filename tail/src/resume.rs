@@ -160,6 +160,9 @@ impl Watcher {
         };
         for by_inode in [true, false] {
             let wanted = |inode: Inode| (inode == record.inode) == by_inode && is_free(inode);
+            if !by_inode && let Some((index, source, stat)) = self.oldest_archive(&record, around, is_free)? {
+                return Ok(found(source, stat, Some(index)));
+            }
             if let Some((file, stat)) = live
                 && wanted(stat.inode)
                 && record_fits(file, stat, &record)?
