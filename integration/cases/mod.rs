@@ -1,5 +1,6 @@
 //! The tests by theme. A name that begins with a letter and a number (`t1_...`) is that case of the list in `README.md`.
 
+mod archives;
 mod cli;
 mod copies;
 mod dead_letters;
@@ -24,6 +25,7 @@ pub fn all() -> impl Iterator<Item = Case> {
         restart::CASES,
         rotation::CASES,
         copies::CASES,
+        archives::CASES,
         seed::CASES,
         discovery::CASES,
         settings::CASES,

@@ -5,8 +5,9 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use logcatch_tail::{Exclude, PathGlob};
+use logcatch_tail::{Exclude, PathGlob, Rotated};
 
+use crate::rotated::RotatedFiles;
 use crate::template::{Template, Values};
 
 /// Everything the settings say.
@@ -126,6 +127,8 @@ pub struct LogEntry {
     pub start: Start,
     /// Longer records are split; in bytes.
     pub max_line: usize,
+    /// Where rotated files are.
+    pub rotated: RotatedFiles,
     /// How changes are noticed.
     pub watch: Watch,
 }
@@ -174,20 +177,28 @@ impl LogEntry {
 
     /// The key of the records of the file at `path`; `None`: they have none.
     pub fn key_of(&self, host: &str, path: &Path) -> Option<String> {
+        self.with_values(host, path, |values| self.key.as_ref().map(|key| key.render(values)))
+    }
+
+    /// Where the rotated generations of the file at `path` are.
+    pub fn rotated_of(&self, host: &str, path: &Path) -> Rotated {
+        self.with_values(host, path, |values| self.rotated.of(values))
+    }
+
+    fn with_values<T>(&self, host: &str, path: &Path, use_them: impl FnOnce(&Values<'_>) -> T) -> T {
         let wildcards = self
             .paths
             .iter()
             .find_map(|glob| glob.captures(path))
             .unwrap_or_default();
-        let values = Values {
+        use_them(&Values {
             host,
             name: &self.name,
             path: &path.to_string_lossy(),
             file: &path.file_name().unwrap_or_default().to_string_lossy(),
             wildcards: &wildcards,
             ..Values::default()
-        };
-        self.key.as_ref().map(|key| key.render(&values))
+        })
     }
 
     /// Whether an exclusion leaves `path` out.

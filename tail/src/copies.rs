@@ -31,9 +31,9 @@ pub(crate) struct Suspect {
     quiet: Instant,
     /// Since when it is not the beginning of what the other path holds.
     deviates: Option<Instant>,
-    /// Once it was found to be one: its end is the mark.
-    copy: Option<Arc<Stream>>,
-    /// Size and modification time with which it was.
+    /// Remembers it: the mark is the end of what was found to be a copy.
+    stream: Arc<Stream>,
+    /// Size and modification time with which all of it was.
     found: Option<(u64, i64)>,
 }
 
@@ -79,15 +79,23 @@ impl Watcher {
             self.drop_suspect(now)?;
             return Ok(false);
         }
-        let suspect = self.suspect.get_or_insert_with(|| Suspect {
-            inode: stat.inode,
-            file: None,
-            seen,
-            quiet: now,
-            deviates: None,
-            copy: None,
-            found: None,
-        });
+        if self.suspect.is_none() {
+            // On record at once: what becomes of it is not forgotten when the service ends before that is decided.
+            let stream = self.begin(file, stat, false)?;
+            stream.update(|record| record.copy = true);
+            self.suspect = Some(Suspect {
+                inode: stat.inode,
+                file: None,
+                seen,
+                quiet: now,
+                deviates: None,
+                stream,
+                found: None,
+            });
+        }
+        let Some(suspect) = &mut self.suspect else {
+            return Ok(false);
+        };
         if suspect.file.is_none() {
             suspect.file = Some(file.try_clone()?);
         }
@@ -151,28 +159,22 @@ impl Watcher {
     /// Remembers that everything in the file is in another, too.
     fn is_a_copy(&mut self, file: &File, stat: &Stat) -> io::Result<()> {
         let (mark, head) = Self::end_of(file, stat)?;
-        let known = self.suspect.as_ref().and_then(|suspect| suspect.copy.clone());
-        let before = known.as_ref().map_or(0, |stream| stream.record().mark.offset);
-        let stream = match known {
-            Some(stream) => {
-                stream.update(|record| (record.mark, record.head, record.size) = (mark, head, stat.size));
-                stream
-            }
-            None => self.begin_with(stat, false, mark, head),
+        let Some(suspect) = &mut self.suspect else {
+            return Ok(());
         };
-        stream.update(|record| record.copy = true);
-        stream.skip(Skip::Copy, stat.size.saturating_sub(before));
-        if let Some(suspect) = &mut self.suspect {
-            suspect.copy = Some(stream);
-            suspect.found = Some(suspect.seen);
-            suspect.file = None;
-        }
+        let before = suspect.stream.record().mark.offset;
+        suspect
+            .stream
+            .update(|record| (record.mark, record.head, record.size) = (mark, head, stat.size));
+        suspect.stream.skip(Skip::Copy, stat.size.saturating_sub(before));
+        suspect.found = Some(suspect.seen);
+        suspect.file = None;
         Ok(())
     }
 
     /// It is read: what was taken for a copy, too, where that was too short to be sure.
     fn is_not_a_copy(&mut self, file: &File, stat: &Stat) -> io::Result<bool> {
-        let Some(stream) = self.suspect.take().and_then(|suspect| suspect.copy) else {
+        let Some(stream) = self.suspect.take().map(|suspect| suspect.stream) else {
             return Ok(false);
         };
         if self.claim(stat.inode).is_err() {
@@ -214,7 +216,7 @@ impl Watcher {
             seen,
             quiet: now,
             deviates: None,
-            copy: Some(stream),
+            stream,
             found: is_as_marked.then_some(seen),
         });
         self.is_held(file, stat, now).map(|_| ())
@@ -226,25 +228,25 @@ impl Watcher {
             return Ok(());
         };
         if self.has_other_owner(suspect.inode) {
-            if let Some(stream) = suspect.copy {
-                stream.retire();
-            }
+            suspect.stream.retire();
             return Ok(());
         }
         if let Some(file) = suspect.file {
             let stat = Stat::from(&file.metadata()?);
             let is_in_original = matches!(self.kinship(&file, &stat)?, Kinship::Prefix(_));
-            if suspect.copy.is_none() && stat.size > 0 && !is_in_original && self.claim(stat.inode).is_ok() {
+            if stat.size > 0 && !is_in_original && self.claim(stat.inode).is_ok() {
                 // Nobody knows what it is, and its name is gone: it is read.
-                let stream = self.begin(&file, &stat, false)?;
-                stream.update(|record| record.life = Life::Rotated);
-                self.olds.push(Old::new(Generation::open(file, &stat, stream)?, now));
+                suspect
+                    .stream
+                    .update(|record| (record.copy, record.life) = (false, Life::Rotated));
+                let generation = Generation::open(file, &stat, suspect.stream)?;
+                self.olds.push(Old::new(generation, now));
                 return Ok(());
             }
         }
         self.release(suspect.inode);
         // Under another name of the pattern it is known by its inode.
-        self.missing.extend(suspect.copy);
+        self.missing.push(suspect.stream);
         Ok(())
     }
 }

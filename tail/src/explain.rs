@@ -2,14 +2,15 @@
 //! generation explains is one that nobody saw.
 
 use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
 use crate::generation::{Generation, fits, open_regular};
-use crate::identity::{Head, Stat};
+use crate::identity::{Head, Inode, Stat};
 use crate::position::{FileId, Life, Mark, StreamRecord};
 use crate::resume::Found;
-use crate::siblings::Sibling;
+use crate::siblings::{Sibling, age_of};
 use crate::source::Source;
 use crate::stream::Stream;
 use crate::watcher::{Old, Watcher};
@@ -107,7 +108,7 @@ impl Watcher {
     }
 
     /// The generation that an archive holds. It is taken out of `contents`: each explains one archive at the most.
-    fn explained(&mut self, archive: &Sibling, contents: &mut Vec<Content>) -> io::Result<Option<FileId>> {
+    pub(crate) fn explained(&mut self, archive: &Sibling, contents: &mut Vec<Content>) -> io::Result<Option<FileId>> {
         for (index, Content { id, head, mark }) in contents.iter().enumerate() {
             if mark.offset > 0 && self.inspections.holds(archive, *head, mark)? {
                 let id = *id;
@@ -115,10 +116,22 @@ impl Watcher {
                 return Ok(Some(id));
             }
         }
-        // Its name before it was compressed may be a path of its own.
-        for stream in self.world.positions.of(&self.spec.log, &archive.plain_path()) {
-            let Content { id, head, mark } = Content::of(&stream.record());
-            if mark.offset > 0 && self.inspections.holds(archive, head, &mark)? {
+        // A rotated name may be a path of its own, and what was read there was compressed.
+        let is_rotated = |path: &PathBuf| {
+            let names = self.spec.path.file_name().zip(path.file_name());
+            path.parent() == self.spec.path.parent() && names.is_some_and(|(live, name)| age_of(live, name).is_some())
+        };
+        let positions = Arc::clone(&self.world.positions);
+        let paths = positions.paths(&self.spec.log).into_iter().filter(is_rotated);
+        for stream in paths
+            .flat_map(|path| positions.of(&self.spec.log, &path))
+            .collect::<Vec<_>>()
+        {
+            let record = stream.record();
+            let Content { id, head, mark } = Content::of(&record);
+            // Of its own path, or read: a beginning alone does not tell whose it is.
+            let is_its_own = archive.is_of(&record.path) && head.len > 0;
+            if (mark.offset > 0 || is_its_own) && self.inspections.holds(archive, head, &mark)? {
                 return Ok(Some(id));
             }
         }
@@ -178,6 +191,27 @@ impl Watcher {
         self.olds[index].archives.clear();
         self.inspections.close(&around);
         Ok(())
+    }
+
+    /// The oldest archive that holds the content of a record and was not changed before it. Where logs say the same each
+    /// night, it is that one, and younger ones, and the file at the path, are others: a line twice rather than not at all.
+    pub(crate) fn oldest_archive(
+        &mut self,
+        record: &StreamRecord,
+        around: &[Sibling],
+        is_free: impl Fn(Inode) -> bool,
+    ) -> io::Result<Option<(usize, Source, Stat)>> {
+        for (index, sibling) in around.iter().enumerate().rev() {
+            let may_be = sibling.is_archive() && sibling.stat.modified >= record.modified;
+            if may_be
+                && is_free(sibling.stat.inode)
+                && let Some((source, stat)) = self.holding(sibling, record, &record.mark, record.head)?
+                && self.claim(stat.inode).is_ok()
+            {
+                return Ok(Some((index, source, stat)));
+            }
+        }
+        Ok(None)
     }
 
     /// A file of which nothing was delivered is known by its inode alone, which its archive does not have: it is the
@@ -283,6 +317,16 @@ impl Watcher {
         self.inspections.close(&self.siblings()?);
         Ok(())
     }
+}
+
+/// Whether what a sibling holds came to be after a generation was first seen.
+pub(crate) fn came_since(sibling: &Sibling, record: &StreamRecord) -> bool {
+    let mut stat = sibling.stat;
+    if sibling.is_archive() {
+        // It keeps the modification time of what it holds.
+        stat.inode.born = None;
+    }
+    came_after(&stat, record)
 }
 
 /// Whether a sibling came to be after a generation was first seen. In doubt it did: a line twice rather than not at all.

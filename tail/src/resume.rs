@@ -6,7 +6,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::explain::{Content, is_younger};
+use crate::explain::{Content, came_since, is_younger};
 use crate::generation::{Generation, first_bytes, fits, open_regular};
 use crate::identity::{Head, Inode, Stat};
 use crate::position::{Life, StreamRecord};
@@ -54,10 +54,16 @@ impl Watcher {
             found.push(hit);
         }
         let youngest_found = found.iter().find(|hit| Arc::ptr_eq(&hit.stream, youngest));
-        let is_unseen = |index: usize, sibling: &Sibling| match youngest_found {
-            Some(hit) => index < hit.sibling.unwrap_or(0),
+        let rotated = found.iter().filter_map(|hit| Some((hit.sibling?, hit.stream.record())));
+        let youngest_rotated = rotated.min_by_key(|(index, _)| *index);
+        let is_unseen = |index: usize, sibling: &Sibling| match (youngest_found, &youngest_rotated) {
+            // Between the live file and the youngest one that was rotated.
+            (Some(hit), Some((place, record))) if hit.sibling.is_none() => {
+                index < *place && came_since(sibling, record)
+            }
+            (Some(hit), _) => index < hit.sibling.unwrap_or(0),
             // What the youngest record knew is gone; younger is what was changed after it was last looked at.
-            None => sibling.stat.modified > youngest_record.modified,
+            (None, _) => sibling.stat.modified > youngest_record.modified,
         };
         let is_found = |sibling: &Sibling| found.iter().any(|hit| hit.stat.inode == sibling.stat.inode);
         let unseen = around
@@ -171,6 +177,9 @@ impl Watcher {
         };
         for by_inode in [true, false] {
             let wanted = |inode: Inode| (inode == record.inode) == by_inode && is_free(inode);
+            if !by_inode && let Some((index, source, stat)) = self.oldest_archive(&record, around, is_free)? {
+                return Ok(found(source, stat, Some(index)));
+            }
             if let Some((file, stat)) = live
                 && wanted(stat.inode)
                 && record_fits(file, stat, &record)?
@@ -228,6 +237,10 @@ impl Watcher {
         for (index, sibling) in around.iter().enumerate().skip(older).rev() {
             let is_taken = taken.iter().any(|other| other.stat.inode == sibling.stat.inode);
             if is_taken || !is_younger(sibling, record) {
+                continue;
+            }
+            if sibling.is_archive() && self.explained(sibling, &mut Vec::new())?.is_some() {
+                // Read already, under a path of its own.
                 continue;
             }
             let Some((source, stat)) = self.open_sibling(sibling)? else {

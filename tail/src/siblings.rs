@@ -138,10 +138,10 @@ impl Sibling {
         self.age == Some(Age::InPlace)
     }
 
-    /// The path it had before it was compressed.
+    /// Whether it is this path, compressed.
     #[must_use]
-    pub fn plain_path(&self) -> PathBuf {
-        PathBuf::from(OsStr::from_bytes(self.stem()))
+    pub fn is_of(&self, path: &Path) -> bool {
+        self.stem() == path.as_os_str().as_bytes()
     }
 
     /// The path without what says that it is compressed: one generation goes under it.

@@ -226,6 +226,11 @@ impl Watcher {
         self.framer = Framer::new(max_line);
     }
 
+    /// Rotated generations are looked for there from now on.
+    pub fn set_rotated(&mut self, rotated: Rotated) {
+        self.spec.rotated = rotated;
+    }
+
     /// Positions are on disk, as [`Todo::Save`] asked for.
     pub fn saved(&mut self, order: u64) {
         self.saved = self.saved.max(order);

@@ -216,14 +216,10 @@ impl World {
                 self.previous = None;
             }
             Action::Compress => {
-                // Under a name that is a path itself it is read before it is compressed: when nobody saw it plain, its archive
-                // is one of another path's, by its name, and whose content it has cannot be told.
-                let is_looked_at = !self.pattern || self.is_up();
-                if self.pattern {
-                    self.settle();
-                }
-                let mut names = (1..40).map(|n| self.rig.path(&format!("app.log.{n}")));
-                if let Some(plain) = names.find(|plain| is_looked_at && plain.exists()) {
+                // Where rotated names are paths themselves, a copy that nobody read before it was compressed may come twice: once
+                // by its handle, once from its archive.
+                let mut names = (1..NAMES).map(|n| self.rig.path(&format!("app.log.{n}")));
+                if let Some(plain) = names.find(|plain| !self.pattern && plain.exists()) {
                     compress(&plain);
                     self.previous = None;
                 }

@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use logcatch_kafka::{Batch, Hold, Lane, Lanes, Source, Target};
 use logcatch_settings::LogEntry;
-use logcatch_tail::{FileId, Rotated, STEP, Todo, WatchError, WatchSpec, Watcher, World};
+use logcatch_tail::{FileId, STEP, Todo, WatchError, WatchSpec, Watcher, World};
 
 use super::ticket::{Ticket, Told};
 use crate::budget::{Budget, Permit};
@@ -80,7 +80,7 @@ impl Driver {
             path: spec.path.clone(),
             max_line: spec.entry.max_line,
             from_end: spec.from_end,
-            rotated: Rotated::default(),
+            rotated: spec.entry.rotated_of(&common.host, &spec.path),
         };
         Self {
             lane: common.lanes.lane(topic(&spec.entry)),
@@ -111,6 +111,8 @@ impl Driver {
     /// The entry changed in what needs no new watcher: topic, key, limits.
     pub fn retarget(&mut self, entry: Arc<LogEntry>) {
         self.watcher.set_max_line(entry.max_line);
+        let rotated = entry.rotated_of(&self.common.host, self.watcher.path());
+        self.watcher.set_rotated(rotated);
         self.lane = self.common.lanes.lane(topic(&entry));
         self.entry = entry;
         self.targets.clear();

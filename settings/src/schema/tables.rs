@@ -291,9 +291,8 @@ static LOGS: &[Key] = &[
         "rotated",
         Shape::Texts,
         Default::Values(&["auto"]),
-        "Where rotated files are found: auto, or patterns.",
-    )
-    .not_built(),
+        "Where rotated files are found: auto, by their names beside the path; or patterns with placeholders; or both.",
+    ),
     key(
         "watch",
         Shape::Choice(&["auto", "notify", "poll"]),

@@ -65,6 +65,10 @@ fn placeholders_must_stand_for_something() {
              `path`, counted from 1"
                 .to_owned(),
         ),
+        (
+            "rotated = [\"auto\", \"/a/{fil}.*\"]",
+            format!("`logs[0].rotated[1]` holds the unknown placeholder `{{fil}}` | {help}"),
+        ),
         ("key = \"{pod}\"", "`logs[0].key` is not supported yet with {pod}".to_owned()),
         (
             "topic = \"logs-{1}\"",
@@ -128,10 +132,6 @@ fn what_is_not_built_yet_is_said_after_its_shape_is_checked() {
         (
             "rate_limit = \"1MiB/s\"",
             "`logs[0].rate_limit` is not supported yet | remove the key",
-        ),
-        (
-            "rotated = [\"/a/*\"]",
-            "`logs[0].rotated` is not supported yet | use \"auto\", which is the default",
         ),
         // Their shapes come first.
         (

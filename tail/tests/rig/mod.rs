@@ -6,6 +6,8 @@
     reason = "shared by several test files, each using a part"
 )]
 
+pub mod archive;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
