@@ -1,12 +1,12 @@
 //! The SupervisorActor: owns the factory of the watchers, keeps one per path, restarts those that fail.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU8;
 use std::time::{Duration, Instant};
 
-use actix::prelude::*;
+use actix::{WeakAddr, prelude::*};
 use logcatch_settings::{LogEntry, Settings, Start, Watch, diff};
 use logcatch_tail::Stat;
 
@@ -64,7 +64,7 @@ pub struct SupervisorActor {
     arbiters: Vec<ArbiterHandle>,
     tails: BTreeMap<(String, PathBuf), Tail>,
     /// Watchers that are being stopped: none other of their path starts before they have let go.
-    stopping: HashSet<(String, PathBuf)>,
+    stopping: HashMap<(String, PathBuf), WeakAddr<TailActor>>,
     /// Per entry, the paths that are watched and how their file looked last.
     watched: HashMap<String, BTreeMap<PathBuf, Option<Stat>>>,
     first: FirstLooks,
@@ -87,7 +87,7 @@ impl SupervisorActor {
             entries: Vec::new(),
             arbiters: Vec::new(),
             tails: BTreeMap::new(),
-            stopping: HashSet::new(),
+            stopping: HashMap::new(),
             watched: HashMap::new(),
             first: FirstLooks::default(),
             routes: Arc::default(),
@@ -175,7 +175,7 @@ impl SupervisorActor {
         let Some(tail) = self.tails.remove(&key) else { return };
         log::info!(log, path:% = path.display(); "watcher stopped");
         self.routes.remove(&tail.route);
-        self.stopping.insert(key.clone());
+        self.stopping.insert(key.clone(), tail.address.downgrade());
         let stopped = async move { tail.address.send(Stop).await };
         ctx.spawn(stopped.into_actor(self).map(move |_, actor, ctx| {
             actor.common.world.claims.release_all(&key.0, &key.1);
@@ -251,7 +251,7 @@ impl SupervisorActor {
             }
             for path in changes.new {
                 let streams = self.common.world.positions.of(&entry.name, &path);
-                let is_stopping = self.stopping.contains(&(entry.name.clone(), path.clone()));
+                let is_stopping = self.stopping.contains_key(&(entry.name.clone(), path.clone()));
                 if is_stopping || !streams.iter().all(|stream| stream.is_settled()) {
                     // Its predecessor has not let go of it: the next look takes it up.
                     if let Some(watched) = self.watched.get_mut(&entry.name) {
@@ -488,9 +488,12 @@ impl Handler<Drain> for SupervisorActor {
     fn handle(&mut self, _: Drain, _: &mut Context<Self>) -> Self::Result {
         self.draining = true;
         self.disk = None;
-        let tails = std::mem::take(&mut self.tails);
+        let tails = std::mem::take(&mut self.tails).into_values();
+        // Those that a change of settings is just stopping may still hand something over, too.
+        let stopping = self.stopping.values().filter_map(WeakAddr::upgrade);
+        let tails: Vec<_> = tails.map(|tail| tail.address).chain(stopping).collect();
         Box::pin(async move {
-            let stopped: Vec<_> = tails.values().map(|tail| tail.address.send(Stop)).collect();
+            let stopped: Vec<_> = tails.iter().map(|address| address.send(Stop)).collect();
             for stopped in stopped {
                 // One that is gone hands nothing over either.
                 let _ = stopped.await;
