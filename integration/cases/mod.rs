@@ -7,6 +7,7 @@ mod framing;
 pub mod harness;
 mod judge;
 mod kafka;
+mod limits;
 mod restart;
 mod rotation;
 mod seed;
@@ -20,6 +21,7 @@ pub fn all() -> impl Iterator<Item = Case> {
         kafka::CASES,
         restart::CASES,
         rotation::CASES,
+        limits::CASES,
         seed::CASES,
         discovery::CASES,
         settings::CASES,

@@ -7,6 +7,8 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 pub enum Skip {
     /// `start = "end"`: they were there before the entry was first applied.
     Start,
+    /// `ignore_older`: the file had not been written to for so long when it was first seen.
+    Old,
     /// NULs that no program wrote as data: a hole left by a truncation, or room a writer had reserved.
     Nuls,
 }
@@ -18,6 +20,7 @@ pub struct Account {
     delivered: AtomicU64,
     delivered_lines: AtomicU64,
     skipped_start: AtomicU64,
+    skipped_old: AtomicU64,
     skipped_nuls: AtomicU64,
     dead_lettered: AtomicU64,
     unreachable: AtomicU64,
@@ -34,6 +37,8 @@ pub struct Balance {
     pub delivered_lines: u64,
     /// Bytes skipped by `start = "end"`.
     pub skipped_start: u64,
+    /// Bytes skipped by `ignore_older`.
+    pub skipped_old: u64,
     /// NUL bytes that were not data.
     pub skipped_nuls: u64,
     /// Bytes whose records are in the dead-letter file.
@@ -51,6 +56,7 @@ impl Account {
             delivered: self.delivered.load(Relaxed),
             delivered_lines: self.delivered_lines.load(Relaxed),
             skipped_start: self.skipped_start.load(Relaxed),
+            skipped_old: self.skipped_old.load(Relaxed),
             skipped_nuls: self.skipped_nuls.load(Relaxed),
             dead_lettered: self.dead_lettered.load(Relaxed),
             unreachable: self.unreachable.load(Relaxed),
@@ -65,6 +71,7 @@ impl Account {
         self.read.fetch_add(bytes, Relaxed);
         match why {
             Skip::Start => &self.skipped_start,
+            Skip::Old => &self.skipped_old,
             Skip::Nuls => &self.skipped_nuls,
         }
         .fetch_add(bytes, Relaxed);

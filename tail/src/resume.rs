@@ -6,7 +6,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::generation::{Generation, fits, open_regular};
+use crate::generation::{Generation, fits, open_found, open_regular};
 use crate::identity::{Inode, Stat};
 use crate::position::{Life, StreamRecord};
 use crate::siblings::{Sibling, siblings};
@@ -25,11 +25,14 @@ struct Found {
 impl Watcher {
     /// Goes on from the saved records of this path, or sees it for the first time.
     pub(crate) fn resume(&mut self, now: Instant) -> io::Result<()> {
-        let streams = self.world.positions.of(&self.spec.log, &self.spec.path);
+        let mut streams = self.world.positions.of(&self.spec.log, &self.spec.path);
+        let is_known = !streams.is_empty();
+        // Generations that are open go on as they are.
+        streams.retain(|stream| !self.olds.iter().any(|old| Arc::ptr_eq(old.generation.stream(), stream)));
         let Some(youngest) = streams.last() else {
-            return self.open_live(self.spec.from_end);
+            return self.open_live(!is_known);
         };
-        self.order = youngest.record().order;
+        self.order = self.order.max(youngest.record().order);
         streams.iter().for_each(|stream| stream.forget_in_flight());
         let live = self.claimed_live()?;
         let around = self.siblings()?;
@@ -50,10 +53,13 @@ impl Watcher {
         let youngest_found = found.iter().find(|hit| Arc::ptr_eq(&hit.stream, youngest));
         let unseen: Vec<&Sibling> = match youngest_found {
             Some(hit) => around[..hit.sibling.unwrap_or(0)].iter().collect(),
-            // What the youngest record knew is gone; younger is what was changed after it was last looked at.
+            // What the youngest record knew is gone; younger is what was changed after it was last looked at, and what
+            // took its place in its inode.
             None => around
                 .iter()
-                .filter(|sibling| sibling.stat.modified > youngest_record.modified)
+                .filter(|Sibling { stat, .. }| {
+                    stat.modified > youngest_record.modified || stat.inode == youngest_record.inode
+                })
                 .collect(),
         };
         let unseen: Vec<Sibling> = unseen
@@ -119,7 +125,7 @@ impl Watcher {
         }
     }
 
-    fn siblings(&self) -> io::Result<Vec<Sibling>> {
+    pub(crate) fn siblings(&self) -> io::Result<Vec<Sibling>> {
         let (Some(directory), Some(name)) = (self.spec.path.parent(), self.spec.path.file_name()) else {
             return Ok(Vec::new());
         };
@@ -168,7 +174,7 @@ impl Watcher {
                 .enumerate()
                 .filter(|(_, sibling)| wanted(sibling.stat.inode))
             {
-                let Ok((file, stat)) = open_regular(&sibling.path) else {
+                let Some((file, stat)) = open_found(&sibling.path)? else {
                     continue;
                 };
                 if record_fits(&file, &stat, &record)? && self.claim(stat.inode).is_ok() {
@@ -197,7 +203,7 @@ impl Watcher {
             if is_taken || !is_younger(&sibling.stat, record) {
                 continue;
             }
-            let Ok((file, stat)) = open_regular(&sibling.path) else {
+            let Some((file, stat)) = open_found(&sibling.path)? else {
                 continue;
             };
             if self.claim(stat.inode).is_ok() {
@@ -348,7 +354,7 @@ impl Watcher {
         if self.inodes().any(|known| known == inode) {
             return Ok(());
         }
-        let Ok((file, stat)) = open_regular(&sibling.path) else {
+        let Some((file, stat)) = open_found(&sibling.path)? else {
             return Ok(());
         };
         if self.claim(stat.inode).is_err() {
@@ -373,7 +379,7 @@ impl Watcher {
             if stat.inode == generation.inode() || self.inodes().any(|known| known == stat.inode) {
                 continue;
             }
-            let Ok((file, stat)) = open_regular(&sibling.path) else {
+            let Some((file, stat)) = open_found(&sibling.path)? else {
                 continue;
             };
             let is_copy = if mark.offset == 0 {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::account::Skip;
-use crate::generation::{Generation, open_regular};
+use crate::generation::{Generation, is_exhausted, open_regular};
 use crate::identity::{GUARD_LEN, Guard, HEAD_LEN, Head, Stat, read_at};
 use crate::position::{Life, Mark, StreamRecord};
 use crate::stream::Stream;
@@ -19,8 +19,10 @@ impl Watcher {
             Ok(meta) => meta,
             Err(error) => {
                 if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) {
-                    self.rotate(now)?;
-                    self.set_condition(Condition::Absent);
+                    if !self.is_closed_still(None)? {
+                        self.rotate(now)?;
+                        self.set_condition(Condition::Absent);
+                    }
                 } else {
                     // "Could not look" is never "deleted".
                     self.set_condition(Condition::Refused(error.to_string()));
@@ -29,6 +31,9 @@ impl Watcher {
             }
         };
         let stat = Stat::from(&meta);
+        if self.is_closed_still(Some(&stat))? {
+            return Ok(());
+        }
         if self.live.as_ref().is_some_and(|live| live.inode() == stat.inode) {
             self.set_condition(Condition::Present);
             return Ok(());
@@ -41,8 +46,8 @@ impl Watcher {
         self.open_live(false)
     }
 
-    /// Opens the file at the path as a new generation. `from_end` is for files that are there at first sight.
-    pub(crate) fn open_live(&mut self, from_end: bool) -> io::Result<()> {
+    /// Opens the file at the path as a new generation. At first sight of the path, settings may skip what is there.
+    pub(crate) fn open_live(&mut self, is_first: bool) -> io::Result<()> {
         let (file, stat) = match open_regular(&self.spec.path) {
             Ok(opened) => opened,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -63,13 +68,19 @@ impl Watcher {
         if self.take_back(&file, &stat)? || self.adopt(&file, &stat)? {
             return Ok(());
         }
-        let stream = if from_end {
-            self.begin_at_end(&file, &stat)?
-        } else {
-            self.begin(&stat, false)
+        let stream = match self.skips(&stat).filter(|_| is_first) {
+            Some(why) => self.begin_at_end(&file, &stat, why)?,
+            None => self.begin(&stat, false),
         };
         self.live = Some(Generation::open(file, &stat, stream)?);
         Ok(())
+    }
+
+    /// Why a file is skipped at first sight.
+    fn skips(&self, stat: &Stat) -> Option<Skip> {
+        let is_old = self.spec.ignore_before.is_some_and(|before| stat.modified < before);
+        let start = self.spec.from_end.then_some(Skip::Start);
+        start.or(is_old.then_some(Skip::Old))
     }
 
     /// A new stream at the start of a file.
@@ -78,7 +89,7 @@ impl Watcher {
     }
 
     /// A new stream at the end of a file; what is before is skipped and counted.
-    fn begin_at_end(&mut self, file: &File, stat: &Stat) -> io::Result<Arc<Stream>> {
+    fn begin_at_end(&mut self, file: &File, stat: &Stat, why: Skip) -> io::Result<Arc<Stream>> {
         let mut bytes = Vec::new();
         let length = stat.size.min(GUARD_LEN as u64);
         read_at(
@@ -97,7 +108,7 @@ impl Watcher {
         };
         let head = Head::of(&bytes);
         let stream = self.begin_with(stat, false, mark, head);
-        stream.account().add_skipped(Skip::Start, stat.size);
+        stream.account().add_skipped(why, stat.size);
         Ok(stream)
     }
 
@@ -128,8 +139,11 @@ impl Watcher {
         generation.stream().update(|record| record.life = Life::Rotated);
         let stat = generation.stat()?;
         log::debug!(path:% = self.spec.path.display(), unread = generation.unread(), names = stat.links; "file was rotated or deleted");
+        let place = self.olds.len();
         self.olds.push(Old::new(generation, now));
+        // Where it could not be looked what came after it, it stays what it was until it can.
         self.open_unseen_after(&stat, now)
+            .inspect_err(|_| self.live = Some(self.olds.remove(place).generation))
     }
 
     /// The live file was cut or written anew in place: what was unread is in a copy beside it, or nowhere.
@@ -137,9 +151,17 @@ impl Watcher {
         let Some(mut generation) = self.live.take() else {
             return Ok(());
         };
-        let stat = generation.stat()?;
-        let file = generation.try_clone_file()?;
-        let copied = self.find_copy(&generation)?;
+        let found = generation.stat().and_then(|stat| {
+            let file = generation.try_clone_file()?;
+            Ok((stat, file, self.find_copy(&generation)?))
+        });
+        let (stat, file, copied) = match found {
+            Ok(found) => found,
+            Err(error) => {
+                self.live = Some(generation);
+                return Err(error);
+            }
+        };
         if let Some((copy, copy_stat)) = copied {
             let in_copy = generation.in_copy(copy, &copy_stat)?;
             in_copy.stream().update(|record| record.life = Life::Rotated);
@@ -198,7 +220,7 @@ impl Watcher {
         }
     }
 
-    fn set_condition(&mut self, condition: Condition) {
+    pub(crate) fn set_condition(&mut self, condition: Condition) {
         if self.condition == condition {
             return;
         }
@@ -216,10 +238,4 @@ impl Watcher {
         }
         self.condition = condition;
     }
-}
-
-/// No handle is left: that passes, and is not the file's fault.
-fn is_exhausted(error: &io::Error) -> bool {
-    let code = error.raw_os_error();
-    code == Some(rustix::io::Errno::MFILE.raw_os_error()) || code == Some(rustix::io::Errno::NFILE.raw_os_error())
 }

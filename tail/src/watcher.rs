@@ -14,10 +14,12 @@ use thiserror::Error;
 use crate::account::Skip;
 use crate::claims::Claims;
 use crate::frame::Framer;
-use crate::generation::{Chunk, Generation, Reading};
+use crate::generation::{Chunk, Generation, Reading, is_exhausted};
+use crate::handles::{Handles, Seat, Wake};
 use crate::identity::{Inode, Stat};
 use crate::positions::Positions;
 use crate::stream::Stream;
+use crate::turns::Closed;
 
 /// A rotated file without growth for this long is taken as finished: its last line ships, and its successor waits no
 /// more.
@@ -46,6 +48,8 @@ pub struct WatchSpec {
     pub max_line: usize,
     /// A file that is there at first sight starts at its end.
     pub from_end: bool,
+    /// A file that was last modified before this when first seen starts at its end; nanoseconds since the epoch.
+    pub ignore_before: Option<i64>,
 }
 
 /// What all watchers share.
@@ -55,6 +59,8 @@ pub struct World {
     pub positions: Arc<Positions>,
     /// Who reads which file.
     pub claims: Arc<Claims>,
+    /// How many files may be open.
+    pub handles: Arc<Handles>,
 }
 
 /// What a watcher wants next.
@@ -160,6 +166,9 @@ pub struct Watcher {
     pub(crate) world: World,
     pub(crate) framer: Framer,
     pub(crate) live: Option<Generation>,
+    /// The live file while others have its handle.
+    pub(crate) closed: Option<Closed>,
+    pub(crate) seat: Seat,
     pub(crate) olds: Vec<Old>,
     /// Rotated generations that were read to their end and whose handle is closed.
     pub(crate) parked: Vec<Arc<Stream>>,
@@ -171,11 +180,11 @@ pub struct Watcher {
     /// Whether directories must be listed for parked generations.
     pub(crate) look_around: bool,
     pub(crate) looked_around: Option<Instant>,
-    resumed: bool,
+    pub(crate) resumed: bool,
     /// The first positions of generations up to this one are on disk.
     saved: u64,
     /// When to look at the path again though nothing happened.
-    look_again: Option<Instant>,
+    pub(crate) look_again: Option<Instant>,
     pick: Option<Pick>,
     /// What a truncation took away in the file, and memory still had.
     pub(crate) rescued: Option<Batch>,
@@ -183,14 +192,16 @@ pub struct Watcher {
 }
 
 impl Watcher {
-    /// A watcher of `spec.path`; nothing is opened before the first poll.
+    /// A watcher of `spec.path`; nothing is opened before the first poll. `wake` asks for one, for the sake of a handle.
     #[must_use]
-    pub fn new(spec: WatchSpec, world: World) -> Self {
+    pub fn new(spec: WatchSpec, world: World, wake: Wake) -> Self {
         Self {
+            seat: world.handles.seat(wake),
             framer: Framer::new(spec.max_line),
             spec,
             world,
             live: None,
+            closed: None,
             olds: Vec::new(),
             parked: Vec::new(),
             missing: Vec::new(),
@@ -238,15 +249,16 @@ impl Watcher {
     /// File bytes handed over and not settled, all generations.
     #[must_use]
     pub fn in_flight(&self) -> u64 {
-        self.generations()
-            .map(|generation| generation.stream().in_flight())
-            .sum()
+        let closed = self.closed.iter().map(|closed| closed.paused.stream());
+        let open = self.generations().map(Generation::stream);
+        open.chain(closed).map(|stream| stream.in_flight()).sum()
     }
 
     /// Whether nothing is open, followed or remembered: the watcher can go when its path is gone.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.resumed && self.live.is_none() && self.olds.is_empty() && self.parked.is_empty() && self.missing.is_empty()
+        let is_live = self.live.is_some() || self.closed.is_some();
+        self.resumed && !is_live && self.olds.is_empty() && self.parked.is_empty() && self.missing.is_empty()
     }
 
     /// Open file handles.
@@ -264,7 +276,12 @@ impl Watcher {
     /// # Errors
     /// When a file or directory that is there cannot be looked at.
     pub fn poll(&mut self, now: Instant) -> Result<Todo, WatchError> {
-        self.poll_inner(now).map_err(|source| WatchError {
+        let todo = match self.poll_inner(now) {
+            Err(error) if is_exhausted(&error) => Ok(self.out_of_handles(&error, now)),
+            todo => todo,
+        };
+        self.seat.report(matches!(todo, Ok(Todo::Wait { .. })), self.olds.len());
+        todo.map_err(|source| WatchError {
             path: self.spec.path.clone(),
             source,
         })
@@ -275,21 +292,18 @@ impl Watcher {
     /// # Errors
     /// When the file cannot be read; nothing is passed over.
     pub fn read(&mut self, now: Instant, budget: usize) -> Result<Option<Batch>, WatchError> {
-        self.read_inner(now, budget).map_err(|source| WatchError {
-            path: self.spec.path.clone(),
-            source,
-        })
+        // What no handle was left for is found again by the next poll, which waits.
+        let read = self.read_inner(now, budget);
+        read.or_else(|error| is_exhausted(&error).then_some(None).ok_or(error))
+            .map_err(|source| WatchError {
+                path: self.spec.path.clone(),
+                source,
+            })
     }
 
     fn poll_inner(&mut self, now: Instant) -> io::Result<Todo> {
         self.pick = None;
-        if !self.resumed {
-            self.resume(now)?;
-            self.resumed = true;
-        }
-        if std::mem::take(&mut self.look) || self.look_again.take_if(|at| *at <= now).is_some() {
-            self.observe(now)?;
-        }
+        self.look_at_path(now)?;
         if std::mem::take(&mut self.look_around) {
             self.look_for_parked(now)?;
         }
@@ -313,7 +327,8 @@ impl Watcher {
                 return Ok(Todo::Wait { until: Some(blocked) });
             }
             self.look_again = None;
-            if matches!(self.condition, Condition::SharedWith(_) | Condition::Refused(_)) {
+            let is_lost = self.closed.as_ref().is_some_and(|closed| closed.is_lost);
+            if is_lost || matches!(self.condition, Condition::SharedWith(_) | Condition::Refused(_)) {
                 // Nothing tells when another watcher gives the file up, or when rights change on the way to it.
                 let at = now + LOOK_AGAIN;
                 self.look_again = Some(at);

@@ -7,13 +7,13 @@ use std::sync::atomic::AtomicU8;
 use std::time::{Duration, Instant};
 
 use actix::{WeakAddr, prelude::*};
-use logcatch_settings::{LogEntry, Settings, Start, Watch, diff};
-use logcatch_tail::Stat;
+use logcatch_settings::{LogEntry, Settings, Start, diff};
+use logcatch_tail::{Stat, open_files};
 
 use super::backoff::Backoff;
 use super::complaints::Complaints;
 use super::disk::{Disk, Route, Routes};
-use super::entries::{Findings, compare};
+use super::entries::{Findings, compare, needs_restart};
 use super::first::FirstLooks;
 use super::looks::Looks;
 use crate::kafka::{KafkaActor, Reconfigure, ShipBatch};
@@ -70,6 +70,8 @@ pub struct SupervisorActor {
     first: FirstLooks,
     routes: Arc<Routes>,
     disk: Option<Disk>,
+    /// Some entry must be looked at each second.
+    is_polled: bool,
     looks: Looks,
     spawned: usize,
     complaints: Complaints,
@@ -92,6 +94,7 @@ impl SupervisorActor {
             first: FirstLooks::default(),
             routes: Arc::default(),
             disk: None,
+            is_polled: false,
             looks: Looks::default(),
             spawned: 0,
             complaints: Complaints::default(),
@@ -130,10 +133,9 @@ impl SupervisorActor {
             }
         }
         self.common.budget.resize(settings.limits.in_flight);
-        self.common
-            .world
-            .positions
-            .set_interval(settings.state.checkpoint_interval);
+        let world = &self.common.world;
+        world.handles.set_limit(open_files(settings.limits.open_files));
+        world.positions.set_interval(settings.state.checkpoint_interval);
         self.settings = Some(settings);
         self.look(ctx);
     }
@@ -217,6 +219,7 @@ impl SupervisorActor {
         if self.draining {
             return;
         }
+        self.is_polled = findings.is_polled;
         // Watched before files are opened: what happens in between is then not missed.
         if self
             .disk
@@ -365,8 +368,8 @@ impl SupervisorActor {
     }
 
     fn tick(&mut self, ctx: &mut Context<Self>) {
-        let polled = self.entries.iter().any(|entry| entry.watch == Watch::Poll);
-        let must_poll = polled || self.disk.as_ref().is_some_and(Disk::must_poll);
+        self.common.world.handles.tick(Instant::now());
+        let must_poll = self.is_polled || self.disk.as_ref().is_some_and(Disk::must_poll);
         let pause = if must_poll { TICK } else { RECONCILE };
         if self.looks.is_overdue(pause, Instant::now()) {
             self.look(ctx);
@@ -417,14 +420,8 @@ impl Handler<ApplySettings> for SupervisorActor {
             self.apply(settings, ctx);
             return Box::pin(fut::ready(Ok(())));
         };
-        if before.state.directory != settings.state.directory {
-            let why = "`state.directory` cannot change while the service runs: restart it";
-            return Box::pin(fut::ready(Err(why.into())));
-        }
-        if before.host != settings.host {
-            return Box::pin(fut::ready(Err(
-                "`host` cannot change while the service runs: restart it".into(),
-            )));
+        if let Some(why) = needs_restart(before, &settings) {
+            return Box::pin(fut::ready(Err(why)));
         }
         if before.kafka.brokers == settings.kafka.brokers && before.kafka.properties == settings.kafka.properties {
             self.apply(settings, ctx);

@@ -298,7 +298,13 @@ impl Handler<Begin> for TailActor {
                 myself.do_send(BatchDone);
             }
         });
-        self.driver = Some(Driver::new(&self.spec, self.common.clone(), told));
+        let myself = ctx.address().downgrade();
+        let wake = Arc::new(move || {
+            if let Some(myself) = myself.upgrade() {
+                myself.do_send(Wake { reconcile: false });
+            }
+        });
+        self.driver = Some(Driver::new(&self.spec, self.common.clone(), told, wake));
         self.queue(ctx);
     }
 }

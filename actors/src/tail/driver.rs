@@ -4,11 +4,11 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use logcatch_kafka::{Batch, Lane, Lanes, Source, Target};
 use logcatch_settings::LogEntry;
-use logcatch_tail::{FileId, Todo, WatchError, WatchSpec, Watcher, World};
+use logcatch_tail::{FileId, Todo, Wake, WatchError, WatchSpec, Watcher, World};
 
 use super::ticket::{Ticket, Told};
 use crate::budget::{Budget, Permit};
@@ -64,18 +64,19 @@ pub struct Driver {
 }
 
 impl Driver {
-    /// A fresh watcher; `told` hears when a batch is settled.
+    /// A fresh watcher; `told` hears when a batch is settled, `wake` when it should be woken for the sake of a handle.
     #[must_use]
-    pub fn new(spec: &TailSpec, common: Common, told: Told) -> Self {
+    pub fn new(spec: &TailSpec, common: Common, told: Told, wake: Wake) -> Self {
         let watch = WatchSpec {
             log: spec.entry.name.clone(),
             path: spec.path.clone(),
             max_line: spec.entry.max_line,
             from_end: spec.from_end,
+            ignore_before: spec.entry.ignore_before(SystemTime::now()),
         };
         Self {
             lane: common.lanes.lane(topic(&spec.entry)),
-            watcher: Watcher::new(watch, common.world.clone()),
+            watcher: Watcher::new(watch, common.world.clone(), wake),
             entry: Arc::clone(&spec.entry),
             targets: HashMap::new(),
             common,

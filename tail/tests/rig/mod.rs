@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use logcatch_tail::{Claims, Positions, Settled, StateLock, Stream, Todo, WatchSpec, Watcher, World};
+use logcatch_tail::{Claims, Handles, Positions, Settled, StateLock, Stream, Todo, WatchSpec, Watcher, World};
 
 /// One record as it was handed out.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,9 +47,10 @@ impl Rig {
             path: logs.path().join("app.log"),
             max_line: 900 * 1024,
             from_end: false,
+            ignore_before: None,
         };
         let world = open(state.path());
-        let watcher = Some(Watcher::new(spec.clone(), world.clone()));
+        let watcher = Some(watcher(&spec, &world));
         let now = Instant::now();
         Self {
             logs,
@@ -143,7 +144,7 @@ impl Rig {
 
     pub fn start(&mut self) {
         self.world = open(self.state.path());
-        self.watcher = Some(Watcher::new(self.spec.clone(), self.world.clone()));
+        self.watcher = Some(watcher(&self.spec, &self.world));
     }
 
     /// Positions reach the disk.
@@ -185,7 +186,13 @@ fn open(state: &Path) -> World {
     World {
         positions,
         claims: Arc::new(Claims::default()),
+        handles: Handles::new(usize::MAX),
     }
+}
+
+/// A watcher that the test wakes itself.
+pub fn watcher(spec: &WatchSpec, world: &World) -> Watcher {
+    Watcher::new(spec.clone(), world.clone(), Arc::new(|| {}))
 }
 
 pub fn append(path: &Path, text: &str) {
