@@ -53,8 +53,8 @@ struct State {
     resting: BTreeMap<u64, u64>,
     /// Holders that have, by when they got their turn.
     reading: BTreeSet<(Instant, u64)>,
-    /// Holders that were asked for their turn and have not answered.
-    asked: usize,
+    /// Holders that were asked for their turn and have not given it up yet, by when they got it.
+    asked: BTreeSet<(Instant, u64)>,
     waiting: VecDeque<u64>,
     /// When it was last said that files wait, and that the system has no handle left.
     said: [Option<Instant>; 2],
@@ -122,7 +122,7 @@ impl Handles {
                 members: HashMap::new(),
                 resting: BTreeMap::new(),
                 reading: BTreeSet::new(),
-                asked: 0,
+                asked: BTreeSet::new(),
                 waiting: VecDeque::new(),
                 said: [None; 2],
             }),
@@ -176,7 +176,15 @@ impl Handles {
             return;
         }
         self.change(|state, wakes| {
-            state.ask_reading(now, wakes);
+            // Those that had something in flight when they were asked are told again, and one more is asked in case that
+            // one does not answer.
+            for (_, id) in state.asked.iter().filter(|(since, _)| is_long_held(*since, Some(now))) {
+                state.wake(*id, wakes);
+            }
+            let missing = state.missing();
+            if missing > 0 {
+                state.ask(missing.max(state.asked.len() + 1), Some(now), wakes);
+            }
             if !state.waiting.is_empty() && may_say(&mut state.said[0], now) {
                 log::warn!(waiting = state.waiting.len(), open = state.open,
                     help = "raise limits.open_files, and the limit of the process if that is lower";
@@ -200,8 +208,10 @@ impl Handles {
             let mut state = self.lock();
             let done = change(&mut state, &mut wakes);
             state.give(&mut wakes);
-            state.ask_resting(&mut wakes);
-            self.missing.store(state.missing() + state.asked, Ordering::Relaxed);
+            let missing = state.missing();
+            state.ask(missing, None, &mut wakes);
+            self.missing
+                .store(state.missing() + state.asked.len(), Ordering::Relaxed);
             done
         };
         wakes.iter().for_each(|wake| wake());
@@ -228,17 +238,18 @@ impl State {
         let before = std::mem::replace(&mut member.turn, turn);
         match before {
             Turn::None | Turn::Given => {}
+            Turn::Waiting if self.waiting.front() == Some(&id) => drop(self.waiting.pop_front()),
             Turn::Waiting => self.waiting.retain(|other| *other != id),
             Turn::Reading(since) => drop(self.reading.remove(&(since, id))),
             Turn::Resting(stamp, _) => drop(self.resting.remove(&stamp)),
-            Turn::Asked(_) => self.asked -= 1,
+            Turn::Asked(since) => drop(self.asked.remove(&(since, id))),
         }
         match turn {
             Turn::None | Turn::Given => {}
             Turn::Waiting => self.waiting.push_back(id),
             Turn::Reading(since) => drop(self.reading.insert((since, id))),
             Turn::Resting(stamp, _) => drop(self.resting.insert(stamp, id)),
-            Turn::Asked(_) => self.asked += 1,
+            Turn::Asked(since) => drop(self.asked.insert((since, id))),
         }
         self.open += usize::from(turn.is_held());
         self.open -= usize::from(before.is_held());
@@ -266,25 +277,23 @@ impl State {
         }
     }
 
-    fn ask_resting(&mut self, wakes: &mut Vec<Wake>) {
-        while self.asked < self.missing()
-            && let Some(id) = self.resting.first_key_value().map(|(_, id)| *id)
-            && let Turn::Resting(_, since) = self.turn(id)
-        {
+    /// Asks holders until so many are asked: those that rest, and with `now` those that held theirs for a while.
+    fn ask(&mut self, enough: usize, now: Option<Instant>, wakes: &mut Vec<Wake>) {
+        while self.asked.len() < enough {
+            let resting = self.resting.first_key_value().map(|(_, id)| *id);
+            let reading = self.reading.first().filter(|(since, _)| is_long_held(*since, now));
+            let Some(id) = resting.or(reading.map(|(_, id)| *id)) else {
+                return;
+            };
+            let Some(since) = self.turn(id).since() else { return };
             self.set(id, Turn::Asked(since));
             self.wake(id, wakes);
         }
     }
+}
 
-    fn ask_reading(&mut self, now: Instant, wakes: &mut Vec<Wake>) {
-        while self.asked < self.missing()
-            && let Some((since, id)) = self.reading.first().copied()
-            && now.saturating_duration_since(since) >= HOLD
-        {
-            self.set(id, Turn::Asked(since));
-            self.wake(id, wakes);
-        }
-    }
+fn is_long_held(since: Instant, now: Option<Instant>) -> bool {
+    now.is_some_and(|now| now.saturating_duration_since(since) >= HOLD)
 }
 
 // === impl Turn ===
@@ -363,15 +372,16 @@ impl Seat {
         self.handles.change(|state, _| {
             let turn = state.turn(id);
             let Some(since) = turn.since() else { return true };
-            let held = now.saturating_duration_since(since) >= HOLD;
+            let held = is_long_held(since, Some(now));
             let is_asked = matches!(turn, Turn::Asked(_));
             let is_missing = state.missing() > 0;
             let may_keep = !is_missing || if news { !held } else { !is_asked || !(settled || held) };
-            // Listed again, or else it would never be asked again.
-            if may_keep && is_asked && settled && !news {
-                state.rest(id, since);
-            } else if may_keep && is_asked {
-                state.set(id, Turn::Reading(since));
+            match (may_keep && is_asked, news, settled) {
+                (false, ..) => {}
+                (true, true, _) => state.set(id, Turn::Reading(since)),
+                // Still asked: it gives its turn up when it is settled, or has held it for a while.
+                (true, false, false) if is_missing => {}
+                (true, false, _) => state.rest(id, since),
             }
             may_keep
         })

@@ -149,6 +149,12 @@ impl Watcher {
         Ok(true)
     }
 
+    /// Whether other files lack a handle: when all of this one is settled, a poll can give its own away.
+    #[must_use]
+    pub fn others_wait(&self) -> bool {
+        self.seat.is_short()
+    }
+
     /// No handle is left in the process or the system: it looks again in a while, and nothing is lost meanwhile.
     pub(crate) fn out_of_handles(&mut self, error: &io::Error, now: Instant) -> Todo {
         self.world.handles.exhausted(error, now);

@@ -89,6 +89,7 @@ fn a_file_that_is_not_acknowledged_or_not_read_keeps_its_handle_for_a_while_only
     assert!(!squeezed.other.take(squeezed.rig.now));
     squeezed.rig.run(0);
     assert_eq!(squeezed.handles(), 1, "not acknowledged");
+    assert!(squeezed.rig.watcher.as_ref().unwrap().others_wait());
     append(&squeezed.rig.spec.path, "two\n");
     squeezed.rig.run(0);
     assert_eq!(squeezed.handles(), 1, "not read");
@@ -101,6 +102,19 @@ fn a_file_that_is_not_acknowledged_or_not_read_keeps_its_handle_for_a_while_only
     squeezed.open();
     squeezed.rig.settle();
     assert_eq!(squeezed.rig.values(), ["one", "two"]);
+}
+
+#[test]
+fn a_file_that_was_asked_for_its_handle_gives_it_up_when_it_is_acknowledged() {
+    let mut squeezed = Squeezed::new();
+    append(&squeezed.rig.spec.path, "one\n");
+    squeezed.rig.run(usize::MAX);
+    assert!(!squeezed.other.take(squeezed.rig.now));
+    squeezed.rig.run(0);
+    assert_eq!(squeezed.handles(), 1);
+    squeezed.rig.acknowledge();
+    squeezed.rig.run(0);
+    assert_eq!(squeezed.handles(), 0);
 }
 
 #[test]
@@ -285,4 +299,24 @@ fn the_least_recently_active_file_that_rests_is_asked_first() {
         .map(|seat| seat.may_keep(now, false, true))
         .collect();
     assert_eq!(keeps, [false, true, true]);
+}
+
+#[test]
+fn a_holder_that_does_not_answer_keeps_nobody_waiting() {
+    let handles = Handles::new(2);
+    let now = std::time::Instant::now();
+    let mut seats: Vec<Seat> = (0..3).map(|_| handles.seat(Arc::new(|| {}))).collect();
+    seats[..2].iter_mut().for_each(|seat| {
+        assert!(seat.take(now));
+        seat.report(true, 0);
+    });
+    assert!(!seats[2].take(now));
+    assert!(
+        seats[1].may_keep(now, false, true),
+        "the other one was asked, and hangs"
+    );
+    handles.tick(now);
+    assert!(!seats[1].may_keep(now, false, true));
+    seats[1].give_up();
+    assert!(seats[2].take(now));
 }

@@ -113,6 +113,12 @@ impl Driver {
         self.ready
     }
 
+    /// Whether a settled batch is a reason for a step: others wait for the handle of this file.
+    #[must_use]
+    pub fn others_wait(&self) -> bool {
+        self.watcher.others_wait()
+    }
+
     /// Whether nothing is left to follow.
     #[must_use]
     pub fn is_empty(&self) -> bool {
