@@ -59,6 +59,13 @@ impl Budget {
         self.lock().lent
     }
 
+    /// Bytes that are not lent out now.
+    #[must_use]
+    pub fn free(&self) -> usize {
+        let state = self.lock();
+        state.total.saturating_sub(state.lent)
+    }
+
     /// What one file may hold.
     #[must_use]
     pub fn share(&self) -> usize {

@@ -1,6 +1,8 @@
 //! The tests by theme. A name that begins with a letter and a number (`t1_...`) is that case of the list in `README.md`.
 
 mod cli;
+mod copies;
+mod dead_letters;
 mod discovery;
 mod fixture;
 mod framing;
@@ -19,9 +21,11 @@ use crate::harness::case::Case;
 pub fn all() -> impl Iterator<Item = Case> {
     let groups = [
         kafka::CASES,
+        dead_letters::CASES,
         restart::CASES,
         rotation::CASES,
         limits::CASES,
+        copies::CASES,
         seed::CASES,
         discovery::CASES,
         settings::CASES,

@@ -5,6 +5,7 @@
 
 mod account;
 mod claims;
+mod copies;
 mod discovery;
 mod frame;
 mod generation;
@@ -15,6 +16,7 @@ mod ledger;
 mod position;
 mod positions;
 mod resume;
+mod saver;
 mod siblings;
 mod store;
 mod stream;
@@ -30,7 +32,7 @@ pub use generation::STEP;
 pub use glob::{Exclude, GlobError, PathGlob};
 pub use handles::{HOLD, Handles, Seat, Wake, open_files};
 pub use identity::{GUARD_LEN, Guard, HEAD_LEN, Head, Inode, Stat};
-pub use ledger::Ledger;
+pub use ledger::{Done, Ledger};
 pub use position::{FileId, Life, Mark, Placement, StreamKey, StreamRecord};
 pub use positions::Positions;
 pub use siblings::live_names;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::account::Skip;
-use crate::generation::{Generation, is_exhausted, open_regular};
+use crate::generation::{Generation, first_bytes, is_exhausted, open_regular};
 use crate::identity::{GUARD_LEN, Guard, HEAD_LEN, Head, Stat, read_at};
 use crate::position::{Life, Mark, StreamRecord};
 use crate::stream::Stream;
@@ -21,6 +21,7 @@ impl Watcher {
                 if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) {
                     if !self.is_closed_still(None)? {
                         self.rotate(now)?;
+                        self.drop_suspect();
                         self.set_condition(Condition::Absent);
                     }
                 } else {
@@ -40,14 +41,15 @@ impl Watcher {
         }
         self.rotate(now)?;
         if !stat.regular {
+            self.drop_suspect();
             self.set_condition(Condition::NotAFile);
             return Ok(());
         }
-        self.open_live(false)
+        self.open_live(false, now)
     }
 
     /// Opens the file at the path as a new generation. At first sight of the path, settings may skip what is there.
-    pub(crate) fn open_live(&mut self, is_first: bool) -> io::Result<()> {
+    pub(crate) fn open_live(&mut self, is_first: bool, now: Instant) -> io::Result<()> {
         let (file, stat) = match open_regular(&self.spec.path) {
             Ok(opened) => opened,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -60,17 +62,20 @@ impl Watcher {
                 return Ok(());
             }
         };
+        if self.is_left_alone(&file, &stat, now)? {
+            return Ok(());
+        }
         if let Err(owner) = self.claim(stat.inode) {
             self.set_condition(Condition::SharedWith(owner));
             return Ok(());
         }
         self.set_condition(Condition::Present);
-        if self.take_back(&file, &stat)? || self.adopt(&file, &stat)? {
+        if self.take_back(&file, &stat, now)? || self.adopt(&file, &stat, now)? {
             return Ok(());
         }
         let stream = match self.skips(&stat).filter(|_| is_first) {
             Some(why) => self.begin_at_end(&file, &stat, why)?,
-            None => self.begin(&stat, false),
+            None => self.begin(&file, &stat, false)?,
         };
         self.live = Some(Generation::open(file, &stat, stream)?);
         Ok(())
@@ -84,12 +89,21 @@ impl Watcher {
     }
 
     /// A new stream at the start of a file.
-    pub(crate) fn begin(&mut self, stat: &Stat, truncated: bool) -> Arc<Stream> {
-        self.begin_with(stat, truncated, Mark::default(), Head::default())
+    pub(crate) fn begin(&mut self, file: &File, stat: &Stat, truncated: bool) -> io::Result<Arc<Stream>> {
+        let head = Head::of(&first_bytes(file)?);
+        Ok(self.begin_with(stat, truncated, Mark::default(), head))
     }
 
     /// A new stream at the end of a file; what is before is skipped and counted.
     fn begin_at_end(&mut self, file: &File, stat: &Stat, why: Skip) -> io::Result<Arc<Stream>> {
+        let (mark, head) = Self::end_of(file, stat)?;
+        let stream = self.begin_with(stat, false, mark, head);
+        stream.skip(why, stat.size);
+        Ok(stream)
+    }
+
+    /// The mark at the end of a file, and its head.
+    pub(crate) fn end_of(file: &File, stat: &Stat) -> io::Result<(Mark, Head)> {
         let mut bytes = Vec::new();
         let length = stat.size.min(GUARD_LEN as u64);
         read_at(
@@ -106,13 +120,10 @@ impl Watcher {
             guard,
             part: 0,
         };
-        let head = Head::of(&bytes);
-        let stream = self.begin_with(stat, false, mark, head);
-        stream.account().add_skipped(why, stat.size);
-        Ok(stream)
+        Ok((mark, Head::of(&bytes)))
     }
 
-    fn begin_with(&mut self, stat: &Stat, truncated: bool, mark: Mark, head: Head) -> Arc<Stream> {
+    pub(crate) fn begin_with(&mut self, stat: &Stat, truncated: bool, mark: Mark, head: Head) -> Arc<Stream> {
         self.order += 1;
         self.world.positions.begin(StreamRecord {
             log: self.spec.log.clone(),
@@ -126,6 +137,7 @@ impl Watcher {
             modified: stat.modified,
             life: Life::Live,
             truncated,
+            copy: false,
             absent_seconds: 0,
             placement: None,
         })
@@ -133,16 +145,32 @@ impl Watcher {
 
     /// The live file is no longer at its path: it is read to its end before its successors.
     fn rotate(&mut self, now: Instant) -> io::Result<()> {
+        let Some(live) = self.live.as_mut() else {
+            return Ok(());
+        };
+        let (stat, was_untouched) = (live.stat()?, live.is_untouched());
+        if stat.size < live.next().offset || !live.is_unchanged(&stat)? {
+            // It was cut before it was rotated, between two looks.
+            self.truncated(now)?;
+        }
         let Some(mut generation) = self.live.take() else {
             return Ok(());
         };
         generation.stream().update(|record| record.life = Life::Rotated);
         let stat = generation.stat()?;
         log::debug!(path:% = self.spec.path.display(), unread = generation.unread(), names = stat.links; "file was rotated or deleted");
+        // What was written to one that was empty whenever it was looked at may have been copied away, and the copy be
+        // rotated with it.
+        let looked = if was_untouched {
+            self.open_unseen_before(&generation, now)
+        } else {
+            Ok(())
+        };
         let place = self.olds.len();
         self.olds.push(Old::new(generation, now));
-        // Where it could not be looked what came after it, it stays what it was until it can.
-        self.open_unseen_after(&stat, now)
+        // Where it could not be looked what came before or after it, it stays what it was until it can.
+        looked
+            .and_then(|()| self.open_unseen_after(&stat, stat.inode, now))
             .inspect_err(|_| self.live = Some(self.olds.remove(place).generation))
     }
 
@@ -162,25 +190,63 @@ impl Watcher {
                 return Err(error);
             }
         };
-        if let Some((copy, copy_stat)) = copied {
-            let in_copy = generation.in_copy(copy, &copy_stat)?;
-            in_copy.stream().update(|record| record.life = Life::Rotated);
-            self.olds.push(Old {
-                complete: true,
-                ..Old::new(in_copy, now)
-            });
-            self.open_unseen_after(&copy_stat, now)?;
-        } else {
-            if let Some(chunk) = generation.take_rest(&self.framer) {
-                self.rescued = hand_out(&mut generation, &stat, chunk);
+        match copied {
+            Some(copy) if copy.is_whole => {
+                // What the copying program did not copy, nobody can read.
+                let never_copied = generation
+                    .largest()
+                    .saturating_sub(copy.stat.size.max(generation.next().offset));
+                self.unreachable(
+                    &generation,
+                    never_copied,
+                    "bytes were written between a copy and its truncation",
+                );
+                let in_copy = generation.in_copy(copy.file, &copy.stat)?;
+                in_copy.stream().update(|record| record.life = Life::Rotated);
+                self.olds.push(Old {
+                    complete: true,
+                    ..Old::new(in_copy, now)
+                });
+                self.open_unseen_after(&copy.stat, stat.inode, now)?;
             }
-            self.lost(
-                &generation,
-                "file was truncated before it was read to its end and no copy of it was found",
-            );
+            shorter => {
+                if let Some(chunk) = generation.take_rest(&self.framer) {
+                    self.rescued = hand_out(&mut generation, &stat, chunk);
+                }
+                if let Some(copy) = shorter {
+                    // Everything in it was read from the file itself: it is known, so that nobody reads it again.
+                    self.unreachable(
+                        &generation,
+                        generation.unread(),
+                        "bytes were written between a copy and its truncation",
+                    );
+                    generation.stream().update(|record| {
+                        (record.life, record.inode, record.copy) = (Life::Rotated, copy.stat.inode, true);
+                    });
+                    self.parked.push(Arc::clone(generation.stream()));
+                } else {
+                    self.lost(
+                        &generation,
+                        "file was truncated before it was read to its end and no copy of it was found",
+                    );
+                }
+            }
         }
-        let stream = self.begin(&stat, true);
+        log::info!(path:% = self.spec.path.display(); "file was truncated or written anew; reading it from its start");
+        let stream = self.begin(&file, &stat, true)?;
         self.live = Some(Generation::open(file, &stat, stream)?);
+        Ok(())
+    }
+
+    /// A file that was empty whenever it was looked at, and has a younger sibling: what was written to it meanwhile may be in
+    /// there, copied away before its truncation. Looked for before its first bytes are read.
+    pub(crate) fn look_for_lost_beginning(&mut self, looked_around: bool, now: Instant) -> io::Result<()> {
+        let Some(live) = self.live.as_mut().filter(|live| live.is_untouched()) else {
+            return Ok(());
+        };
+        if (looked_around || live.stat()?.size > 0) && self.has_untouched_copy()? {
+            self.truncated(now)?;
+        }
         Ok(())
     }
 
@@ -197,13 +263,16 @@ impl Watcher {
     /// Nothing of this content is left under the inode: what is unread of it can no longer be reached, and its record
     /// goes with its last batch.
     fn lost(&self, generation: &Generation, what: &str) {
-        let (stream, unread) = (generation.stream(), generation.unread());
-        if unread > 0 {
-            stream.account().add_unreachable(unread);
-            log::warn!(path:% = self.spec.path.display(), bytes = unread; "{what}");
+        self.unreachable(generation, generation.unread(), what);
+        generation.stream().update(|record| record.life = Life::Rotated);
+        generation.stream().retire();
+    }
+
+    fn unreachable(&self, generation: &Generation, bytes: u64, what: &str) {
+        if bytes > 0 {
+            generation.stream().unreachable(bytes);
+            log::warn!(path:% = self.spec.path.display(), bytes; "{what}");
         }
-        stream.update(|record| record.life = Life::Rotated);
-        stream.retire();
     }
 
     /// Closes the handle of a rotated generation that is read, acknowledged and quiet.
@@ -230,6 +299,9 @@ impl Watcher {
             Condition::Absent => log::info!(path:%, log = self.spec.log; "no file at this path; waiting for it"),
             Condition::SharedWith(other) => {
                 log::info!(path:%, log = self.spec.log, other:% = other.display(); "file is read under another path already");
+            }
+            Condition::CopyOf(other) => {
+                log::info!(path:%, log = self.spec.log, other:% = other.display(); "file begins like another that is read; taken for a copy of it");
             }
             Condition::NotAFile => log::warn!(path:%, log = self.spec.log; "not a regular file; ignored"),
             Condition::Refused(cause) => {

@@ -112,6 +112,22 @@ impl Watcher {
         }
     }
 
+    /// [`Watcher::look_for_lost_beginning`], also for a file that is closed: it is opened for the look.
+    pub(crate) fn look_for_beginning(&mut self, looked_around: bool, now: Instant) -> io::Result<()> {
+        let is_untouched = |closed: &Closed| looked_around && closed.paused.is_untouched();
+        if !self.closed.as_ref().is_some_and(is_untouched) {
+            return self.look_for_lost_beginning(looked_around, now);
+        }
+        if let Some((file, stat)) = open_found(&self.spec.path)?
+            && let Some(closed) = self.closed.take_if(|closed| closed.paused.inode() == stat.inode)
+        {
+            self.live = Some(Generation::unpause(closed.paused, file));
+            self.look_for_lost_beginning(looked_around, now)?;
+            self.take_turn(now)?;
+        }
+        Ok(())
+    }
+
     /// Looks whether the path leads to the live file that is closed. True when it is all that can be said now; else it
     /// is as if it had never been closed.
     pub(crate) fn is_closed_still(&mut self, found: Option<&Stat>) -> io::Result<bool> {

@@ -13,6 +13,7 @@ use thiserror::Error;
 
 use crate::account::Skip;
 use crate::claims::Claims;
+use crate::copies::Suspect;
 use crate::frame::Framer;
 use crate::generation::{Chunk, Generation, Reading, is_exhausted};
 use crate::handles::{Handles, Seat, Wake};
@@ -32,6 +33,8 @@ const KEEP_NAMELESS: Duration = Duration::from_secs(300);
 const LOOK_AGAIN: Duration = Duration::from_secs(5);
 /// A rotated file whose handle is open is looked at this often: its name is no longer one that is watched.
 const OLD_LOOK: Duration = Duration::from_secs(1);
+/// Room at the end of a file is looked at this often: what is written to a mapping notifies nobody.
+const ROOM_LOOK: Duration = Duration::from_secs(1);
 /// A generation that could be let go but for batches that Kafka has not acknowledged is looked at again after this.
 const SETTLE_LOOK: Duration = Duration::from_secs(1);
 /// How long the record of a rotated file that has no name any more is kept, in running time.
@@ -112,6 +115,8 @@ pub enum Condition {
     Absent,
     /// The file is read by the watcher of this other path.
     SharedWith(PathBuf),
+    /// The file is, or may be, a copy of what this other path holds or held.
+    CopyOf(PathBuf),
     /// It is a directory, FIFO, socket or device.
     NotAFile,
     /// The system refuses: the words say why.
@@ -169,6 +174,8 @@ pub struct Watcher {
     /// The live file while others have its handle.
     pub(crate) closed: Option<Closed>,
     pub(crate) seat: Seat,
+    /// The file at the path, while it is taken for a copy.
+    pub(crate) suspect: Option<Suspect>,
     pub(crate) olds: Vec<Old>,
     /// Rotated generations that were read to their end and whose handle is closed.
     pub(crate) parked: Vec<Arc<Stream>>,
@@ -202,6 +209,7 @@ impl Watcher {
             world,
             live: None,
             closed: None,
+            suspect: None,
             olds: Vec::new(),
             parked: Vec::new(),
             missing: Vec::new(),
@@ -257,8 +265,9 @@ impl Watcher {
     /// Whether nothing is open, followed or remembered: the watcher can go when its path is gone.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        let is_live = self.live.is_some() || self.closed.is_some();
-        self.resumed && !is_live && self.olds.is_empty() && self.parked.is_empty() && self.missing.is_empty()
+        let is_live = self.live.is_some() || self.closed.is_some() || self.suspect.is_some();
+        let follows = !self.olds.is_empty() || !self.parked.is_empty() || !self.missing.is_empty();
+        self.resumed && !is_live && !follows
     }
 
     /// Open file handles.
@@ -304,9 +313,11 @@ impl Watcher {
     fn poll_inner(&mut self, now: Instant) -> io::Result<Todo> {
         self.pick = None;
         self.look_at_path(now)?;
-        if std::mem::take(&mut self.look_around) {
+        let look_around = std::mem::take(&mut self.look_around);
+        if look_around {
             self.look_for_parked(now)?;
         }
+        self.look_for_beginning(look_around, now)?;
         loop {
             if self.saved < self.order {
                 return Ok(Todo::Save { order: self.order });
@@ -327,10 +338,17 @@ impl Watcher {
                 return Ok(Todo::Wait { until: Some(blocked) });
             }
             self.look_again = None;
-            let is_lost = self.closed.as_ref().is_some_and(|closed| closed.is_lost);
-            if is_lost || matches!(self.condition, Condition::SharedWith(_) | Condition::Refused(_)) {
+            let waits_for_others = match self.condition {
+                Condition::SharedWith(_) | Condition::Refused(_) => Some(LOOK_AGAIN),
+                // For the other watcher to take it, or for it to be finished.
+                Condition::CopyOf(_) if !self.suspect.as_ref().is_some_and(Suspect::is_decided) => Some(OLD_LOOK),
+                Condition::CopyOf(_) => Some(LOOK_AGAIN),
+                _ if self.closed.as_ref().is_some_and(|closed| closed.is_lost) => Some(LOOK_AGAIN),
+                _ => None,
+            };
+            if let Some(pause) = waits_for_others {
                 // Nothing tells when another watcher gives the file up, or when rights change on the way to it.
-                let at = now + LOOK_AGAIN;
+                let at = now + pause;
                 self.look_again = Some(at);
                 until.at(at);
             }
@@ -341,10 +359,13 @@ impl Watcher {
                 self.truncated(now)?;
                 continue;
             }
-            if generation.has_news(&stat) {
+            if generation.has_news(&stat) || generation.is_room_filled()? {
                 let cost = generation.cost(stat.size);
                 self.pick = Some(Pick::Live { stat });
                 return Ok(Todo::Read { cost });
+            }
+            if generation.has_room() {
+                until.at(now + ROOM_LOOK);
             }
             return Ok(Todo::Wait { until: until.next });
         }
@@ -361,8 +382,9 @@ impl Watcher {
                 self.lost_old(index);
                 continue;
             }
-            let news = old.generation.has_news(&stat);
-            if old.seen != (stat.size, stat.modified) {
+            let filled = old.generation.is_room_filled()?;
+            let news = filled || old.generation.has_news(&stat);
+            if filled || old.seen != (stat.size, stat.modified) {
                 (old.seen, old.quiet) = ((stat.size, stat.modified), now);
             }
             let quiet_at = if old.complete { now } else { old.quiet + QUIET };
@@ -438,6 +460,11 @@ impl Watcher {
         self.world.claims.claim(&self.spec.log, inode, &self.spec.path)
     }
 
+    /// Claims a file that holds the content of a generation of this path, also from one that has it as a copy.
+    pub(crate) fn take(&self, inode: Inode) -> bool {
+        self.world.claims.take(&self.spec.log, inode, &self.spec.path).is_ok()
+    }
+
     /// Gives a file up.
     pub(crate) fn release(&self, inode: Inode) {
         self.world.claims.release(&self.spec.log, inode, &self.spec.path);
@@ -454,7 +481,7 @@ impl Watcher {
 pub(crate) fn hand_out(generation: &mut Generation, stat: &Stat, chunk: Chunk) -> Option<Batch> {
     let stream = Arc::clone(generation.stream());
     if chunk.nuls > 0 {
-        stream.account().add_skipped(Skip::Nuls, chunk.nuls);
+        stream.skip(Skip::Nuls, chunk.nuls);
     }
     stream.saw(generation.head(), stat);
     let seq = stream.issue(chunk.end, chunk.bytes);

@@ -161,6 +161,21 @@ fn u3_what_a_copy_and_truncate_leaves_in_the_copy_of_a_closed_file_ships() {
 }
 
 #[test]
+fn u3_what_was_copied_from_a_closed_file_in_which_nothing_was_ever_seen_ships() {
+    let mut squeezed = Squeezed::new();
+    append(&squeezed.rig.spec.path, "");
+    squeezed.rig.settle();
+    append(&squeezed.rig.spec.path, "one\n");
+    fs::copy(&squeezed.rig.spec.path, squeezed.rig.path("app.log.1")).unwrap();
+    fs::write(&squeezed.rig.spec.path, "").unwrap();
+    squeezed.close();
+    squeezed.rig.pass(QUIET);
+    squeezed.open();
+    squeezed.rig.pass(QUIET);
+    assert_eq!(squeezed.rig.values(), ["one"]);
+}
+
+#[test]
 fn t14_a_closed_file_replaced_by_its_own_longer_content_goes_on() {
     let mut squeezed = Squeezed::new();
     let head = format!("{}\n", "x".repeat(1500));

@@ -219,7 +219,7 @@ mod tests {
     use logcatch_tail::{Claims, Handles, Positions, World};
 
     use super::*;
-    use crate::{Budget, Common, DeadLetterFile, KafkaActor, options};
+    use crate::{Budget, Common, DeadLetterStore, KafkaActor, options};
 
     /// A slow machine is no bug.
     const PATIENCE: Duration = Duration::from_secs(30);
@@ -255,7 +255,7 @@ mod tests {
 
         /// Everything real but for Kafka, which is not there.
         async fn start(&self, loaded: Loaded) -> Addr<ConfigActor> {
-            let letters = Arc::new(DeadLetterFile::new(self.directory.path(), 1 << 20));
+            let letters = Arc::new(DeadLetterStore::new(self.directory.path(), 1 << 20));
             let (kafka, lanes) = KafkaActor::start(options(&loaded.settings), letters).unwrap();
             let common = Common {
                 world: World {

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::sync::Arc;
 
 use super::{Generation, HeadBytes, STEP};
-use crate::identity::Inode;
+use crate::identity::{Head, Inode};
 use crate::position::Mark;
 use crate::stream::Stream;
 
@@ -17,9 +17,11 @@ pub struct Paused {
     looked: u64,
     looked_modified: i64,
     head: HeadBytes,
+    seen: Head,
     hole: bool,
     largest: u64,
     rest: Vec<u8>,
+    room: Option<u64>,
 }
 
 impl Generation {
@@ -33,9 +35,11 @@ impl Generation {
             looked: self.looked,
             looked_modified: self.looked_modified,
             head: self.head,
+            seen: self.seen,
             hole: self.hole,
             largest: self.largest,
             rest: self.rest,
+            room: self.room,
         }
     }
 
@@ -52,10 +56,12 @@ impl Generation {
             looked_modified: paused.looked_modified,
             checked: 0,
             head: paused.head,
+            seen: paused.seen,
             hole: paused.hole,
             window: STEP,
             largest: paused.largest,
             rest: paused.rest,
+            room: paused.room,
         }
     }
 }
@@ -67,6 +73,12 @@ impl Paused {
     #[must_use]
     pub fn inode(&self) -> Inode {
         self.inode
+    }
+
+    /// Whether nothing was ever seen in it.
+    #[must_use]
+    pub fn is_untouched(&self) -> bool {
+        self.next.offset == 0 && self.seen.len == 0
     }
 
     /// The stream it belongs to.
