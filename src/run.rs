@@ -13,7 +13,7 @@ use logcatch_actors::{
 };
 use logcatch_kafka::StartError;
 use logcatch_settings::{Loaded, Settings, load};
-use logcatch_tail::{Claims, Positions, StateLock, StoreError, World};
+use logcatch_tail::{Claims, Handles, Positions, StateLock, StoreError, World};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::cli::environment;
@@ -88,6 +88,8 @@ async fn serve(config: std::path::PathBuf, loaded: Loaded, positions: Arc<Positi
         world: World {
             positions,
             claims: Arc::new(Claims::default()),
+            // What the settings say comes with them.
+            handles: Handles::new(0),
         },
         budget: Arc::new(Budget::new(settings.limits.in_flight)),
         lanes,

@@ -10,6 +10,7 @@ mod framing;
 pub mod harness;
 mod judge;
 mod kafka;
+mod limits;
 mod restart;
 mod rotation;
 mod seed;
@@ -24,6 +25,7 @@ pub fn all() -> impl Iterator<Item = Case> {
         dead_letters::CASES,
         restart::CASES,
         rotation::CASES,
+        limits::CASES,
         copies::CASES,
         archives::CASES,
         seed::CASES,

@@ -105,6 +105,25 @@ impl Host {
         self
     }
 
+    /// The binary runs where the kernel lets it watch nothing; skips the test where that cannot be had.
+    pub fn without_watches(mut self) -> Host {
+        const WRAPPER: [&str; 6] = [
+            "unshare",
+            "--user",
+            "--map-root-user",
+            "sh",
+            "-c",
+            "echo 0 >/proc/sys/user/max_inotify_watches && exec \"$0\" \"$@\"",
+        ];
+        let mut probe = guard::command(WRAPPER[0]);
+        let probed = probe.args(&WRAPPER[1..]).args(["sh", "-c", ":"]).output();
+        if !probed.is_ok_and(|output| output.status.success()) {
+            case::skip("a user namespace of its own is not to be had");
+        }
+        self.wrapper = WRAPPER.to_vec();
+        self
+    }
+
     /// The settings file.
     pub fn settings_path(&self) -> &Path {
         &self.settings

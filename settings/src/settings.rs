@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use logcatch_tail::{Exclude, PathGlob, Rotated};
 
@@ -125,6 +125,8 @@ pub struct LogEntry {
     pub key: Option<Template>,
     /// Where to begin in files that exist when the entry is first applied.
     pub start: Start,
+    /// A file that was not written to for so long when it is first seen starts at its end.
+    pub ignore_older: Option<Duration>,
     /// Longer records are split; in bytes.
     pub max_line: usize,
     /// Where rotated files are.
@@ -173,6 +175,14 @@ impl LogEntry {
     /// Whether this entry ships the file at `path`.
     pub fn means(&self, path: &Path) -> bool {
         self.paths.iter().any(|glob| glob.is_match(path)) && !self.excludes(path)
+    }
+
+    /// A file that was last modified before this, in nanoseconds since the epoch, starts at its end when it is first seen
+    /// `now`.
+    pub fn ignore_before(&self, now: SystemTime) -> Option<i64> {
+        let now = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let before = now.saturating_sub(self.ignore_older?);
+        Some(i64::try_from(before.as_nanos()).unwrap_or(i64::MAX))
     }
 
     /// The key of the records of the file at `path`; `None`: they have none.

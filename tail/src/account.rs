@@ -8,6 +8,8 @@ use std::sync::{Mutex, PoisonError};
 pub enum Skip {
     /// `start = "end"`: they were there before the entry was first applied.
     Start,
+    /// `ignore_older`: the file had not been written to for so long when it was first seen.
+    Old,
     /// NULs that no program wrote as data: a hole left by a truncation, or room a writer had reserved.
     Nuls,
     /// They are in another file, too, which is read.
@@ -26,6 +28,8 @@ pub struct Balance {
     pub delivered_lines: u64,
     /// Bytes skipped by `start = "end"`.
     pub skipped_start: u64,
+    /// Bytes skipped by `ignore_older`.
+    pub skipped_old: u64,
     /// NUL bytes that were not data.
     pub skipped_nuls: u64,
     /// Bytes of copies of files that are read.
@@ -78,7 +82,7 @@ impl Balance {
     /// Bytes passed over, for whatever reason.
     #[must_use]
     pub fn skipped(&self) -> u64 {
-        self.skipped_start + self.skipped_nuls + self.skipped_copy
+        self.skipped_start + self.skipped_old + self.skipped_nuls + self.skipped_copy
     }
 
     /// Whether every byte that was read is in exactly one of the other accounts.
@@ -107,6 +111,7 @@ impl Balance {
                 self.read += bytes;
                 match why {
                     Skip::Start => self.skipped_start += bytes,
+                    Skip::Old => self.skipped_old += bytes,
                     Skip::Nuls => self.skipped_nuls += bytes,
                     Skip::Copy => self.skipped_copy += bytes,
                 }

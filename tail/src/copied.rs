@@ -4,7 +4,7 @@ use std::io;
 use std::time::Instant;
 
 use crate::explain::is_younger;
-use crate::generation::{Generation, open_regular};
+use crate::generation::{Generation, open_found};
 use crate::identity::Stat;
 use crate::source::Source;
 use crate::watcher::Watcher;
@@ -46,7 +46,7 @@ impl Watcher {
             if sibling.is_archive() || shorter.is_some() || !is_later {
                 continue;
             }
-            if let Ok((file, stat)) = open_regular(&sibling.path)
+            if let Some((file, stat)) = open_found(&sibling.path)?
                 && generation.begins_like(&file, stat.size)?
             {
                 let (source, is_whole) = (file.into(), false);

@@ -13,7 +13,7 @@ use std::time::Instant;
 
 use crate::account::Skip;
 use crate::explain::came_after;
-use crate::generation::{Generation, first_bytes, is_copy, open_regular};
+use crate::generation::{Generation, first_bytes, is_copy, open_found};
 use crate::identity::{Head, Inode, Stat};
 use crate::position::{Life, Mark};
 use crate::siblings::live_names;
@@ -136,7 +136,7 @@ impl Watcher {
             if records.iter().all(|record| record.copy) {
                 continue;
             }
-            if let Ok((original, theirs)) = open_regular(&other)
+            if let Some((original, theirs)) = open_found(&other)?
                 && is_copy(file, stat, &original, &theirs)?
             {
                 return Ok(Kinship::Prefix(other));

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::generation::{Generation, fits, open_regular};
+use crate::generation::{Generation, fits, open_found};
 use crate::identity::{Head, Inode, Stat};
 use crate::position::{FileId, Life, Mark, StreamRecord};
 use crate::resume::Found;
@@ -53,9 +53,7 @@ impl Watcher {
                 opened => opened.map(Some),
             };
         }
-        Ok(open_regular(&sibling.path)
-            .ok()
-            .map(|(file, stat)| (Source::Plain(file), stat)))
+        Ok(open_found(&sibling.path)?.map(|(file, stat)| (Source::Plain(file), stat)))
     }
 
     /// Opens a sibling if it holds the content of a record up to `mark`.
@@ -70,7 +68,7 @@ impl Watcher {
         head: Head,
     ) -> io::Result<Option<(Source, Stat)>> {
         if !sibling.is_archive() {
-            let Ok((file, stat)) = open_regular(&sibling.path) else {
+            let Some((file, stat)) = open_found(&sibling.path)? else {
                 return Ok(None);
             };
             return Ok(fits(&file, &stat, record, mark, head)?.then_some((Source::Plain(file), stat)));

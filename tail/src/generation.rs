@@ -1,5 +1,7 @@
 //! Reading one file generation: where it stands, what came since, and whether it is still the same content.
 
+mod paused;
+
 use std::fs::File;
 use std::io;
 use std::ops::Range;
@@ -12,6 +14,7 @@ use crate::identity::{GUARD_LEN, Guard, HEAD_LEN, Head, Inode, Stat, read_at};
 use crate::position::{Mark, StreamRecord};
 use crate::source::Source;
 use crate::stream::Stream;
+pub use paused::Paused;
 
 /// Bytes read in one step: large enough that the system call does not count, small enough that a busy file never
 /// holds the others up.
@@ -582,6 +585,23 @@ pub fn fits(file: &File, stat: &Stat, record: &StreamRecord, mark: &Mark, head: 
     let mut bytes = Vec::new();
     read_at(file, &mut bytes, 0, usize::from(head.len))?;
     Ok(Head::of(&bytes) == head && holds(file, mark)?)
+}
+
+/// Opens a file that was just found; none when it went meanwhile, or may not be read.
+///
+/// # Errors
+/// When no handle is left, which says nothing of the file.
+pub fn open_found(path: &Path) -> io::Result<Option<(File, Stat)>> {
+    match open_regular(path) {
+        Err(error) if is_exhausted(&error) => Err(error),
+        opened => Ok(opened.ok()),
+    }
+}
+
+/// Whether no handle is left in the process or the system: that passes, and is not the file's fault.
+pub fn is_exhausted(error: &io::Error) -> bool {
+    let code = error.raw_os_error();
+    code == Some(rustix::io::Errno::MFILE.raw_os_error()) || code == Some(rustix::io::Errno::NFILE.raw_os_error())
 }
 
 /// Opens a regular file for reading; a FIFO, socket or device at the path never blocks and is refused.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::explain::{Content, came_since, is_younger};
-use crate::generation::{Generation, first_bytes, fits, open_regular};
+use crate::generation::{Generation, first_bytes, fits, open_found, open_regular};
 use crate::identity::{Head, Inode, Stat};
 use crate::position::{Life, StreamRecord};
 use crate::siblings::{Sibling, siblings};
@@ -27,14 +27,17 @@ pub(crate) struct Found {
 impl Watcher {
     /// Goes on from the saved records of this path, or sees it for the first time.
     pub(crate) fn resume(&mut self, now: Instant) -> io::Result<()> {
-        let streams = self.world.positions.of(&self.spec.log, &self.spec.path);
+        let mut streams = self.world.positions.of(&self.spec.log, &self.spec.path);
+        let is_known = !streams.is_empty();
+        // Generations that are open go on as they are.
+        streams.retain(|stream| !self.olds.iter().any(|old| Arc::ptr_eq(old.generation.stream(), stream)));
         let Some(youngest) = streams.last() else {
-            self.open_since_damage(now)?;
-            return self.open_live(self.spec.from_end, now);
+            if !is_known {
+                self.open_since_damage(now)?;
+            }
+            return self.open_live(!is_known, now);
         };
-        // What an attempt that could not decide everything had opened is found again.
-        (self.olds, self.parked, self.missing, self.live) = Default::default();
-        self.order = youngest.record().order;
+        self.order = self.order.max(youngest.record().order);
         streams.iter().for_each(|stream| stream.forget_in_flight());
         let live = self.claimed_live(now)?;
         let around = self.siblings()?;
@@ -63,7 +66,10 @@ impl Watcher {
             }
             (Some(hit), _) => index < hit.sibling.unwrap_or(0),
             // What the youngest record knew is gone; younger is what was changed after it was last looked at.
-            (None, _) => sibling.stat.modified > youngest_record.modified,
+            (None, _) => {
+                // And what took its place in its inode.
+                sibling.stat.modified > youngest_record.modified || sibling.stat.inode == youngest_record.inode
+            }
         };
         let is_found = |sibling: &Sibling| found.iter().any(|hit| hit.stat.inode == sibling.stat.inode);
         let unseen = around
@@ -209,7 +215,7 @@ impl Watcher {
             if sibling.is_archive() || !is_free(sibling.stat.inode) || !is_younger(sibling, &record) {
                 continue;
             }
-            let Ok((file, stat)) = open_regular(&sibling.path) else {
+            let Some((file, stat)) = open_found(&sibling.path)? else {
                 continue;
             };
             if is_shorter_copy(&file, &stat, &record)? && self.take(stat.inode) {

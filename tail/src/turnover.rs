@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use crate::account::Skip;
 use crate::batch::hand_out;
-use crate::generation::{Generation, first_bytes, open_regular};
+use crate::generation::{Generation, first_bytes, is_exhausted, open_regular};
 use crate::identity::{GUARD_LEN, Guard, HEAD_LEN, Head, Stat, read_at};
 use crate::position::{Archived, Life, Mark, StreamRecord};
 use crate::source::Source;
@@ -21,9 +21,11 @@ impl Watcher {
             Ok(meta) => meta,
             Err(error) => {
                 if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) {
-                    self.rotate(now)?;
-                    self.drop_suspect(now)?;
-                    self.set_condition(Condition::Absent);
+                    if !self.is_closed_still(None)? {
+                        self.rotate(now)?;
+                        self.drop_suspect(now)?;
+                        self.set_condition(Condition::Absent);
+                    }
                 } else {
                     // "Could not look" is never "deleted".
                     self.set_condition(Condition::Refused(error.to_string()));
@@ -32,6 +34,9 @@ impl Watcher {
             }
         };
         let stat = Stat::from(&meta);
+        if self.is_closed_still(Some(&stat))? {
+            return Ok(());
+        }
         if self.live.as_ref().is_some_and(|live| live.inode() == stat.inode) {
             self.set_condition(Condition::Present);
             return Ok(());
@@ -45,8 +50,8 @@ impl Watcher {
         self.open_live(false, now)
     }
 
-    /// Opens the file at the path as a new generation. `from_end` is for files that are there at first sight.
-    pub(crate) fn open_live(&mut self, from_end: bool, now: Instant) -> io::Result<()> {
+    /// Opens the file at the path as a new generation. At first sight of the path, settings may skip what is there.
+    pub(crate) fn open_live(&mut self, is_first: bool, now: Instant) -> io::Result<()> {
         let (file, stat) = match open_regular(&self.spec.path) {
             Ok(opened) => opened,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -70,13 +75,19 @@ impl Watcher {
         if self.take_back(&file, &stat, now)? || self.adopt(&file, &stat, now)? {
             return Ok(());
         }
-        let stream = if from_end {
-            self.begin_at_end(&file, &stat)?
-        } else {
-            self.begin(&file, &stat, false)?
+        let stream = match self.skips(&stat).filter(|_| is_first) {
+            Some(why) => self.begin_at_end(&file, &stat, why)?,
+            None => self.begin(&file, &stat, false)?,
         };
         self.live = Some(Generation::open(file, &stat, stream)?);
         Ok(())
+    }
+
+    /// Why a file is skipped at first sight.
+    fn skips(&self, stat: &Stat) -> Option<Skip> {
+        let is_old = self.spec.ignore_before.is_some_and(|before| stat.modified < before);
+        let start = self.spec.from_end.then_some(Skip::Start);
+        start.or(is_old.then_some(Skip::Old))
     }
 
     /// A new stream at the start of a file.
@@ -91,10 +102,10 @@ impl Watcher {
     }
 
     /// A new stream at the end of a file; what is before is skipped and counted.
-    fn begin_at_end(&mut self, file: &File, stat: &Stat) -> io::Result<Arc<Stream>> {
+    fn begin_at_end(&mut self, file: &File, stat: &Stat, why: Skip) -> io::Result<Arc<Stream>> {
         let (mark, head) = Self::end_of(file, stat)?;
         let stream = self.begin_with(stat, false, mark, head);
-        stream.skip(Skip::Start, stat.size);
+        stream.skip(why, stat.size);
         Ok(stream)
     }
 
@@ -162,11 +173,18 @@ impl Watcher {
         generation.stream().update(|record| record.life = Life::Rotated);
         let stat = generation.stat()?;
         log::debug!(path:% = self.spec.path.display(), unread = generation.unread(), names = stat.links; "file was rotated or deleted");
-        for sibling in before.iter().rev() {
-            self.open_unseen(sibling, now)?;
-        }
+        // What was written to one that was empty whenever it was looked at may have been copied away, and the copy be
+        // rotated with it.
+        let looked = before
+            .iter()
+            .rev()
+            .try_for_each(|sibling| self.open_unseen(sibling, now));
+        let place = self.olds.len();
         self.olds.push(Old::new(generation, now));
-        self.open_unseen_after(&stat, stat.inode, now)
+        // Where it could not be looked what came before or after it, it stays what it was until it can.
+        looked
+            .and_then(|()| self.open_unseen_after(&stat, stat.inode, now))
+            .inspect_err(|_| self.live = Some(self.olds.remove(place).generation))
     }
 
     /// The live file was cut or written anew in place: what was unread is in a copy beside it, or nowhere.
@@ -174,10 +192,12 @@ impl Watcher {
         let Some(mut generation) = self.live.take() else {
             return Ok(());
         };
-        let stat = generation.stat()?;
-        let file = generation.try_clone_file()?;
-        let copied = match self.find_copy(&generation) {
-            Ok(copied) => copied,
+        let found = generation.stat().and_then(|stat| {
+            let file = generation.try_clone_file()?;
+            Ok((stat, file, self.find_copy(&generation)?))
+        });
+        let (stat, file, copied) = match found {
+            Ok(found) => found,
             Err(error) => {
                 // Not known yet, perhaps: the next poll finds the same.
                 self.live = Some(generation);
@@ -339,10 +359,4 @@ impl Watcher {
         }
         self.condition = condition;
     }
-}
-
-/// No handle is left: that passes, and is not the file's fault.
-fn is_exhausted(error: &io::Error) -> bool {
-    let code = error.raw_os_error();
-    code == Some(rustix::io::Errno::MFILE.raw_os_error()) || code == Some(rustix::io::Errno::NFILE.raw_os_error())
 }

@@ -5,7 +5,7 @@ use std::io;
 use std::time::Instant;
 
 use crate::explain::{Content, is_younger};
-use crate::generation::{Generation, is_copy, open_regular};
+use crate::generation::{Generation, is_copy, open_found};
 use crate::identity::{Inode, Stat};
 use crate::position::{Life, StreamRecord};
 use crate::siblings::Sibling;
@@ -92,7 +92,7 @@ impl Watcher {
         };
         // A copy of what is read anyway.
         if let Source::Plain(file) = &source
-            && let Ok((live, live_stat)) = open_regular(&self.spec.path)
+            && let Some((live, live_stat)) = open_found(&self.spec.path)?
             && is_copy(file, &stat, &live, &live_stat)?
         {
             return Ok(None);

@@ -15,12 +15,14 @@ use crate::batch::{Batch, hand_out};
 use crate::claims::Claims;
 use crate::copies::Suspect;
 use crate::frame::Framer;
-use crate::generation::{Generation, Reading, STEP};
+use crate::generation::{Generation, Reading, STEP, is_exhausted};
+use crate::handles::{Handles, Seat, Wake};
 use crate::identity::{Inode, Stat};
 use crate::inspect::{Inspections, is_undecided};
 use crate::positions::Positions;
 use crate::siblings::Rotated;
 use crate::stream::Stream;
+use crate::turns::Closed;
 
 /// A rotated file without growth for this long is taken as finished: its last line ships, and its successor waits no
 /// more.
@@ -53,6 +55,8 @@ pub struct WatchSpec {
     pub from_end: bool,
     /// Where its rotated generations are.
     pub rotated: Rotated,
+    /// A file that was last modified before this when first seen starts at its end; nanoseconds since the epoch.
+    pub ignore_before: Option<i64>,
 }
 
 /// What all watchers share.
@@ -62,6 +66,8 @@ pub struct World {
     pub positions: Arc<Positions>,
     /// Who reads which file.
     pub claims: Arc<Claims>,
+    /// How many files may be open.
+    pub handles: Arc<Handles>,
 }
 
 /// What a watcher wants next.
@@ -154,6 +160,9 @@ pub struct Watcher {
     pub(crate) world: World,
     pub(crate) framer: Framer,
     pub(crate) live: Option<Generation>,
+    /// The live file while others have its handle.
+    pub(crate) closed: Option<Closed>,
+    pub(crate) seat: Seat,
     /// The file at the path, while it is taken for a copy.
     pub(crate) suspect: Option<Suspect>,
     pub(crate) olds: Vec<Old>,
@@ -170,11 +179,11 @@ pub struct Watcher {
     /// Whether generations without a file are to be looked for in archives.
     pub(crate) look_into: bool,
     pub(crate) inspections: Inspections,
-    resumed: bool,
+    pub(crate) resumed: bool,
     /// The first positions of generations up to this one are on disk.
     saved: u64,
     /// When to look at the path again though nothing happened.
-    look_again: Option<Instant>,
+    pub(crate) look_again: Option<Instant>,
     pick: Option<Pick>,
     /// What a truncation took away in the file, and memory still had.
     pub(crate) rescued: Option<Batch>,
@@ -182,14 +191,16 @@ pub struct Watcher {
 }
 
 impl Watcher {
-    /// A watcher of `spec.path`; nothing is opened before the first poll.
+    /// A watcher of `spec.path`; nothing is opened before the first poll. `wake` asks for one, for the sake of a handle.
     #[must_use]
-    pub fn new(spec: WatchSpec, world: World) -> Self {
+    pub fn new(spec: WatchSpec, world: World, wake: Wake) -> Self {
         Self {
+            seat: world.handles.seat(wake),
             framer: Framer::new(spec.max_line),
             spec,
             world,
             live: None,
+            closed: None,
             suspect: None,
             olds: Vec::new(),
             parked: Vec::new(),
@@ -245,16 +256,17 @@ impl Watcher {
     /// File bytes handed over and not settled, all generations.
     #[must_use]
     pub fn in_flight(&self) -> u64 {
-        self.generations()
-            .map(|generation| generation.stream().in_flight())
-            .sum()
+        let closed = self.closed.iter().map(|closed| closed.paused.stream());
+        let open = self.generations().map(Generation::stream);
+        open.chain(closed).map(|stream| stream.in_flight()).sum()
     }
 
     /// Whether nothing is open, followed or remembered: the watcher can go when its path is gone.
     #[must_use]
     pub fn is_empty(&self) -> bool {
+        let is_live = self.live.is_some() || self.closed.is_some() || self.suspect.is_some();
         let follows = !self.olds.is_empty() || !self.parked.is_empty() || !self.missing.is_empty();
-        self.resumed && self.live.is_none() && self.suspect.is_none() && !follows
+        self.resumed && !is_live && !follows
     }
 
     /// Open file handles.
@@ -274,15 +286,17 @@ impl Watcher {
     pub fn poll(&mut self, now: Instant) -> Result<Todo, WatchError> {
         self.inspections.now = now;
         self.inspections.again = None;
-        match self.poll_inner(now) {
+        let todo = match self.poll_inner(now) {
             // Between two steps through an archive the other watchers have their turn, as between two reads.
             Err(error) if is_undecided(&error) => Ok(match self.inspections.again {
                 None => Todo::Read { cost: STEP },
                 until => Todo::Wait { until },
             }),
-            done => done,
-        }
-        .map_err(|source| WatchError {
+            Err(error) if is_exhausted(&error) => Ok(self.out_of_handles(&error, now)),
+            todo => todo,
+        };
+        self.seat.report(matches!(todo, Ok(Todo::Wait { .. })), self.olds.len());
+        todo.map_err(|source| WatchError {
             path: self.spec.path.clone(),
             source,
         })
@@ -293,30 +307,24 @@ impl Watcher {
     /// # Errors
     /// When the file cannot be read; nothing is passed over.
     pub fn read(&mut self, now: Instant, budget: usize) -> Result<Option<Batch>, WatchError> {
-        match self.read_inner(now, budget) {
-            Err(error) if is_undecided(&error) => Ok(None),
-            done => done,
-        }
-        .map_err(|source| WatchError {
-            path: self.spec.path.clone(),
-            source,
-        })
+        // What is not decided, or no handle was left for, is found again by the next poll.
+        let read = self.read_inner(now, budget);
+        let passes = |error: &io::Error| is_undecided(error) || is_exhausted(error);
+        read.or_else(|error| passes(&error).then_some(None).ok_or(error))
+            .map_err(|source| WatchError {
+                path: self.spec.path.clone(),
+                source,
+            })
     }
 
     fn poll_inner(&mut self, now: Instant) -> io::Result<Todo> {
         self.pick = None;
-        if !self.resumed {
-            self.resume(now)?;
-            self.resumed = true;
-        }
-        if std::mem::take(&mut self.look) || self.look_again.take_if(|at| *at <= now).is_some() {
-            self.observe(now)?;
-        }
+        self.look_at_path(now)?;
         let look_around = std::mem::take(&mut self.look_around);
         if look_around {
             self.look_for_parked(now)?;
         }
-        self.look_for_lost_beginning(look_around, now)?;
+        self.look_for_beginning(look_around, now)?;
         loop {
             if self.saved < self.order {
                 return Ok(Todo::Save { order: self.order });
@@ -342,6 +350,7 @@ impl Watcher {
                 // For the other watcher to take it, or for it to be finished.
                 Condition::CopyOf(_) if !self.suspect.as_ref().is_some_and(Suspect::is_decided) => Some(OLD_LOOK),
                 Condition::CopyOf(_) => Some(LOOK_AGAIN),
+                _ if self.closed.as_ref().is_some_and(|closed| closed.is_lost) => Some(LOOK_AGAIN),
                 _ => None,
             };
             if let Some(pause) = waits_for_others {

@@ -283,6 +283,28 @@ fn p2_what_was_not_acknowledged_ships_again_and_nothing_else() {
 }
 
 #[test]
+fn d7_a_file_that_is_old_at_first_sight_starts_at_its_end_and_an_unseen_generation_never_does() {
+    let mut rig = Rig::new();
+    append(&rig.spec.path, "old\n");
+    let all = Some(i64::MAX);
+    rig.spec.ignore_before = all;
+    rig.restart();
+    rig.settle();
+    append(&rig.spec.path, "new\n");
+    rig.settle();
+    assert_eq!(rig.values(), ["new"]);
+    assert_eq!(rig.world.positions.account("app").balance().skipped_old, 4);
+    rig.stop();
+    append(&rig.spec.path, "rest\n");
+    fs::rename(&rig.spec.path, rig.path("app.log.2")).unwrap();
+    append(&rig.path("app.log.1"), "unseen\n");
+    append(&rig.spec.path, "live\n");
+    rig.start();
+    rig.settle();
+    assert_eq!(rig.values(), ["new", "rest", "unseen", "live"]);
+}
+
+#[test]
 fn p1_start_at_the_end_is_kept_across_a_restart() {
     let mut rig = Rig::new();
     append(&rig.spec.path, "old\n");
@@ -398,7 +420,7 @@ fn t4_a_file_renamed_to_another_watched_path_goes_on_there() {
     rig.start();
     rig.settle();
     rig.spec.path = rig.path("renamed.log");
-    rig.watcher = Some(logcatch_tail::Watcher::new(rig.spec.clone(), rig.world.clone()));
+    rig.watcher = Some(rig::watcher(&rig.spec, &rig.world));
     rig.settle();
     assert_eq!(rig.values(), ["a", "b"]);
 }

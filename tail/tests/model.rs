@@ -11,7 +11,7 @@ use std::io::Write;
 use std::path::Path;
 use std::time::Duration;
 
-use logcatch_tail::QUIET;
+use logcatch_tail::{HOLD, QUIET};
 use proptest::prelude::*;
 use rig::{Rig, copy};
 
@@ -50,6 +50,8 @@ enum Action {
     Down(u8),
     /// `kill -9`, and a start.
     Crash,
+    /// Other files have all handles; this one gets one again after so many actions.
+    Close(u8),
 }
 
 fn action() -> impl Strategy<Value = Action> {
@@ -69,6 +71,7 @@ fn action() -> impl Strategy<Value = Action> {
         1 => Just(Action::Restart),
         1 => (1u8..5).prop_map(Action::Down),
         1 => Just(Action::Crash),
+        2 => (0u8..6).prop_map(Action::Close),
     ]
 }
 
@@ -82,6 +85,8 @@ struct World {
     generation: usize,
     written: Vec<(usize, String)>,
     down: u8,
+    /// So many actions are still to come before there is a handle.
+    closed: u8,
     /// Records handed out before they were saved: they may come again, once per crash.
     may_repeat: HashMap<String, usize>,
     saved: usize,
@@ -105,6 +110,7 @@ impl World {
             generation: 0,
             written: vec![],
             down: 0,
+            closed: 0,
             may_repeat: HashMap::new(),
             saved: 0,
             is_acknowledged: 0,
@@ -119,6 +125,21 @@ impl World {
 
     fn is_up(&self) -> bool {
         self.down == 0
+    }
+
+    /// Has the live file closed for a while, in whatever state it is.
+    fn close(&mut self, actions: u8) {
+        self.closed = actions + 1;
+        self.rig.world.handles.set_limit(0);
+        // One that has something to read keeps its handle for a while.
+        self.rig.now += HOLD;
+        self.read(0);
+    }
+
+    fn open(&mut self) {
+        self.closed = 0;
+        self.rig.world.handles.set_limit(usize::MAX);
+        self.read(0);
     }
 
     fn read(&mut self, reads: usize) {
@@ -198,6 +219,7 @@ impl World {
                 }
             }
             Action::CopyTruncate(unread, between) => {
+                self.open();
                 for _ in 0..unread {
                     let line = self.line(self.generation, 5);
                     writeln!(self.writer, "{line}").unwrap();
@@ -226,7 +248,12 @@ impl World {
             }
             Action::Truncate => {
                 if self.is_up() {
+                    let closed = self.closed;
+                    self.open();
                     self.settle();
+                    if closed > 0 {
+                        self.close(closed);
+                    }
                     self.writer.set_len(0).unwrap();
                     self.read(0);
                     self.generation += 1;
@@ -234,7 +261,7 @@ impl World {
             }
             Action::Delete => {
                 if self.is_up() {
-                    self.read(0);
+                    self.open();
                     fs::remove_file(&self.rig.spec.path).unwrap();
                     self.next_generation();
                     self.read(0);
@@ -257,6 +284,7 @@ impl World {
                 if self.is_up() {
                     self.acknowledge();
                     self.rig.restart();
+                    self.closed = 0;
                     self.saved = self.is_acknowledged;
                     self.read(0);
                 }
@@ -265,6 +293,7 @@ impl World {
                 if self.is_up() {
                     self.acknowledge();
                     self.rig.stop();
+                    self.closed = 0;
                     self.saved = self.is_acknowledged;
                     self.down = actions + 1;
                 }
@@ -275,10 +304,22 @@ impl World {
                         *self.may_repeat.entry(record.value.clone()).or_default() += 1;
                     }
                     self.rig.crash();
+                    self.closed = 0;
                     self.is_acknowledged = self.rig.delivered.len();
                     self.saved = self.is_acknowledged;
                     self.read(0);
                 }
+            }
+            Action::Close(actions) => {
+                if self.is_up() {
+                    self.close(actions);
+                }
+            }
+        }
+        if self.closed > 0 {
+            self.closed -= 1;
+            if self.closed == 0 {
+                self.open();
             }
         }
         if self.down > 0 {
@@ -295,6 +336,7 @@ impl World {
             self.down = 0;
             self.rig.start();
         }
+        self.open();
         self.settle();
         self.rig.pass(QUIET);
         self.rig.pass(QUIET);

@@ -7,5 +7,6 @@ mod disk;
 mod entries;
 mod first;
 mod looks;
+mod remote;
 
 pub use actor::{ApplySettings, Drain, SupervisorActor};

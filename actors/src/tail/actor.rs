@@ -228,6 +228,14 @@ impl TailActor {
         }
     }
 
+    /// A step before its time.
+    fn rouse(&mut self, ctx: &mut Context<Self>) {
+        if let Some(timer) = self.timer.take() {
+            ctx.cancel_future(timer);
+        }
+        self.queue(ctx);
+    }
+
     /// Runs a step of the driver. A failure or panic of it is this watcher's alone: the context stops and is restarted.
     fn guarded<T>(
         &mut self,
@@ -301,7 +309,13 @@ impl Handler<Begin> for TailActor {
                 myself.do_send(BatchDone);
             }
         });
-        self.driver = Some(Driver::new(&self.spec, self.common.clone(), told));
+        let myself = ctx.address().downgrade();
+        let wake = Arc::new(move || {
+            if let Some(myself) = myself.upgrade() {
+                myself.do_send(Wake { reconcile: false });
+            }
+        });
+        self.driver = Some(Driver::new(&self.spec, self.common.clone(), told, wake));
         self.queue(ctx);
     }
 }
@@ -314,12 +328,7 @@ impl Handler<Wake> for TailActor {
         let Some(driver) = self.driver.as_mut() else { return };
         driver.wake(wake.reconcile);
         match self.phase {
-            Phase::Asleep => {
-                if let Some(timer) = self.timer.take() {
-                    ctx.cancel_future(timer);
-                }
-                self.queue(ctx);
-            }
+            Phase::Asleep => self.rouse(ctx),
             // Nothing can be read now, but a file that was rotated in must be opened before it is deleted.
             Phase::Settling | Phase::Saving | Phase::Waiting => {
                 self.guarded(ctx, |driver| driver.look(Instant::now()));
@@ -333,8 +342,10 @@ impl Handler<BatchDone> for TailActor {
     type Result = ();
 
     fn handle(&mut self, _: BatchDone, ctx: &mut Context<Self>) {
-        if self.phase == Phase::Settling {
-            self.queue(ctx);
+        match self.phase {
+            Phase::Settling => self.queue(ctx),
+            Phase::Asleep if self.driver.as_ref().is_some_and(Driver::others_wait) => self.rouse(ctx),
+            _ => {}
         }
     }
 }

@@ -4,11 +4,11 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use logcatch_kafka::{Batch, Hold, Lane, Lanes, Source, Target};
 use logcatch_settings::LogEntry;
-use logcatch_tail::{FileId, STEP, Todo, WatchError, WatchSpec, Watcher, World};
+use logcatch_tail::{FileId, STEP, Todo, Wake, WatchError, WatchSpec, Watcher, World};
 
 use super::ticket::{Ticket, Told};
 use crate::budget::{Budget, Permit};
@@ -72,19 +72,20 @@ pub struct Driver {
 }
 
 impl Driver {
-    /// A fresh watcher; `told` hears when a batch is settled.
+    /// A fresh watcher; `told` hears when a batch is settled, `wake` when it should be woken for the sake of a handle.
     #[must_use]
-    pub fn new(spec: &TailSpec, common: Common, told: Told) -> Self {
+    pub fn new(spec: &TailSpec, common: Common, told: Told, wake: Wake) -> Self {
         let watch = WatchSpec {
             log: spec.entry.name.clone(),
             path: spec.path.clone(),
             max_line: spec.entry.max_line,
             from_end: spec.from_end,
             rotated: spec.entry.rotated_of(&common.host, &spec.path),
+            ignore_before: spec.entry.ignore_before(SystemTime::now()),
         };
         Self {
             lane: common.lanes.lane(topic(&spec.entry)),
-            watcher: Watcher::new(watch, common.world.clone()),
+            watcher: Watcher::new(watch, common.world.clone(), wake),
             entry: Arc::clone(&spec.entry),
             hold: None,
             targets: HashMap::new(),
@@ -122,6 +123,12 @@ impl Driver {
     #[must_use]
     pub fn is_ready(&self) -> bool {
         self.ready
+    }
+
+    /// Whether a settled batch is a reason for a step: others wait for the handle of this file.
+    #[must_use]
+    pub fn others_wait(&self) -> bool {
+        self.watcher.others_wait()
     }
 
     /// Whether nothing is left to follow.

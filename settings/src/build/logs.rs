@@ -100,6 +100,7 @@ fn read(entry: &mut Entry, topic: Option<&Template>, max_line: u64, report: &mut
         } else {
             Start::Beginning
         },
+        ignore_older: table.given("ignore_older").map(|_| table.duration("ignore_older")),
         max_line: table
             .number("max_line")
             .and_then(|bytes| usize::try_from(bytes).ok())

@@ -12,7 +12,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use logcatch_tail::{Claims, Positions, Settled, StateLock, StoreError, Stream, Todo, WatchSpec, Watcher, World};
+use logcatch_tail::{
+    Claims, Handles, Positions, Settled, StateLock, StoreError, Stream, Todo, WatchSpec, Watcher, World,
+};
 
 /// One record as it was handed out.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,9 +59,10 @@ impl Rig {
             max_line: 900 * 1024,
             from_end: false,
             rotated: logcatch_tail::Rotated::default(),
+            ignore_before: None,
         };
         let world = open(state.path());
-        let watcher = Some(Watcher::new(spec.clone(), world.clone()));
+        let watcher = Some(watcher(&spec, &world));
         let now = Instant::now();
         Self {
             logs,
@@ -88,7 +91,7 @@ impl Rig {
             path,
             ..self.spec.clone()
         };
-        self.others.push(Watcher::new(spec, self.world.clone()));
+        self.others.push(watcher(&spec, &self.world));
     }
 
     /// Polls until the watchers want to wait; takes at most `reads` batches. True when they want to wait.
@@ -206,13 +209,13 @@ impl Rig {
     pub fn start(&mut self) {
         self.world = open(self.state.path());
         self.handed = 0;
-        self.watcher = Some(Watcher::new(self.spec.clone(), self.world.clone()));
+        self.watcher = Some(watcher(&self.spec, &self.world));
         for path in std::mem::take(&mut self.paths) {
             let spec = WatchSpec {
                 path,
                 ..self.spec.clone()
             };
-            self.others.push(Watcher::new(spec, self.world.clone()));
+            self.others.push(watcher(&spec, &self.world));
         }
     }
 
@@ -284,7 +287,13 @@ fn open(state: &Path) -> World {
     World {
         positions,
         claims: Arc::new(claims),
+        handles: Handles::new(usize::MAX),
     }
+}
+
+/// A watcher that the test wakes itself.
+pub fn watcher(spec: &WatchSpec, world: &World) -> Watcher {
+    Watcher::new(spec.clone(), world.clone(), Arc::new(|| {}))
 }
 
 pub fn append(path: &Path, text: &str) {
