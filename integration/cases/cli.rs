@@ -197,9 +197,17 @@ fn help_shows_examples() {
     let host = Host::new("help");
     assert_says(
         &ok(host.run(&["--help"])),
-        &["run", "check", "preview", "demo", "settings", "logcatch "],
+        &[
+            "run",
+            "check",
+            "preview",
+            "demo",
+            "settings",
+            "dead-letters",
+            "logcatch ",
+        ],
     );
-    for command in ["run", "check", "preview", "demo", "settings"] {
+    for command in ["run", "check", "preview", "demo", "settings", "dead-letters"] {
         assert_says(&ok(host.run(&[command, "--help"])), &["logcatch", "xample"]);
     }
 }
@@ -212,7 +220,13 @@ fn the_demo_kills_and_rotates_by_itself_and_finds_every_line() {
     assert!(output.stdout.contains("kcat "), "{output:?}");
     let verdict = output.stdout.trim_end().lines().last().unwrap_or_default();
     assert!(verdict.contains("every one of"), "{output:?}");
-    for fault in ["kill -9", "broker", "renamed", "truncated"] {
+    for fault in [
+        "kill -9",
+        "the broker goes away",
+        "made anew",
+        "and truncated",
+        "a typo",
+    ] {
         assert!(output.stdout.contains(fault), "no `{fault}` was played: {output:?}");
     }
 }

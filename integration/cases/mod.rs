@@ -1,6 +1,8 @@
 //! The tests by theme. A name that begins with a letter and a number (`t1_...`) is that case of the table in `CASES.md`.
 
 mod cli;
+mod copies;
+mod dead_letters;
 mod discovery;
 mod fixture;
 mod framing;
@@ -23,10 +25,12 @@ use crate::harness::case::{Case, Watching};
 pub fn all() -> impl Iterator<Item = Case> {
     let groups = [
         kafka::CASES,
+        dead_letters::CASES,
         restart::CASES,
         load::CASES,
         positions::CASES,
         rotation::CASES,
+        copies::CASES,
         seed::CASES,
         discovery::CASES,
         reading::CASES,
@@ -38,12 +42,11 @@ pub fn all() -> impl Iterator<Item = Case> {
         cli::CASES,
         table::CASES,
     ];
-    // A copy in the glob may still be taken for a new file: a matter of time, and polling gives it that.
-    let is_sure = |case: &&Case| !case.name.ends_with("::u3_copy_and_truncate_repeats_nothing");
-    let again = [Watching::Polling, Watching::Exhausted].into_iter();
-    let again = again.flat_map(move |watching| {
-        let cases = rotation::CASES.iter().filter(is_sure);
-        cases.map(move |case| case.again(watching))
-    });
+    let again = [Watching::Polling, Watching::Exhausted]
+        .into_iter()
+        .flat_map(|watching| {
+            let cases = rotation::CASES.iter().chain(copies::CASES);
+            cases.map(move |case| case.again(watching))
+        });
     groups.into_iter().flatten().copied().chain(again)
 }

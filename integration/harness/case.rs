@@ -31,6 +31,14 @@ pub fn watching() -> Watching {
     WATCHING.get()
 }
 
+/// The key of an entry that makes it so, with its line end, or nothing.
+pub fn watch_key() -> &'static str {
+    match watching() {
+        Watching::Polling => "watch = \"poll\"\n",
+        Watching::Notified | Watching::Exhausted => "",
+    }
+}
+
 /// A test.
 #[derive(Clone, Copy)]
 pub struct Case {

@@ -95,13 +95,10 @@ impl Host {
 
     /// Writes settings that ship `logs/*.log` with what `entry` adds, and everything else at its default.
     pub fn ship_logs(&self, broker: &Broker, topic: &str, entry: &str) {
-        let watch = match case::watching() {
-            Watching::Polling => "watch = \"poll\"\n",
-            Watching::Notified | Watching::Exhausted => "",
-        };
         self.settings(&format!(
-            "{}[[logs]]\npath = \"logs/*.log\"\n{watch}{entry}\n",
-            self.head(&broker.address(), topic)
+            "{}[[logs]]\npath = \"logs/*.log\"\n{}{entry}\n",
+            self.head(&broker.address(), topic),
+            case::watch_key()
         ));
     }
 
@@ -292,11 +289,12 @@ impl Service {
         status
     }
 
-    /// SIGTERM: it must end by itself with success, or the test fails.
-    pub fn stop(mut self) {
+    /// SIGTERM: it must end by itself with success, or the test fails. Gives everything it said.
+    pub fn stop(mut self) -> String {
         self.signal(Signal::TERM);
         let status = self.wait();
         assert_eq!(status.code(), Some(0), "the service did not end with success: {status}");
+        self.log()
     }
 
     /// SIGKILL.
