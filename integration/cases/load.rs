@@ -73,12 +73,12 @@ fn throttle(broker: &Broker, client: &str, rate: Option<u32>) {
 /// For two minutes; usually for ten seconds.
 fn b4_a_slow_kafka_during_rotation_and_deletion_loses_nothing_in_bounded_memory() {
     const GENERATIONS: usize = 8;
-    const LINES: usize = 10_000;
+    let lines = sized(10_000, 20_000);
     const PROMISED: u64 = 100_000_000;
     let slow_for = sized(Duration::from_secs(10), Duration::from_secs(120));
     let broker = kafka::shared();
     let client = kafka::unique("slow");
-    throttle(broker, &client, Some(20_000));
+    throttle(broker, &client, Some(10_000));
     let entry = format!("{SMALL_BITES}\n[kafka.properties]\n\"client.id\" = \"{client}\"");
     let mut fixture = Fixture::with("slow", &entry);
     let mut log = fixture.log("logs/app.log");
@@ -86,7 +86,7 @@ fn b4_a_slow_kafka_during_rotation_and_deletion_loses_nothing_in_bounded_memory(
     let before = process::bytes_read(service.pid());
     let mut written = 0;
     for generation in 0..GENERATIONS {
-        log.write(LINES);
+        log.write(lines);
         written += fs::metadata(log.path()).unwrap().len();
         // A reader that never saw a file cannot have read it.
         service.wait_open(log.path());
@@ -96,7 +96,7 @@ fn b4_a_slow_kafka_during_rotation_and_deletion_loses_nothing_in_bounded_memory(
             drop(log.rename_to(&fixture.host.path("logs/app.log.1")));
         }
     }
-    log.write(LINES);
+    log.write(lines);
     sleep(slow_for);
     let read = process::bytes_read(service.pid()) - before;
     assert!(read < written / 2, "reading goes on: {read} bytes of {written}");
