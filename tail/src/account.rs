@@ -144,6 +144,7 @@ mod tests {
             life: Life::Live,
             truncated: false,
             copy: false,
+            archived: None,
             absent_seconds: 0,
             placement: None,
         }

@@ -4,25 +4,33 @@
 //! [`Batch`]es; [`Positions`] remembers what of them is acknowledged.
 
 mod account;
+mod archive;
+mod batch;
 mod claims;
+mod copied;
 mod copies;
 mod discovery;
+mod explain;
 mod frame;
 mod generation;
 mod glob;
 mod identity;
+mod inspect;
 mod ledger;
 mod position;
 mod positions;
 mod resume;
 mod saver;
 mod siblings;
+mod source;
 mod store;
 mod stream;
 mod turnover;
+mod unseen;
 mod watcher;
 
 pub use account::{Account, Balance, Skip};
+pub use batch::Batch;
 pub use claims::Claims;
 pub use discovery::{Sweep, sweep};
 pub use frame::{Framed, Framer, Tail};
@@ -30,9 +38,9 @@ pub use generation::STEP;
 pub use glob::{Exclude, GlobError, PathGlob};
 pub use identity::{GUARD_LEN, Guard, HEAD_LEN, Head, Inode, Stat};
 pub use ledger::{Done, Ledger};
-pub use position::{FileId, Life, Mark, Placement, StreamKey, StreamRecord};
+pub use position::{Archived, FileId, Life, Mark, Placement, StreamKey, StreamRecord};
 pub use positions::Positions;
-pub use siblings::live_names;
+pub use siblings::{Rotated, live_names};
 pub use store::{Changes, Contents, StateLock, Store, StoreError};
 pub use stream::{Settled, Stream};
-pub use watcher::{Batch, Condition, QUIET, Todo, WatchError, WatchSpec, Watcher, World};
+pub use watcher::{Condition, QUIET, Todo, WatchError, WatchSpec, Watcher, World};

@@ -5,9 +5,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::account::{Account, Balance, Posting, Skip};
-use crate::identity::{Head, Stat};
+use crate::identity::{Head, Inode, Stat};
 use crate::ledger::{Done, Ledger};
-use crate::position::{FileId, Mark, Placement, StreamKey, StreamRecord};
+use crate::position::{FileId, Life, Mark, Placement, StreamKey, StreamRecord};
 use crate::saver::Dirty;
 
 /// What became of one batch: its bytes are dead letters or else acknowledged by Kafka.
@@ -35,6 +35,8 @@ struct State {
     record: StreamRecord,
     ledger: Ledger,
     balance: Balance,
+    /// Where the copy ends that is left of the file; more of it was read.
+    end: Option<Mark>,
     /// Forgotten once the ledger is settled: nothing of the file is left anywhere.
     retiring: bool,
     gone: bool,
@@ -51,6 +53,7 @@ impl Stream {
                 record,
                 ledger: Ledger::default(),
                 balance: Balance::default(),
+                end: None,
                 retiring: false,
                 gone: false,
             }),
@@ -139,7 +142,7 @@ impl Stream {
         };
         self.post(&mut state, posting);
         if let Some(mark) = reached {
-            state.record.mark = mark;
+            state.record.mark = state.end.filter(|end| end.offset < mark.offset).unwrap_or(mark);
             if placement.is_some() {
                 state.record.placement = placement;
             }
@@ -149,6 +152,20 @@ impl Stream {
         if reached.is_some() {
             self.dirty.push(self);
         }
+    }
+
+    /// All that is left of the file is a copy that ends here and begins with `head`: the position goes no further.
+    pub(crate) fn end_in_copy(self: &Arc<Self>, inode: Inode, end: Mark, head: Head) {
+        {
+            let mut state = self.lock();
+            state.end = Some(end);
+            let record = &mut state.record;
+            (record.inode, record.head, record.size, record.life) = (inode, head, end.offset, Life::Rotated);
+            if record.mark.offset > end.offset {
+                record.mark = end;
+            }
+        }
+        self.dirty.push(self);
     }
 
     /// File bytes handed over and not settled.

@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use logcatch_kafka::{Batch, Hold, Lane, Lanes, Source, Target};
 use logcatch_settings::LogEntry;
-use logcatch_tail::{FileId, STEP, Todo, WatchError, WatchSpec, Watcher, World};
+use logcatch_tail::{FileId, Rotated, STEP, Todo, WatchError, WatchSpec, Watcher, World};
 
 use super::ticket::{Ticket, Told};
 use crate::budget::{Budget, Permit};
@@ -80,6 +80,7 @@ impl Driver {
             path: spec.path.clone(),
             max_line: spec.entry.max_line,
             from_end: spec.from_end,
+            rotated: Rotated::default(),
         };
         Self {
             lane: common.lanes.lane(topic(&spec.entry)),

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use logcatch_tail::{Claims, Positions, Settled, StateLock, Stream, Todo, WatchSpec, Watcher, World};
+use logcatch_tail::{Claims, Positions, Settled, StateLock, StoreError, Stream, Todo, WatchSpec, Watcher, World};
 
 /// One record as it was handed out.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,6 +54,7 @@ impl Rig {
             path: logs.path().join("app.log"),
             max_line: 900 * 1024,
             from_end: false,
+            rotated: logcatch_tail::Rotated::default(),
         };
         let world = open(state.path());
         let watcher = Some(Watcher::new(spec.clone(), world.clone()));
@@ -260,7 +261,13 @@ impl Drop for Rig {
 }
 
 fn open(state: &Path) -> World {
-    let lock = StateLock::acquire(state).unwrap();
+    // A program that another test starts has a copy of every handle, of the lock too, until it executes.
+    let lock = loop {
+        match StateLock::acquire(state) {
+            Err(StoreError::Held { .. }) => std::thread::yield_now(),
+            lock => break lock.unwrap(),
+        }
+    };
     // Saved only when asked: a crash then forgets exactly what was not.
     let (positions, _) = Positions::open(state, lock, Duration::from_secs(3600)).unwrap();
     let claims = Claims::default();
