@@ -318,11 +318,16 @@ impl Watcher {
     }
 
     /// Whether a file that is not found is gone. A directory that is away, as a late mount is, says nothing of its files; nor
-    /// does the empty mount point in its place, which is on another file system.
+    /// does the empty mount point in its place, which is on another file system. That the device number of the same one
+    /// may change with a reboot does not matter where the live file is found.
     fn could_look(&self, record: &StreamRecord) -> bool {
         use std::os::unix::fs::MetadataExt;
-        let directory = self.spec.path.parent().map(std::fs::metadata);
-        directory.is_some_and(|meta| meta.is_ok_and(|meta| meta.is_dir() && meta.dev() == record.inode.dev))
+        let Some(Ok(directory)) = self.spec.path.parent().map(std::fs::metadata) else {
+            return false;
+        };
+        let is_on = |inode: Inode| inode.dev == directory.dev();
+        let has_live = self.live.as_ref().is_some_and(|live| is_on(live.inode()));
+        directory.is_dir() && (has_live || is_on(record.inode))
     }
 
     /// The file at the path is one of our own generations: it came back, or another inode took its place with the
