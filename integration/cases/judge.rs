@@ -43,6 +43,7 @@ fn record(partition: i32, key: &str, value: &str) -> Record {
         key,
         value,
         headers: Vec::new(),
+        time: 0,
     }
 }
 

@@ -28,5 +28,6 @@ pub fn all() -> impl Iterator<Item = Case> {
         judge::CASES,
         cli::CASES,
     ];
-    groups.into_iter().flatten().copied()
+    let torture = crate::torture::all();
+    groups.into_iter().flatten().copied().chain(torture)
 }

@@ -21,6 +21,8 @@ pub struct Record {
     /// `None` is a tombstone, which no line may ever become.
     pub value: Option<Vec<u8>>,
     pub headers: Vec<(String, Vec<u8>)>,
+    /// Milliseconds since the epoch: when the record was made, or when the broker appended it, as the topic says.
+    pub time: i64,
 }
 
 impl Record {
@@ -108,6 +110,7 @@ impl Reader {
                 key: message.key().map(<[u8]>::to_vec),
                 value: message.payload().map(<[u8]>::to_vec),
                 headers: headers.unwrap_or_default(),
+                time: message.timestamp().to_millis().unwrap_or_default(),
             });
         }
     }

@@ -94,6 +94,12 @@ impl Host {
         self
     }
 
+    /// Adds a variable with this value to the environment of every process of the binary.
+    pub fn with_value(mut self, name: &str, value: &str) -> Host {
+        self.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
     /// The binary must keep to the permissions of files also where root runs the tests; skips the test where it cannot.
     pub fn with_permissions(mut self) -> Host {
         if rustix::process::geteuid().is_root() {
@@ -231,6 +237,12 @@ impl Service {
             );
             when(seen >= count, || process::tail(&log, 3))
         });
+    }
+
+    /// Its end, if it has ended.
+    pub fn try_end(&mut self) -> Option<ExitStatus> {
+        self.ended = self.ended.or(self.child.try_wait().unwrap());
+        self.ended
     }
 
     fn is_zombie(&self) -> bool {

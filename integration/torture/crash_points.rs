@@ -1,0 +1,5 @@
+//! Crash points by system call.
+
+use crate::harness::case::cases;
+
+cases![];
