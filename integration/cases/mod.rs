@@ -2,7 +2,7 @@
 
 mod cli;
 mod discovery;
-mod fixture;
+pub mod fixture;
 mod framing;
 pub mod harness;
 mod judge;

@@ -118,7 +118,13 @@ impl Host {
 
     /// The binary with its arguments and this host's settings, not yet started.
     pub fn command(&self, arguments: &[&str]) -> Command {
-        let mut words = self.wrapper.iter().copied().chain([env!("CARGO_BIN_EXE_logcatch")]);
+        self.command_under(&[], arguments)
+    }
+
+    /// [`Host::command`], run by another program: `strace`, with its own arguments, say.
+    pub fn command_under(&self, runner: &[&str], arguments: &[&str]) -> Command {
+        let wrapper = runner.iter().copied().chain(self.wrapper.iter().copied());
+        let mut words = wrapper.chain([env!("CARGO_BIN_EXE_logcatch")]);
         let mut command = guard::command(words.next().expect("the binary at least"));
         command.args(words).args(arguments);
         command.env("LOGCATCH_CONFIG", &self.settings).current_dir(&self.dir);

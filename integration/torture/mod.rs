@@ -27,6 +27,7 @@ pub fn all() -> impl Iterator<Item = Case> {
 
 fn a_minute_of_torture() {
     let run = run::Run::from_environment();
+    println!("torture: seed {}; again: {}", run.seed, run.again);
     let outcome = run.go(plan::Profile::everything());
     println!("{}", outcome.table);
     outcome.assert_clean();

@@ -10,6 +10,7 @@ use crate::frame::{Framer, Tail, trailing_nuls};
 use crate::identity::{GUARD_LEN, Guard, HEAD_LEN, Head, Inode, Stat, read_at};
 use crate::position::{Mark, StreamRecord};
 use crate::stream::Stream;
+use crate::wrong::{Wrong, does};
 
 /// Bytes read in one step: large enough that the system call does not count, small enough that a busy file never
 /// holds the others up.
@@ -139,6 +140,11 @@ impl Generation {
             largest: next.offset,
             rest: Vec::new(),
         })
+    }
+
+    /// Forgets how far it was read, see [`Wrong::DuplicateAfterReload`].
+    pub(crate) fn begin_again(&mut self) {
+        (self.next, self.looked, self.looked_modified) = (Mark::default(), 0, 0);
     }
 
     /// The same stream goes on in another file that holds the same bytes up to here: a copy.
@@ -402,6 +408,9 @@ fn holds(file: &File, mark: &Mark) -> io::Result<bool> {
 /// # Errors
 /// When it cannot be read.
 pub fn fits(file: &File, stat: &Stat, record: &StreamRecord, mark: &Mark, head: Head) -> io::Result<bool> {
+    if does(Wrong::IdentityByInode) {
+        return Ok((stat.inode.dev, stat.inode.ino) == (record.inode.dev, record.inode.ino));
+    }
     if mark.offset == 0 && head.len == 0 {
         return Ok(stat.inode == record.inode);
     }

@@ -19,6 +19,7 @@ mod store;
 mod stream;
 mod turnover;
 mod watcher;
+mod wrong;
 
 pub use account::{Account, Balance, Skip};
 pub use claims::Claims;

@@ -12,6 +12,7 @@ use crate::position::{Life, StreamRecord};
 use crate::siblings::{Sibling, siblings};
 use crate::stream::Stream;
 use crate::watcher::{KEEP_ABSENT, Old, Watcher};
+use crate::wrong::{Wrong, does};
 
 /// A saved generation and the file that holds it.
 struct Found {
@@ -345,7 +346,7 @@ impl Watcher {
 
     fn open_unseen(&mut self, sibling: &Sibling, now: Instant) -> io::Result<()> {
         let inode = sibling.stat.inode;
-        if self.inodes().any(|known| known == inode) {
+        if self.inodes().any(|known| known == inode) || does(Wrong::UnseenGenerationSkipped) {
             return Ok(());
         }
         let Ok((file, stat)) = open_regular(&sibling.path) else {

@@ -11,6 +11,7 @@ use crate::identity::{GUARD_LEN, Guard, HEAD_LEN, Head, Stat, read_at};
 use crate::position::{Life, Mark, StreamRecord};
 use crate::stream::Stream;
 use crate::watcher::{Condition, Old, Watcher, hand_out};
+use crate::wrong::{Wrong, does};
 
 impl Watcher {
     /// Looks at the path: is the file there still the one that is read?
@@ -126,6 +127,9 @@ impl Watcher {
             return Ok(());
         };
         generation.stream().update(|record| record.life = Life::Rotated);
+        if does(Wrong::OldGenerationClosedAtRename) {
+            return Ok(());
+        }
         let stat = generation.stat()?;
         log::debug!(path:% = self.spec.path.display(), unread = generation.unread(), names = stat.links; "file was rotated or deleted");
         self.olds.push(Old::new(generation, now));

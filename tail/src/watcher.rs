@@ -18,6 +18,7 @@ use crate::generation::{Chunk, Generation, Reading};
 use crate::identity::{Inode, Stat};
 use crate::positions::Positions;
 use crate::stream::Stream;
+use crate::wrong::{Wrong, does};
 
 /// A rotated file without growth for this long is taken as finished: its last line ships, and its successor waits no
 /// more.
@@ -222,6 +223,9 @@ impl Watcher {
     pub fn set_max_line(&mut self, max_line: usize) {
         self.spec.max_line = max_line;
         self.framer = Framer::new(max_line);
+        if does(Wrong::DuplicateAfterReload) {
+            self.live.iter_mut().for_each(Generation::begin_again);
+        }
     }
 
     /// Positions are on disk, as [`Todo::Save`] asked for.
@@ -305,6 +309,14 @@ impl Watcher {
             // How far the live file goes is asked before the old ones are read to their end: a writer that moved on
             // to the new file wrote everything that is in the old one before that.
             let live = self.live.as_mut().map(Generation::stat).transpose()?;
+            if does(Wrong::SuccessorReadFirst)
+                && let (Some(generation), Some(stat)) = (&self.live, live)
+                && generation.has_news(&stat)
+            {
+                self.pick = Some(Pick::Live { stat });
+                let cost = generation.cost(stat.size);
+                return Ok(Todo::Read { cost });
+            }
             let mut until = match self.pick_old(now)? {
                 Ok(todo) => return Ok(todo),
                 Err(wait) => wait,
@@ -443,6 +455,9 @@ pub(crate) fn hand_out(generation: &mut Generation, stat: &Stat, chunk: Chunk) -
     }
     stream.saw(generation.head(), stat);
     let seq = stream.issue(chunk.end, chunk.bytes);
+    if does(Wrong::PositionBeforeAcknowledgement) {
+        stream.update(|record| record.mark = chunk.end);
+    }
     if chunk.records.is_empty() {
         stream.settle(seq, crate::stream::Settled::default(), None);
         return None;
