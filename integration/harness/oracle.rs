@@ -39,6 +39,11 @@ pub trait Fairness {
         false
     }
 
+    /// This piece is the beginning of a line that [`Fairness::may_miss`]: it was unfinished when its file was cut.
+    fn may_tear(&self, _piece: &[u8]) -> bool {
+        false
+    }
+
     /// It was written when its generation had a successor already, which may overtake it.
     fn is_late(&self, _line: &LineId) -> bool {
         false
@@ -70,6 +75,8 @@ pub struct Verdict {
     pub lines: Vec<Option<LineId>>,
     /// Lines that are missing and may be.
     pub excused: usize,
+    /// Records that are the beginning of such a line.
+    pub torn: usize,
     /// Records that repeat a line and may.
     pub repeated: usize,
     /// How many lines were written.
@@ -139,7 +146,10 @@ impl Oracle {
                 (1..=count).contains(&id.number)
             });
             let Some(id) = line else {
-                verdict.add(broken(value, &mut pieces), None, place());
+                match broken(value, &mut pieces) {
+                    Fault::Torn if fairness.may_tear(value) => verdict.torn += 1,
+                    fault => verdict.add(fault, None, place()),
+                }
                 continue;
             };
             if keys.get(&id.file).is_some_and(|key| record.key.as_ref() != Some(key)) {

@@ -153,6 +153,11 @@ impl Books {
         self.taken = records.len();
     }
 
+    /// Whether any line of a generation has arrived, so that a service that still runs must know it.
+    pub fn has_arrived(&self, file: &Arc<str>, generation: u32) -> bool {
+        self.seen.contains_key(&(file.clone(), generation))
+    }
+
     /// A line that is owed and has not arrived.
     pub fn missing(&self) -> Option<LineId> {
         self.generations.iter().find_map(|((file, generation), begun)| {
@@ -228,6 +233,14 @@ impl Fairness for Judge<'_> {
 
     fn may_repeat(&self, _: &LineId, first: i64, again: i64) -> bool {
         self.risks.iter().any(|risk| risk.explains(first, again))
+    }
+
+    fn may_tear(&self, piece: &[u8]) -> bool {
+        self.books.generations.iter().any(|((file, generation), begun)| {
+            let Some(first) = begun.cut.as_ref().map(|cut| cut.owed + 1) else { return false };
+            let line = |number| LineId { file: file.clone(), generation: *generation, number };
+            (first..=begun.count()).any(|number| line(number).text().as_bytes().starts_with(piece))
+        })
     }
 
     fn is_late(&self, line: &LineId) -> bool {

@@ -2,7 +2,7 @@
 //! the actions themselves take.
 
 use super::random::Random;
-use super::rotator::Kind;
+use super::rotator::{Gap, Kind};
 
 /// Something that happens to the world.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,11 +101,11 @@ impl Profile {
             style(&[Kind::Rename { keep: 4 }]),
             style(&[Kind::Copy { keep: 4 }]),
         ];
-        if Kind::compressed_is_on() {
+        if Gap::Gzip.is_tried() {
             logs[0] = style(&[Kind::Compress { keep: 5 }]);
             logs[3] = style(&[Kind::Copy { keep: 4 }, Kind::CopyAndCompress { keep: 4 }]);
         }
-        if Kind::copies_in_glob_are_on() {
+        if Gap::GlobCopies.is_tried() {
             logs[7] = style(&[Kind::CopyInGlob { keep: 3 }]);
         }
         Profile {

@@ -23,7 +23,7 @@ pub fn table(world: &World<'_, '_>, verdict: &Verdict, records: &[Record]) -> St
     row("faults", if kinds.is_empty() { "0".to_owned() } else { kinds.join(", ") });
     let bound = world.books.duplicates_allowed(records);
     row("duplicates, by crashes", format!("{} of at most {bound}", verdict.repeated));
-    row("lines nobody could read", verdict.excused.to_string());
+    row("lines nobody could read", format!("{}, and the first halves of {}", verdict.excused, verdict.torn));
     for (why, generations) in world.books.cuts() {
         row("  generations", format!("{generations} {why}"));
     }

@@ -37,15 +37,36 @@ pub enum Kind {
     CopyInGlob { keep: usize },
 }
 
-impl Kind {
-    /// Kinds that compress are part of everything: off until the service reads compressed generations.
-    pub fn compressed_is_on() -> bool {
-        std::env::var_os("LOGCATCH_TORTURE_GZIP").is_some()
-    }
+/// What the service is not said to master yet, and everything leaves out unless its variable is set.
+#[derive(Clone, Copy)]
+pub enum Gap {
+    /// Compressed generations.
+    Gzip,
+    /// Copies that the glob finds.
+    GlobCopies,
+    /// A copy and truncate of a file of which nothing was read.
+    UnreadCopies,
+}
 
-    /// Copies that the glob finds are part of everything: off until the service knows them for copies.
-    pub fn copies_in_glob_are_on() -> bool {
-        std::env::var_os("LOGCATCH_TORTURE_GLOB_COPIES").is_some()
+impl Gap {
+    /// Whether it is taken in.
+    pub fn is_tried(self) -> bool {
+        let name = match self {
+            Gap::Gzip => "LOGCATCH_TORTURE_GZIP",
+            Gap::GlobCopies => "LOGCATCH_TORTURE_GLOB_COPIES",
+            Gap::UnreadCopies => "LOGCATCH_TORTURE_UNREAD_COPIES",
+        };
+        std::env::var_os(name).is_some()
+    }
+}
+
+impl Kind {
+    /// Whether the log goes on in the same file, and a copy has its content.
+    fn copies(self) -> bool {
+        matches!(
+            self,
+            Kind::Copy { .. } | Kind::LogrotateCopy { .. } | Kind::CopyAndCompress { .. } | Kind::CopyInGlob { .. }
+        )
     }
 
     /// Its name in figures.
@@ -74,8 +95,12 @@ pub struct Rotator<'a, 'b> {
 }
 
 impl Rotator<'_, '_> {
-    /// Rotates a log.
-    pub fn rotate(&mut self, log: &mut Log, kind: Kind) {
+    /// Rotates a log, unless that is a known gap.
+    pub fn rotate(&mut self, log: &mut Log, kind: Kind) -> bool {
+        let is_read = self.books.has_arrived(&log.name, log.live.generation);
+        if kind.copies() && !is_read && !Gap::UnreadCopies.is_tried() {
+            return false;
+        }
         if !matches!(kind, Kind::Rename { .. } | Kind::Dated { .. }) {
             // What is cut or deleted with half a line in it may tear that line: only renames are better than that.
             log.finish();
@@ -119,6 +144,7 @@ impl Rotator<'_, '_> {
                 compress_second(log);
             }
         }
+        true
     }
 
     fn rename(&mut self, log: &mut Log, keep: usize) {

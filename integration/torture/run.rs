@@ -103,8 +103,8 @@ impl Run {
                 break;
             }
         }
+        world.end();
         if !world.in_vain {
-            world.end();
             world.settle();
             // Once more, so that whatever this last start repeats is in Kafka.
             world.end();

@@ -142,8 +142,11 @@ impl<'scope, 'env> World<'scope, 'env> {
     }
 
     fn rotate(&mut self, log: usize, kind: Kind) {
+        self.books.take_down(self.reader.records());
         let mut rotator = Rotator { host: self.place.host, books: &mut self.books, life: &self.life };
-        rotator.rotate(&mut self.logs[log], kind);
+        if !rotator.rotate(&mut self.logs[log], kind) {
+            return;
+        }
         *self.counts.rotations.entry(kind.name()).or_default() += 1;
     }
 
@@ -237,6 +240,9 @@ impl<'scope, 'env> World<'scope, 'env> {
 
     /// Mends everything and waits for all that is owed.
     pub fn calm(&mut self) {
+        if self.in_vain {
+            return;
+        }
         self.finish_lines();
         if !self.knobs.side {
             self.touch(Touch::SideOn);
@@ -280,6 +286,9 @@ impl<'scope, 'env> World<'scope, 'env> {
     /// Ends the service as an operator does: everything has arrived, so it must say that it drained.
     pub fn end(&mut self) {
         self.calm();
+        if self.in_vain {
+            return;
+        }
         let drained = self.life.figures.drained;
         self.life.terminate(&mut self.books);
         eventually("the service drains", || {
