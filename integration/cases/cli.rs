@@ -212,7 +212,13 @@ fn the_demo_kills_and_rotates_by_itself_and_finds_every_line() {
     assert!(output.stdout.contains("kcat "), "{output:?}");
     let verdict = output.stdout.trim_end().lines().last().unwrap_or_default();
     assert!(verdict.contains("every one of"), "{output:?}");
-    for fault in ["kill -9", "broker", "rotate"] {
+    for fault in [
+        "kill -9",
+        "the broker goes away",
+        "made anew",
+        "and truncated",
+        "a typo",
+    ] {
         assert!(output.stdout.contains(fault), "no `{fault}` was played: {output:?}");
     }
 }

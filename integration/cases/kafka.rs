@@ -12,7 +12,7 @@ use crate::harness::case::cases;
 use crate::harness::kafka::{self, Broker};
 use crate::harness::oracle::{Fault, Oracle};
 use crate::harness::reader::Reader;
-use crate::harness::service::Host;
+use crate::harness::service::{Host, Service};
 use crate::harness::writers::{Background, LogFile};
 
 cases![
@@ -22,8 +22,13 @@ cases![
     k3_memory_stays_bounded_while_kafka_is_away,
     k5_a_missing_topic_holds_back_only_its_own_files,
     k5_a_first_batch_that_is_refused_is_sent_again,
+    k5_a_topic_that_accepts_nothing_leaves_room_for_the_others,
+    k5_a_topic_that_stops_in_full_flow_leaves_room_for_the_others,
+    k5_a_topic_deleted_while_lines_flow_and_made_anew_gets_all_that_follow,
     k6_a_line_that_the_topic_refuses_is_a_dead_letter_and_its_neighbours_arrive,
+    k7_rights_withdrawn_and_restored_lose_nothing,
     k8_partitions_added_while_lines_flow,
+    k10_a_clock_two_hours_ahead_loses_nothing,
     k11_a_batch_over_the_topics_limit_made_of_small_lines_arrives_whole,
 ];
 
@@ -134,6 +139,126 @@ fn k5_a_missing_topic_holds_back_only_its_own_files() {
     held_oracle.judge(reader.everything()).assert_clean();
 }
 
+/// Two topics share 1 MiB in flight; the files of one are held up by a topic of which nothing can be acknowledged.
+struct Two {
+    fixture: Fixture,
+    held_topic: String,
+    held: Vec<LogFile>,
+    oracle: Arc<Oracle>,
+}
+
+/// The broker answers that replicas are missing, and the client tries again for ever: no error is ever reported.
+const ACCEPTS_NOTHING: &[(&str, &str)] = &[("min.insync.replicas", "2")];
+
+/// More than two topics share: each file could hold a quarter of it.
+const FILES: usize = 8;
+
+impl Two {
+    fn new(broker: &Broker, config: &[(&str, &str)]) -> Two {
+        let fixture = Fixture::on(broker, "flows", "");
+        let held_topic = broker.topic_with("held", 2, config);
+        let head = fixture.host.head(&broker.address(), &fixture.topic);
+        fixture.host.settings(&format!(
+            "{head}[limits]\nin_flight = \"1MiB\"\n[[logs]]\npath = \"logs/*.log\"\n[[logs]]\nname = \"held\"\n\
+             path = \"held/*.log\"\ntopic = \"{held_topic}\"\n"
+        ));
+        std::fs::create_dir(fixture.host.path("held")).unwrap();
+        let oracle = Arc::new(Oracle::default());
+        let open = |number| LogFile::open(&oracle, &fixture.host, &format!("held/{number}.log"));
+        Two {
+            held: (0..FILES).map(open).collect(),
+            fixture,
+            held_topic,
+            oracle,
+        }
+    }
+
+    /// The other topic flows; then this one does, too, and everything is there once.
+    fn others_flow(mut self, broker: &Broker, service: Service) {
+        let mut log = self.fixture.log("logs/app.log");
+        log.write(20_000);
+        self.fixture.caught_up();
+        service.wait_log("Kafka acknowledges nothing for this topic");
+        log.write(20_000);
+        self.fixture.caught_up();
+        broker.alter_topic(&self.held_topic, &[]);
+        let mut reader = Reader::new(broker, &self.held_topic);
+        caught_up(&self.oracle, &mut reader);
+        self.fixture.finish(service);
+        self.oracle.judge(reader.everything()).assert_clean();
+    }
+}
+
+fn k5_a_topic_that_accepts_nothing_leaves_room_for_the_others() {
+    let broker = kafka::shared();
+    let mut two = Two::new(broker, ACCEPTS_NOTHING);
+    two.held.iter_mut().for_each(|log| log.write(5_000));
+    let service = two.fixture.host.start();
+    two.others_flow(broker, service);
+}
+
+fn k5_a_topic_that_stops_in_full_flow_leaves_room_for_the_others() {
+    let broker = kafka::shared();
+    let mut two = Two::new(broker, &[]);
+    two.held.iter_mut().for_each(|log| log.write(1_000));
+    let service = two.fixture.host.start();
+    let mut reader = Reader::new(broker, &two.held_topic);
+    caught_up(&two.oracle, &mut reader);
+    broker.alter_topic(&two.held_topic, ACCEPTS_NOTHING);
+    two.held.iter_mut().for_each(|log| log.write(20_000));
+    two.others_flow(broker, service);
+}
+
+fn k5_a_topic_deleted_while_lines_flow_and_made_anew_gets_all_that_follow() {
+    let broker = kafka::shared();
+    let mut two = Two::new(broker, &[]);
+    two.held.iter_mut().for_each(|log| log.write(1_000));
+    let service = two.fixture.host.start();
+    caught_up(&two.oracle, &mut Reader::new(broker, &two.held_topic));
+    broker.delete_topic(&two.held_topic);
+    // What was delivered is gone with the topic: books of their own for what follows.
+    let oracle = Arc::new(Oracle::default());
+    let mut held: Vec<LogFile> = (0..FILES)
+        .map(|number| LogFile::open(&oracle, &two.fixture.host, &format!("held/{number}.log")))
+        .collect();
+    held.iter_mut().for_each(|log| log.write(5_000));
+    service.wait_log("Kafka takes nothing for this topic");
+    let mut log = two.fixture.log("logs/app.log");
+    log.write(20_000);
+    two.fixture.caught_up();
+    broker.create_topic(&two.held_topic, 2, &[]);
+    let mut reader = Reader::new(broker, &two.held_topic);
+    caught_up(&oracle, &mut reader);
+    two.fixture.finish(service);
+    oracle.judge(reader.everything()).assert_clean();
+}
+
+fn k7_rights_withdrawn_and_restored_lose_nothing() {
+    let broker = kafka::private_with_rights("rights");
+    let mut two = Two::new(&broker, &[]);
+    two.held.iter_mut().for_each(|log| log.write(1_000));
+    let service = two.fixture.host.start();
+    let mut reader = Reader::new(&broker, &two.held_topic);
+    caught_up(&two.oracle, &mut reader);
+    let topic = two.held_topic.clone();
+    let rights = |verb, right, operations: &[&str]| {
+        let operations = operations.iter().flat_map(|operation| ["--operation", operation]);
+        let words = [verb, right, "User:ANONYMOUS", "--topic", &topic].into_iter();
+        broker.acl(&words.chain(operations).collect::<Vec<_>>());
+    };
+    // With rules for it, what no rule allows is forbidden.
+    rights("--add", "--allow-principal", &["Read", "Describe"]);
+    two.held.iter_mut().for_each(|log| log.write(5_000));
+    service.wait_log("no right to write to the topic");
+    let mut log = two.fixture.log("logs/app.log");
+    log.write(20_000);
+    two.fixture.caught_up();
+    rights("--add", "--allow-principal", &["Write"]);
+    caught_up(&two.oracle, &mut reader);
+    two.fixture.finish(service);
+    two.oracle.judge(reader.everything()).assert_clean();
+}
+
 /// A partition refuses its first batch, as one does whose leader is not ready, and takes the second, which was under way by
 /// then. librdkafka takes that for an acknowledgement of the first, too, and tells so.
 fn k5_a_first_batch_that_is_refused_is_sent_again() {
@@ -222,6 +347,31 @@ fn k8_partitions_added_while_lines_flow() {
     reader.until_count(900);
     service.stop();
     oracle.judge(reader.everything()).assert_clean();
+}
+
+/// Brokers refuse records whose time is more than an hour ahead of theirs.
+fn k10_a_clock_two_hours_ahead_loses_nothing() {
+    let broker = kafka::shared();
+    let topic = broker.topic("clock", 1);
+    let mut host = Host::new("clock").under("faketime", &["-f", "+2h"]);
+    host.ship_logs(broker, &topic, "");
+    let oracle = Arc::new(Oracle::default());
+    let mut log = LogFile::open(&oracle, &host, "logs/app.log");
+    log.write(1000);
+    let service = host.start();
+    service.wait_log("set this host's clock");
+    service.kill();
+    host.under_nothing();
+    let service = host.start();
+    log.write(1000);
+    let mut reader = Reader::new(broker, &topic);
+    caught_up(&oracle, &mut reader);
+    service.stop();
+    oracle.judge(reader.everything()).assert_clean();
+    assert!(
+        !host.path("state/dead-letters").exists(),
+        "the clock is wrong, not the line"
+    );
 }
 
 fn k11_a_batch_over_the_topics_limit_made_of_small_lines_arrives_whole() {

@@ -1,6 +1,8 @@
 //! The tests by theme. A name that begins with a letter and a number (`t1_...`) is that case of the list in `README.md`.
 
 mod cli;
+mod copies;
+mod dead_letters;
 mod discovery;
 pub mod fixture;
 mod framing;
@@ -18,8 +20,10 @@ use crate::harness::case::Case;
 pub fn all() -> impl Iterator<Item = Case> {
     let groups = [
         kafka::CASES,
+        dead_letters::CASES,
         restart::CASES,
         rotation::CASES,
+        copies::CASES,
         seed::CASES,
         discovery::CASES,
         settings::CASES,

@@ -111,6 +111,20 @@ impl Host {
         self
     }
 
+    /// The binary runs under another program, with its arguments, if it is installed; else the test is skipped.
+    pub fn under(mut self, program: &'static str, arguments: &[&'static str]) -> Host {
+        if !installed(program) {
+            case::skip(&format!("{program} is not installed"));
+        }
+        self.wrapper = [program].iter().chain(arguments).copied().collect();
+        self
+    }
+
+    /// The binary runs by itself again.
+    pub fn under_nothing(&mut self) {
+        self.wrapper.clear();
+    }
+
     /// The settings file.
     pub fn settings_path(&self) -> &Path {
         &self.settings
@@ -263,11 +277,12 @@ impl Service {
         status
     }
 
-    /// SIGTERM: it must end by itself with success, or the test fails.
-    pub fn stop(mut self) {
+    /// SIGTERM: it must end by itself with success, or the test fails. Gives everything it said.
+    pub fn stop(mut self) -> String {
         self.signal(Signal::TERM);
         let status = self.wait();
         assert_eq!(status.code(), Some(0), "the service did not end with success: {status}");
+        self.log()
     }
 
     /// SIGKILL.

@@ -17,6 +17,8 @@ use crate::wrong::{Wrong, does};
 pub const STEP: usize = 256 * 1024;
 /// Bytes of bookkeeping a record costs in a batch.
 const RECORD_COST: usize = size_of::<Range<u32>>();
+/// How much of the end of a possible copy is compared: enough that two logs cannot agree by chance.
+const END_LEN: usize = 64 * 1024;
 /// An unfinished line up to this long is kept in memory, so that it can ship when a truncation takes it away.
 const REST_KEPT: usize = 16 * 1024;
 
@@ -99,6 +101,8 @@ pub struct Generation {
     /// Modification time at the last look that found the bytes before the position unchanged.
     checked: i64,
     head: HeadBytes,
+    /// While nothing was handed out: the first bytes, as far as they were seen.
+    seen: Head,
     /// NULs at `next` are a hole left by a truncation.
     hole: bool,
     window: usize,
@@ -126,6 +130,7 @@ impl Generation {
         let mut bytes = Vec::new();
         let known = next.offset.min(HEAD_LEN as u64);
         read_at(&file, &mut bytes, 0, usize::try_from(known).unwrap_or(HEAD_LEN))?;
+        let record_head = stream.record().head;
         Ok(Self {
             file,
             inode: stat.inode,
@@ -135,6 +140,7 @@ impl Generation {
             looked_modified: 0,
             checked: 0,
             head: HeadBytes::new(bytes),
+            seen: record_head,
             hole,
             window: STEP,
             largest: next.offset,
@@ -192,10 +198,48 @@ impl Generation {
         self.next
     }
 
-    /// Fingerprint of the first bytes handed out.
+    /// Fingerprint of the first bytes handed out; of those that were seen while none was.
     #[must_use]
     pub fn head(&self) -> Head {
-        self.head.head
+        if self.next.offset == 0 {
+            self.seen
+        } else {
+            self.head.head
+        }
+    }
+
+    /// Whether nothing was ever seen in it.
+    #[must_use]
+    pub fn is_untouched(&self) -> bool {
+        self.next.offset == 0 && self.seen.len == 0
+    }
+
+    /// Whether a file of `size` bytes, less than was handed out, begins like this one, as far as can be told.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn begins_like(&self, file: &File, size: u64) -> io::Result<bool> {
+        let bytes = first_bytes(file)?;
+        let begins = if self.head.head.is_full() {
+            Head::of(&bytes) == self.head.head
+        } else {
+            self.head.bytes.starts_with(&bytes)
+        };
+        Ok(begins && !bytes.is_empty() && size < self.next.offset)
+    }
+
+    /// Whether a file is a copy of the beginning of this one as it is now.
+    ///
+    /// # Errors
+    /// When one of them cannot be read.
+    pub fn has_copy(&self, file: &File, stat: &Stat) -> io::Result<bool> {
+        is_copy(file, stat, &self.file, &Stat::from(&self.file.metadata()?))
+    }
+
+    /// The largest size it was seen with; bytes.
+    #[must_use]
+    pub fn largest(&self) -> u64 {
+        self.largest
     }
 
     /// Whether there may be something to read: the file grew, or what is left of it was changed in place, as programs
@@ -234,11 +278,30 @@ impl Generation {
         if self.checked == stat.modified {
             return Ok(true);
         }
-        let unchanged = holds(&self.file, &self.next)?;
+        let unchanged = if self.next.offset == 0 {
+            self.begins_as_seen()?
+        } else {
+            holds(&self.file, &self.next)?
+        };
         if unchanged {
             self.checked = stat.modified;
         }
         Ok(unchanged)
+    }
+
+    /// Whether the first bytes are still the ones that were seen. What came since is seen now.
+    fn begins_as_seen(&mut self) -> io::Result<bool> {
+        let bytes = first_bytes(&self.file)?;
+        let known = bytes.get(..usize::from(self.seen.len));
+        if known.map(Head::of) != Some(self.seen) {
+            return Ok(false);
+        }
+        let head = Head::of(&bytes);
+        if head != self.seen {
+            self.seen = head;
+            self.stream.update(|record| record.head = head);
+        }
+        Ok(true)
     }
 
     /// Reads the next records from a file whose size was `stat.size`, within a `budget` of [`Generation::cost`] bytes.
@@ -392,6 +455,40 @@ impl Generation {
         }
         Ok(false)
     }
+}
+
+/// The first bytes of a file, up to [`HEAD_LEN`], without NULs at their end: room that a writer may yet fill.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn first_bytes(file: &File) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    read_at(file, &mut bytes, 0, HEAD_LEN)?;
+    bytes.truncate(bytes.len() - trailing_nuls(&bytes));
+    Ok(bytes)
+}
+
+/// Whether a file is a copy of the beginning of another: it came to be later, and holds the same as far as its own
+/// beginning and end tell. What was written before the other and renamed can begin alike, but is older.
+///
+/// # Errors
+/// When one of them cannot be read.
+pub fn is_copy(file: &File, stat: &Stat, original: &File, theirs: &Stat) -> io::Result<bool> {
+    let is_later = matches!((stat.inode.born, theirs.inode.born), (Some(ours), Some(theirs)) if ours > theirs);
+    if !is_later || stat.size > theirs.size {
+        return Ok(false);
+    }
+    let end = stat.size.saturating_sub(END_LEN as u64);
+    for (offset, length) in [(0, HEAD_LEN), (end, END_LEN)] {
+        let length = length.min(usize::try_from(stat.size - offset).unwrap_or(usize::MAX));
+        let (mut bytes, mut original_bytes) = (Vec::new(), Vec::new());
+        read_at(file, &mut bytes, offset, length)?;
+        read_at(original, &mut original_bytes, offset, length)?;
+        if bytes != original_bytes {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// Whether the bytes before a mark are the ones that were there.

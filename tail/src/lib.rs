@@ -5,6 +5,7 @@
 
 mod account;
 mod claims;
+mod copies;
 mod discovery;
 mod frame;
 mod generation;
@@ -14,6 +15,7 @@ mod ledger;
 mod position;
 mod positions;
 mod resume;
+mod saver;
 mod siblings;
 mod store;
 mod stream;
@@ -28,7 +30,7 @@ pub use frame::{Framed, Framer, Tail};
 pub use generation::STEP;
 pub use glob::{Exclude, GlobError, PathGlob};
 pub use identity::{GUARD_LEN, Guard, HEAD_LEN, Head, Inode, Stat};
-pub use ledger::Ledger;
+pub use ledger::{Done, Ledger};
 pub use position::{FileId, Life, Mark, Placement, StreamKey, StreamRecord};
 pub use positions::Positions;
 pub use siblings::live_names;

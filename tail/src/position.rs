@@ -81,6 +81,10 @@ pub struct StreamRecord {
     /// Whether it began with a truncation: NULs at its start are then a hole, not data.
     #[serde(default)]
     pub truncated: bool,
+    /// Whether the file is a copy, so that what is before the mark was read elsewhere: from another path, or from the
+    /// file itself before it was truncated; the copy then ends before the mark.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub copy: bool,
     /// Seconds of running time for which it was known to have no name.
     #[serde(default)]
     pub absent_seconds: u64,

@@ -6,8 +6,8 @@ use std::io;
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::generation::{Generation, fits, open_regular};
-use crate::identity::{Inode, Stat};
+use crate::generation::{Generation, first_bytes, fits, is_copy, open_regular};
+use crate::identity::{Head, Inode, Stat};
 use crate::position::{Life, StreamRecord};
 use crate::siblings::{Sibling, siblings};
 use crate::stream::Stream;
@@ -28,11 +28,12 @@ impl Watcher {
     pub(crate) fn resume(&mut self, now: Instant) -> io::Result<()> {
         let streams = self.world.positions.of(&self.spec.log, &self.spec.path);
         let Some(youngest) = streams.last() else {
-            return self.open_live(self.spec.from_end);
+            self.open_since_damage(now)?;
+            return self.open_live(self.spec.from_end, now);
         };
         self.order = youngest.record().order;
         streams.iter().for_each(|stream| stream.forget_in_flight());
-        let live = self.claimed_live()?;
+        let live = self.claimed_live(now)?;
         let around = self.siblings()?;
         let mut found: Vec<Found> = Vec::new();
         let mut missing: Vec<Arc<Stream>> = Vec::new();
@@ -75,15 +76,16 @@ impl Watcher {
         }
         if let Some((file, stat)) = live
             && !live_is_known
-            && !self.adopt(&file, &stat)?
+            && !self.adopt(&file, &stat, now)?
         {
             // The inode that a record had, with other content: it was truncated meanwhile.
             let truncated = streams.iter().any(|stream| stream.record().inode == stat.inode);
-            let stream = self.begin(&stat, truncated);
+            let stream = self.begin(&file, &stat, truncated)?;
             self.live = Some(Generation::open(file, &stat, stream)?);
         }
         // Claims of an earlier incarnation, or made for it from the saved records, end here.
-        let held: Vec<Inode> = self.inodes().collect();
+        let suspect = self.suspect.as_ref().map(|suspect| suspect.inode);
+        let held: Vec<Inode> = self.inodes().chain(suspect).collect();
         self.world.claims.keep_only(&self.spec.log, &self.spec.path, &held);
         Ok(())
     }
@@ -100,10 +102,19 @@ impl Watcher {
     }
 
     /// The file at the path, when no other watcher has it.
-    fn claimed_live(&mut self) -> io::Result<Option<(File, Stat)>> {
+    fn claimed_live(&mut self, now: Instant) -> io::Result<Option<(File, Stat)>> {
         match open_regular(&self.spec.path) {
             Ok((file, stat)) => {
-                let claimed = self.claim(stat.inode).is_ok();
+                if self.is_left_alone(&file, &stat, now)? {
+                    return Ok(None);
+                }
+                let known = self.world.positions.known(&self.spec.log, stat.inode);
+                let claimed = if known.is_some_and(|stream| stream.record().copy) {
+                    let claims = &self.world.claims;
+                    claims.claim_copy(&self.spec.log, stat.inode, &self.spec.path).is_ok()
+                } else {
+                    self.claim(stat.inode).is_ok()
+                };
                 Ok(claimed.then_some((file, stat)))
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -172,9 +183,26 @@ impl Watcher {
                 let Ok((file, stat)) = open_regular(&sibling.path) else {
                     continue;
                 };
-                if record_fits(&file, &stat, &record)? && self.claim(stat.inode).is_ok() {
+                let is_it =
+                    record_fits(&file, &stat, &record)? || (by_inode && record.copy && stat.size < record.mark.offset);
+                if is_it && self.take(stat.inode) {
                     return Ok(found(file, stat, Some(index)));
                 }
+            }
+        }
+        // Truncated meanwhile, after more of it was read than was copied: the oldest copy is the one.
+        if live.is_none_or(|(_, stat)| stat.inode != record.inode) {
+            return Ok(None);
+        }
+        for (index, sibling) in around.iter().enumerate().rev() {
+            if !is_free(sibling.stat.inode) || !is_younger(&sibling.stat, &record) {
+                continue;
+            }
+            let Ok((file, stat)) = open_regular(&sibling.path) else {
+                continue;
+            };
+            if is_shorter_copy(&file, &stat, &record)? && self.take(stat.inode) {
+                return Ok(found(file, stat, Some(index)));
             }
         }
         Ok(None)
@@ -227,9 +255,9 @@ impl Watcher {
             record.life = life;
             record.absent_seconds = 0;
         });
-        let is_read = stream.record().mark.offset == stat.size;
+        let is_read = stream.record().mark.offset >= stat.size;
         if life == Life::Live {
-            self.live = Some(Generation::open(file, &stat, stream)?);
+            self.go_on(&file, &stat, stream, now)?;
         } else if is_read {
             self.parked.push(stream);
         } else {
@@ -246,7 +274,7 @@ impl Watcher {
         // A directory that is away, as a late mount is, says nothing of its files.
         let could_look = self.spec.path.parent().is_some_and(std::path::Path::is_dir);
         if was_youngest && could_look && unread > 0 {
-            stream.account().add_unreachable(unread);
+            stream.unreachable(unread);
             log::warn!(path:% = self.spec.path.display(), bytes = unread;
                 "the file that was read last is gone, with bytes that were never read");
         }
@@ -262,7 +290,7 @@ impl Watcher {
 
     /// The file at the path is one of our own generations: it came back, or another inode took its place with the
     /// same content.
-    pub(crate) fn take_back(&mut self, file: &File, stat: &Stat) -> io::Result<bool> {
+    pub(crate) fn take_back(&mut self, file: &File, stat: &Stat, now: Instant) -> io::Result<bool> {
         for index in 0..self.olds.len() {
             let generation = &mut self.olds[index].generation;
             let is_same = generation.inode() == stat.inode;
@@ -296,7 +324,7 @@ impl Watcher {
                 self.parked.retain(|other| !Arc::ptr_eq(other, &stream));
                 self.missing.retain(|other| !Arc::ptr_eq(other, &stream));
                 stream.update(|record| record.inode = stat.inode);
-                self.live = Some(Generation::open(file.try_clone()?, stat, stream)?);
+                self.go_on(file, stat, stream, now)?;
                 self.alive();
                 return Ok(true);
             }
@@ -312,21 +340,36 @@ impl Watcher {
 
     /// A generation of another path that nobody reads, now found under this one, which claimed the file: its stream
     /// goes on.
-    pub(crate) fn adopt(&mut self, file: &File, stat: &Stat) -> io::Result<bool> {
+    pub(crate) fn adopt(&mut self, file: &File, stat: &Stat, now: Instant) -> io::Result<bool> {
         let Some(stream) = self.world.positions.known(&self.spec.log, stat.inode) else {
             return Ok(false);
         };
         if !stream.is_settled() || !record_fits(file, stat, &stream.record())? {
             return Ok(false);
         }
-        self.live = Some(Generation::open(file.try_clone()?, stat, stream)?);
+        self.go_on(file, stat, stream, now)?;
         self.alive();
         Ok(true)
     }
 
+    /// Whether the file at the path is not read for now, because it is or may be a copy; one that is known is not.
+    pub(crate) fn is_left_alone(&mut self, file: &File, stat: &Stat, now: Instant) -> io::Result<bool> {
+        let is_suspect = self.suspect.as_ref().is_some_and(|suspect| suspect.inode == stat.inode);
+        let is_known = || {
+            let missing = self.missing.iter().map(|stream| stream.record().inode);
+            self.inodes().chain(missing).any(|inode| inode == stat.inode)
+                || self.world.positions.known(&self.spec.log, stat.inode).is_some()
+        };
+        if !is_suspect && is_known() {
+            self.drop_suspect();
+            return Ok(false);
+        }
+        self.is_held(file, stat, now)
+    }
+
     /// Opens what lies between a generation and the live file and that no stream knows, oldest first: it was born and
-    /// rotated away between two looks.
-    pub(crate) fn open_unseen_after(&mut self, stat: &Stat, now: Instant) -> io::Result<()> {
+    /// rotated away between two looks. `but` is no such file, whatever its name.
+    pub(crate) fn open_unseen_after(&mut self, stat: &Stat, but: Inode, now: Instant) -> io::Result<()> {
         let around = self.siblings()?;
         let unseen: Vec<Sibling> = match around.iter().position(|sibling| sibling.stat.inode == stat.inode) {
             Some(index) => around[..index].to_vec(),
@@ -338,8 +381,40 @@ impl Watcher {
                 })
                 .collect(),
         };
-        for sibling in unseen.iter().rev() {
+        for sibling in unseen.iter().rev().filter(|sibling| sibling.stat.inode != but) {
             self.open_unseen(sibling, now)?;
+        }
+        Ok(())
+    }
+
+    /// All positions are gone: what was rotated since they were last saved may never have been read.
+    fn open_since_damage(&mut self, now: Instant) -> io::Result<()> {
+        let Some(since) = self.world.positions.damaged_since() else {
+            return Ok(());
+        };
+        for sibling in self.siblings()?.iter().rev() {
+            if sibling.stat.modified >= since {
+                self.open_unseen(sibling, now)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Opens what lies before a rotated generation in which nothing was ever seen, and came to be after its first sight.
+    pub(crate) fn open_unseen_before(&mut self, generation: &Generation, now: Instant) -> io::Result<()> {
+        let record = generation.stream().record();
+        let around = self.siblings()?;
+        let Some(index) = around
+            .iter()
+            .position(|sibling| sibling.stat.inode == generation.inode())
+        else {
+            return Ok(());
+        };
+        for sibling in around[index + 1..].iter().rev() {
+            let is_known = self.world.positions.known(&self.spec.log, sibling.stat.inode).is_some();
+            if !is_known && is_younger(&sibling.stat, &record) {
+                self.open_unseen(sibling, now)?;
+            }
         }
         Ok(())
     }
@@ -352,41 +427,81 @@ impl Watcher {
         let Ok((file, stat)) = open_regular(&sibling.path) else {
             return Ok(());
         };
+        // A copy of what is read anyway.
+        if let Ok((live, live_stat)) = open_regular(&self.spec.path)
+            && is_copy(&file, &stat, &live, &live_stat)?
+        {
+            return Ok(());
+        }
         if self.claim(stat.inode).is_err() {
             return Ok(());
         }
         log::info!(path:% = self.spec.path.display(), generation:% = sibling.path.display(), bytes = stat.size;
             "reading a rotated file that was never seen before");
-        let stream = self.begin(&stat, false);
+        let stream = self.begin(&file, &stat, false)?;
         stream.update(|record| record.life = Life::Rotated);
         let generation = Generation::open(file, &stat, stream)?;
         self.olds.push(Old::new(generation, now));
         Ok(())
     }
 
-    /// The copy of a truncated generation: a sibling with the same first bytes and the same bytes before the position,
-    /// or, when nothing was read yet, the youngest one that is younger than the generation itself.
-    pub(crate) fn find_copy(&self, generation: &Generation) -> io::Result<Option<(File, Stat)>> {
+    /// The copy of a truncated generation: a sibling with the same first bytes and the same bytes before the position;
+    /// else a younger one that begins like it and ends before. When nothing was ever seen in it, the oldest one that
+    /// is younger than the generation itself.
+    pub(crate) fn find_copy(&self, generation: &Generation) -> io::Result<Option<FoundCopy>> {
+        if generation.is_untouched() {
+            return Ok(self
+                .untouched_copies(generation)?
+                .into_iter()
+                .find(|copy| self.claim(copy.stat.inode).is_ok()));
+        }
         let record = generation.stream().record();
         let (mark, head) = (generation.next(), generation.head());
+        let mut shorter = None;
         for sibling in self.siblings()? {
-            let stat = &sibling.stat;
-            if stat.inode == generation.inode() || self.inodes().any(|known| known == stat.inode) {
+            if sibling.stat.inode == generation.inode() || self.inodes().any(|known| known == sibling.stat.inode) {
                 continue;
             }
             let Ok((file, stat)) = open_regular(&sibling.path) else {
                 continue;
             };
-            let is_copy = if mark.offset == 0 {
-                stat.size > 0 && is_younger(&stat, &record)
-            } else {
-                fits(&file, &stat, &record, &mark, head)?
-            };
-            if is_copy && self.claim(stat.inode).is_ok() {
-                return Ok(Some((file, stat)));
+            if fits(&file, &stat, &record, &mark, head)? && self.take(stat.inode) {
+                let is_whole = true;
+                return Ok(Some(FoundCopy { file, stat, is_whole }));
+            }
+            if shorter.is_none() && is_younger(&stat, &record) && generation.begins_like(&file, stat.size)? {
+                let is_whole = false;
+                shorter = Some(FoundCopy { file, stat, is_whole });
             }
         }
-        Ok(None)
+        Ok(shorter.filter(|copy| self.take(copy.stat.inode)))
+    }
+
+    /// Siblings that may hold what was written to a file between two looks at which it was empty, oldest first.
+    fn untouched_copies(&self, generation: &Generation) -> io::Result<Vec<FoundCopy>> {
+        let record = generation.stream().record();
+        let mut copies = Vec::new();
+        for sibling in self.siblings()?.into_iter().rev() {
+            let is_known = self.inodes().any(|known| known == sibling.stat.inode)
+                || self.world.positions.known(&self.spec.log, sibling.stat.inode).is_some();
+            if sibling.stat.size == 0 || is_known || !is_younger(&sibling.stat, &record) {
+                continue;
+            }
+            if let Ok((file, stat)) = open_regular(&sibling.path)
+                && !generation.has_copy(&file, &stat)?
+            {
+                let is_whole = true;
+                copies.push(FoundCopy { file, stat, is_whole });
+            }
+        }
+        Ok(copies)
+    }
+
+    /// Whether a file in which nothing was ever seen has such a sibling that nobody else reads.
+    pub(crate) fn has_untouched_copy(&self) -> io::Result<bool> {
+        let Some(live) = &self.live else { return Ok(false) };
+        let copies = self.untouched_copies(live)?;
+        Ok(copies.iter().any(|copy| !self.has_other_owner(copy.stat.inode)))
     }
 
     /// Looks at rotated generations whose handle is closed: what grew is read, what is gone for a day is forgotten.
@@ -403,7 +518,10 @@ impl Watcher {
         for stream in parked.into_iter().chain(missing) {
             let record = stream.record();
             if self.has_other_owner(record.inode) {
-                // The watcher of another path goes on with it.
+                // The watcher of another path goes on with it, or has its content.
+                if record.copy && !self.world.claims.is_copy(&self.spec.log, record.inode) {
+                    stream.retire();
+                }
                 continue;
             }
             let place = around.iter().find(|sibling| sibling.stat.inode == record.inode);
@@ -450,8 +568,23 @@ impl Watcher {
     }
 }
 
+/// A file that holds what a generation held.
+pub(crate) struct FoundCopy {
+    pub(crate) file: File,
+    pub(crate) stat: Stat,
+    /// Everything up to the position is in it; else it ends before.
+    pub(crate) is_whole: bool,
+}
+
+/// Whether a file begins like a generation, by all that a head can say, and ends before its position: a copy that was made
+/// while the generation was read on.
+fn is_shorter_copy(file: &File, stat: &Stat, record: &StreamRecord) -> io::Result<bool> {
+    let is_shorter = record.head.is_full() && stat.size < record.mark.offset;
+    Ok(is_shorter && Head::of(&first_bytes(file)?) == record.head)
+}
+
 /// Whether a file came to be after a generation was first seen. In doubt it did: a line twice rather than not at all.
-fn is_younger(stat: &Stat, record: &StreamRecord) -> bool {
+pub(crate) fn is_younger(stat: &Stat, record: &StreamRecord) -> bool {
     /// File systems stamp with the time of the last timer tick, 1/100 s apart at the most.
     const TICK: i64 = 10_000_000;
     // Ids are nanoseconds of first sight.

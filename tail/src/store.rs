@@ -367,6 +367,7 @@ mod tests {
             modified: 4,
             life: Life::Live,
             truncated: false,
+            copy: false,
             absent_seconds: 0,
             placement: None,
         }

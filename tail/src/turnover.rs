@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::account::Skip;
-use crate::generation::{Generation, open_regular};
+use crate::generation::{Generation, first_bytes, open_regular};
 use crate::identity::{GUARD_LEN, Guard, HEAD_LEN, Head, Stat, read_at};
 use crate::position::{Life, Mark, StreamRecord};
 use crate::stream::Stream;
@@ -21,6 +21,7 @@ impl Watcher {
             Err(error) => {
                 if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) {
                     self.rotate(now)?;
+                    self.drop_suspect();
                     self.set_condition(Condition::Absent);
                 } else {
                     // "Could not look" is never "deleted".
@@ -36,14 +37,15 @@ impl Watcher {
         }
         self.rotate(now)?;
         if !stat.regular {
+            self.drop_suspect();
             self.set_condition(Condition::NotAFile);
             return Ok(());
         }
-        self.open_live(false)
+        self.open_live(false, now)
     }
 
     /// Opens the file at the path as a new generation. `from_end` is for files that are there at first sight.
-    pub(crate) fn open_live(&mut self, from_end: bool) -> io::Result<()> {
+    pub(crate) fn open_live(&mut self, from_end: bool, now: Instant) -> io::Result<()> {
         let (file, stat) = match open_regular(&self.spec.path) {
             Ok(opened) => opened,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -56,30 +58,42 @@ impl Watcher {
                 return Ok(());
             }
         };
+        if self.is_left_alone(&file, &stat, now)? {
+            return Ok(());
+        }
         if let Err(owner) = self.claim(stat.inode) {
             self.set_condition(Condition::SharedWith(owner));
             return Ok(());
         }
         self.set_condition(Condition::Present);
-        if self.take_back(&file, &stat)? || self.adopt(&file, &stat)? {
+        if self.take_back(&file, &stat, now)? || self.adopt(&file, &stat, now)? {
             return Ok(());
         }
         let stream = if from_end {
             self.begin_at_end(&file, &stat)?
         } else {
-            self.begin(&stat, false)
+            self.begin(&file, &stat, false)?
         };
         self.live = Some(Generation::open(file, &stat, stream)?);
         Ok(())
     }
 
     /// A new stream at the start of a file.
-    pub(crate) fn begin(&mut self, stat: &Stat, truncated: bool) -> Arc<Stream> {
-        self.begin_with(stat, truncated, Mark::default(), Head::default())
+    pub(crate) fn begin(&mut self, file: &File, stat: &Stat, truncated: bool) -> io::Result<Arc<Stream>> {
+        let head = Head::of(&first_bytes(file)?);
+        Ok(self.begin_with(stat, truncated, Mark::default(), head))
     }
 
     /// A new stream at the end of a file; what is before is skipped and counted.
     fn begin_at_end(&mut self, file: &File, stat: &Stat) -> io::Result<Arc<Stream>> {
+        let (mark, head) = Self::end_of(file, stat)?;
+        let stream = self.begin_with(stat, false, mark, head);
+        stream.skip(Skip::Start, stat.size);
+        Ok(stream)
+    }
+
+    /// The mark at the end of a file, and its head.
+    pub(crate) fn end_of(file: &File, stat: &Stat) -> io::Result<(Mark, Head)> {
         let mut bytes = Vec::new();
         let length = stat.size.min(GUARD_LEN as u64);
         read_at(
@@ -96,13 +110,10 @@ impl Watcher {
             guard,
             part: 0,
         };
-        let head = Head::of(&bytes);
-        let stream = self.begin_with(stat, false, mark, head);
-        stream.account().add_skipped(Skip::Start, stat.size);
-        Ok(stream)
+        Ok((mark, Head::of(&bytes)))
     }
 
-    fn begin_with(&mut self, stat: &Stat, truncated: bool, mark: Mark, head: Head) -> Arc<Stream> {
+    pub(crate) fn begin_with(&mut self, stat: &Stat, truncated: bool, mark: Mark, head: Head) -> Arc<Stream> {
         self.order += 1;
         self.world.positions.begin(StreamRecord {
             log: self.spec.log.clone(),
@@ -116,6 +127,7 @@ impl Watcher {
             modified: stat.modified,
             life: Life::Live,
             truncated,
+            copy: false,
             absent_seconds: 0,
             placement: None,
         })
@@ -123,6 +135,14 @@ impl Watcher {
 
     /// The live file is no longer at its path: it is read to its end before its successors.
     fn rotate(&mut self, now: Instant) -> io::Result<()> {
+        let Some(live) = self.live.as_mut() else {
+            return Ok(());
+        };
+        let (stat, was_untouched) = (live.stat()?, live.is_untouched());
+        if stat.size < live.next().offset || !live.is_unchanged(&stat)? {
+            // It was cut before it was rotated, between two looks.
+            self.truncated(now)?;
+        }
         let Some(mut generation) = self.live.take() else {
             return Ok(());
         };
@@ -132,8 +152,12 @@ impl Watcher {
         }
         let stat = generation.stat()?;
         log::debug!(path:% = self.spec.path.display(), unread = generation.unread(), names = stat.links; "file was rotated or deleted");
+        if was_untouched {
+            // What was written to it meanwhile may have been copied away, and the copy be rotated with it.
+            self.open_unseen_before(&generation, now)?;
+        }
         self.olds.push(Old::new(generation, now));
-        self.open_unseen_after(&stat, now)
+        self.open_unseen_after(&stat, stat.inode, now)
     }
 
     /// The live file was cut or written anew in place: what was unread is in a copy beside it, or nowhere.
@@ -143,26 +167,63 @@ impl Watcher {
         };
         let stat = generation.stat()?;
         let file = generation.try_clone_file()?;
-        let copied = self.find_copy(&generation)?;
-        if let Some((copy, copy_stat)) = copied {
-            let in_copy = generation.in_copy(copy, &copy_stat)?;
-            in_copy.stream().update(|record| record.life = Life::Rotated);
-            self.olds.push(Old {
-                complete: true,
-                ..Old::new(in_copy, now)
-            });
-            self.open_unseen_after(&copy_stat, now)?;
-        } else {
-            if let Some(chunk) = generation.take_rest(&self.framer) {
-                self.rescued = hand_out(&mut generation, &stat, chunk);
+        match self.find_copy(&generation)? {
+            Some(copy) if copy.is_whole => {
+                // What the copying program did not copy, nobody can read.
+                let never_copied = generation
+                    .largest()
+                    .saturating_sub(copy.stat.size.max(generation.next().offset));
+                self.unreachable(
+                    &generation,
+                    never_copied,
+                    "bytes were written between a copy and its truncation",
+                );
+                let in_copy = generation.in_copy(copy.file, &copy.stat)?;
+                in_copy.stream().update(|record| record.life = Life::Rotated);
+                self.olds.push(Old {
+                    complete: true,
+                    ..Old::new(in_copy, now)
+                });
+                self.open_unseen_after(&copy.stat, stat.inode, now)?;
             }
-            self.lost(
-                &generation,
-                "file was truncated before it was read to its end and no copy of it was found",
-            );
+            shorter => {
+                if let Some(chunk) = generation.take_rest(&self.framer) {
+                    self.rescued = hand_out(&mut generation, &stat, chunk);
+                }
+                if let Some(copy) = shorter {
+                    // Everything in it was read from the file itself: it is known, so that nobody reads it again.
+                    self.unreachable(
+                        &generation,
+                        generation.unread(),
+                        "bytes were written between a copy and its truncation",
+                    );
+                    generation.stream().update(|record| {
+                        (record.life, record.inode, record.copy) = (Life::Rotated, copy.stat.inode, true);
+                    });
+                    self.parked.push(Arc::clone(generation.stream()));
+                } else {
+                    self.lost(
+                        &generation,
+                        "file was truncated before it was read to its end and no copy of it was found",
+                    );
+                }
+            }
         }
-        let stream = self.begin(&stat, true);
+        log::info!(path:% = self.spec.path.display(); "file was truncated or written anew; reading it from its start");
+        let stream = self.begin(&file, &stat, true)?;
         self.live = Some(Generation::open(file, &stat, stream)?);
+        Ok(())
+    }
+
+    /// A file that was empty whenever it was looked at, and has a younger sibling: what was written to it meanwhile may be in
+    /// there, copied away before its truncation. Looked for before its first bytes are read.
+    pub(crate) fn look_for_lost_beginning(&mut self, looked_around: bool, now: Instant) -> io::Result<()> {
+        let Some(live) = self.live.as_mut().filter(|live| live.is_untouched()) else {
+            return Ok(());
+        };
+        if (looked_around || live.stat()?.size > 0) && self.has_untouched_copy()? {
+            self.truncated(now)?;
+        }
         Ok(())
     }
 
@@ -179,13 +240,16 @@ impl Watcher {
     /// Nothing of this content is left under the inode: what is unread of it can no longer be reached, and its record
     /// goes with its last batch.
     fn lost(&self, generation: &Generation, what: &str) {
-        let (stream, unread) = (generation.stream(), generation.unread());
-        if unread > 0 {
-            stream.account().add_unreachable(unread);
-            log::warn!(path:% = self.spec.path.display(), bytes = unread; "{what}");
+        self.unreachable(generation, generation.unread(), what);
+        generation.stream().update(|record| record.life = Life::Rotated);
+        generation.stream().retire();
+    }
+
+    fn unreachable(&self, generation: &Generation, bytes: u64, what: &str) {
+        if bytes > 0 {
+            generation.stream().unreachable(bytes);
+            log::warn!(path:% = self.spec.path.display(), bytes; "{what}");
         }
-        stream.update(|record| record.life = Life::Rotated);
-        stream.retire();
     }
 
     /// Closes the handle of a rotated generation that is read, acknowledged and quiet.
@@ -202,7 +266,7 @@ impl Watcher {
         }
     }
 
-    fn set_condition(&mut self, condition: Condition) {
+    pub(crate) fn set_condition(&mut self, condition: Condition) {
         if self.condition == condition {
             return;
         }
@@ -212,6 +276,9 @@ impl Watcher {
             Condition::Absent => log::info!(path:%, log = self.spec.log; "no file at this path; waiting for it"),
             Condition::SharedWith(other) => {
                 log::info!(path:%, log = self.spec.log, other:% = other.display(); "file is read under another path already");
+            }
+            Condition::CopyOf(other) => {
+                log::info!(path:%, log = self.spec.log, other:% = other.display(); "file begins like another that is read; taken for a copy of it");
             }
             Condition::NotAFile => log::warn!(path:%, log = self.spec.log; "not a regular file; ignored"),
             Condition::Refused(cause) => {

@@ -13,6 +13,7 @@ use thiserror::Error;
 
 use crate::account::Skip;
 use crate::claims::Claims;
+use crate::copies::Suspect;
 use crate::frame::Framer;
 use crate::generation::{Chunk, Generation, Reading};
 use crate::identity::{Inode, Stat};
@@ -107,6 +108,8 @@ pub enum Condition {
     Absent,
     /// The file is read by the watcher of this other path.
     SharedWith(PathBuf),
+    /// The file is, or may be, a copy of what this other path holds or held.
+    CopyOf(PathBuf),
     /// It is a directory, FIFO, socket or device.
     NotAFile,
     /// The system refuses: the words say why.
@@ -161,6 +164,8 @@ pub struct Watcher {
     pub(crate) world: World,
     pub(crate) framer: Framer,
     pub(crate) live: Option<Generation>,
+    /// The file at the path, while it is taken for a copy.
+    pub(crate) suspect: Option<Suspect>,
     pub(crate) olds: Vec<Old>,
     /// Rotated generations that were read to their end and whose handle is closed.
     pub(crate) parked: Vec<Arc<Stream>>,
@@ -192,6 +197,7 @@ impl Watcher {
             spec,
             world,
             live: None,
+            suspect: None,
             olds: Vec::new(),
             parked: Vec::new(),
             missing: Vec::new(),
@@ -250,7 +256,8 @@ impl Watcher {
     /// Whether nothing is open, followed or remembered: the watcher can go when its path is gone.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.resumed && self.live.is_none() && self.olds.is_empty() && self.parked.is_empty() && self.missing.is_empty()
+        let follows = !self.olds.is_empty() || !self.parked.is_empty() || !self.missing.is_empty();
+        self.resumed && self.live.is_none() && self.suspect.is_none() && !follows
     }
 
     /// Open file handles.
@@ -294,9 +301,11 @@ impl Watcher {
         if std::mem::take(&mut self.look) || self.look_again.take_if(|at| *at <= now).is_some() {
             self.observe(now)?;
         }
-        if std::mem::take(&mut self.look_around) {
+        let look_around = std::mem::take(&mut self.look_around);
+        if look_around {
             self.look_for_parked(now)?;
         }
+        self.look_for_lost_beginning(look_around, now)?;
         loop {
             if self.saved < self.order {
                 return Ok(Todo::Save { order: self.order });
@@ -325,9 +334,16 @@ impl Watcher {
                 return Ok(Todo::Wait { until: Some(blocked) });
             }
             self.look_again = None;
-            if matches!(self.condition, Condition::SharedWith(_) | Condition::Refused(_)) {
+            let waits_for_others = match self.condition {
+                Condition::SharedWith(_) | Condition::Refused(_) => Some(LOOK_AGAIN),
+                // For the other watcher to take it, or for it to be finished.
+                Condition::CopyOf(_) if !self.suspect.as_ref().is_some_and(Suspect::is_decided) => Some(OLD_LOOK),
+                Condition::CopyOf(_) => Some(LOOK_AGAIN),
+                _ => None,
+            };
+            if let Some(pause) = waits_for_others {
                 // Nothing tells when another watcher gives the file up, or when rights change on the way to it.
-                let at = now + LOOK_AGAIN;
+                let at = now + pause;
                 self.look_again = Some(at);
                 until.at(at);
             }
@@ -435,6 +451,11 @@ impl Watcher {
         self.world.claims.claim(&self.spec.log, inode, &self.spec.path)
     }
 
+    /// Claims a file that holds the content of a generation of this path, also from one that has it as a copy.
+    pub(crate) fn take(&self, inode: Inode) -> bool {
+        self.world.claims.take(&self.spec.log, inode, &self.spec.path).is_ok()
+    }
+
     /// Gives a file up.
     pub(crate) fn release(&self, inode: Inode) {
         self.world.claims.release(&self.spec.log, inode, &self.spec.path);
@@ -451,7 +472,7 @@ impl Watcher {
 pub(crate) fn hand_out(generation: &mut Generation, stat: &Stat, chunk: Chunk) -> Option<Batch> {
     let stream = Arc::clone(generation.stream());
     if chunk.nuls > 0 {
-        stream.account().add_skipped(Skip::Nuls, chunk.nuls);
+        stream.skip(Skip::Nuls, chunk.nuls);
     }
     stream.saw(generation.head(), stat);
     let seq = stream.issue(chunk.end, chunk.bytes);

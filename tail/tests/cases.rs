@@ -7,7 +7,7 @@ use std::fs;
 use std::time::Duration;
 
 use logcatch_tail::QUIET;
-use rig::{Rig, append};
+use rig::{Rig, append, copy};
 
 const A_WHILE: Duration = Duration::from_secs(70);
 
@@ -142,7 +142,7 @@ fn t10_by_copy_and_truncate() {
             )
             .unwrap();
         }
-        fs::copy(&rig.spec.path, rig.path("app.log.1")).unwrap();
+        copy(&rig.spec.path, &rig.path("app.log.1"));
         fs::write(&rig.spec.path, lines).unwrap();
     }
     rig.start();
@@ -207,7 +207,7 @@ fn u3_what_was_unread_at_a_copy_and_truncate_ships_from_the_copy() {
         append(&rig.spec.path, "a1\na2\n");
         rig.settle();
         append(&rig.spec.path, "a3\na4\n");
-        fs::copy(&rig.spec.path, rig.path("app.log.1")).unwrap();
+        copy(&rig.spec.path, &rig.path("app.log.1"));
         fs::write(&rig.spec.path, after).unwrap();
         rig.settle();
         assert_eq!(rig.values(), ["a1", "a2", "a3", "a4", after.trim()]);
@@ -313,7 +313,7 @@ fn u3_a_generation_that_was_truncated_and_copied_around_a_crash_is_read_from_its
     append(&rig.spec.path, "a1\n");
     rig.settle();
     rig.checkpoint();
-    fs::copy(&rig.spec.path, rig.path("app.log.1")).unwrap();
+    copy(&rig.spec.path, &rig.path("app.log.1"));
     fs::write(&rig.spec.path, "").unwrap();
     rig.settle();
     append(&rig.spec.path, "b1\n");
@@ -321,7 +321,7 @@ fn u3_a_generation_that_was_truncated_and_copied_around_a_crash_is_read_from_its
     append(&rig.spec.path, "b2\n");
     rig.crash();
     fs::rename(rig.path("app.log.1"), rig.path("app.log.2")).unwrap();
-    fs::copy(&rig.spec.path, rig.path("app.log.1")).unwrap();
+    copy(&rig.spec.path, &rig.path("app.log.1"));
     fs::write(&rig.spec.path, "c1\n").unwrap();
     rig.settle();
     assert_eq!(rig.values(), ["a1", "b1", "b1", "b2", "c1"]);
@@ -396,12 +396,29 @@ fn t4_a_file_renamed_to_another_watched_path_goes_on_there() {
     fs::rename(&rig.spec.path, rig.path("renamed.log")).unwrap();
     append(&rig.path("renamed.log"), "b\n");
     rig.start();
-    // As the supervisor does: what is known is reserved for the watcher of its path.
-    let inode = rig.world.positions.all()[0].record().inode;
-    rig.world.claims.claim("app", inode, &rig.spec.path).unwrap();
     rig.settle();
     rig.spec.path = rig.path("renamed.log");
     rig.watcher = Some(logcatch_tail::Watcher::new(rig.spec.clone(), rig.world.clone()));
     rig.settle();
     assert_eq!(rig.values(), ["a", "b"]);
+}
+
+#[test]
+fn p5_after_a_damaged_store_what_was_rotated_since_is_read_and_older_ones_are_not() {
+    let mut rig = Rig::new();
+    append(&rig.path("app.log.2"), "old\n");
+    let an_hour_ago = std::time::SystemTime::now() - Duration::from_secs(3600);
+    let old = fs::File::options().append(true).open(rig.path("app.log.2")).unwrap();
+    old.set_modified(an_hour_ago).unwrap();
+    append(&rig.spec.path, "a\n");
+    rig.settle();
+    rig.damage();
+    append(&rig.spec.path, "b\n");
+    fs::rename(&rig.spec.path, rig.path("app.log.1")).unwrap();
+    append(&rig.spec.path, "c\n");
+    rig.start();
+    rig.settle();
+    rig.restart();
+    rig.settle();
+    assert_eq!(rig.values(), ["a", "a", "b", "c"]);
 }

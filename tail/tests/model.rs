@@ -12,7 +12,10 @@ use std::time::Duration;
 
 use logcatch_tail::QUIET;
 use proptest::prelude::*;
-use rig::Rig;
+use rig::{Rig, copy};
+
+/// More rotations than a life has.
+const NAMES: usize = 40;
 
 #[derive(Debug, Clone)]
 enum Action {
@@ -24,8 +27,8 @@ enum Action {
     Rotate,
     /// A line into the generation that was rotated last, by a writer that kept its handle.
     Late,
-    /// Copy to `.1` and truncate, with so many lines not read yet.
-    CopyTruncate(u8),
+    /// Copy to `.1` and truncate, with so many lines not read yet; a line read between the two or not.
+    CopyTruncate(u8, bool),
     /// Truncate, when everything was read.
     Truncate,
     /// Delete and create, the watcher having seen the file.
@@ -52,7 +55,7 @@ fn action() -> impl Strategy<Value = Action> {
         1 => any::<bool>().prop_map(Action::Halves),
         2 => Just(Action::Rotate),
         1 => Just(Action::Late),
-        1 => (0u8..4).prop_map(Action::CopyTruncate),
+        1 => (0u8..4, any::<bool>()).prop_map(|(unread, between)| Action::CopyTruncate(unread, between)),
         1 => Just(Action::Truncate),
         1 => Just(Action::Delete),
         3 => (0u8..3).prop_map(Action::Read),
@@ -80,8 +83,12 @@ struct World {
 }
 
 impl World {
-    fn new() -> Self {
+    /// With `pattern` the rotated names are watched as well.
+    fn new(pattern: bool) -> Self {
         let mut rig = Rig::new();
+        if pattern {
+            (1..=NAMES).for_each(|n| rig.watch(&format!("app.log.{n}")));
+        }
         let writer = File::options().append(true).create(true).open(&rig.spec.path).unwrap();
         rig.run(0);
         Self {
@@ -133,7 +140,7 @@ impl World {
     }
 
     fn shift_siblings(&self) {
-        for n in (1..40).rev() {
+        for n in (1..NAMES).rev() {
             let from = self.rig.path(&format!("app.log.{n}"));
             if from.exists() {
                 fs::rename(from, self.rig.path(&format!("app.log.{}", n + 1))).unwrap();
@@ -181,19 +188,18 @@ impl World {
                     self.previous = Some((writer, generation));
                 }
             }
-            Action::CopyTruncate(unread) => {
-                // What nobody ever read, while somebody could have, cannot be told from its successor by content:
-                // something was.
-                if self.is_up() {
-                    self.act(&Action::Write(1, 5));
-                    self.read(usize::MAX);
-                }
+            Action::CopyTruncate(unread, between) => {
                 for _ in 0..unread {
                     let line = self.line(self.generation, 5);
                     writeln!(self.writer, "{line}").unwrap();
                 }
                 self.shift_siblings();
-                fs::copy(&self.rig.spec.path, self.rig.path("app.log.1")).unwrap();
+                copy(&self.rig.spec.path, &self.rig.path("app.log.1"));
+                if between && self.is_up() {
+                    // Nobody else has it.
+                    self.act(&Action::Write(1, 5));
+                    self.settle();
+                }
                 self.writer.set_len(0).unwrap();
                 // Seen before it grows beyond where it was read to with the same first bytes.
                 self.read(0);
@@ -273,6 +279,7 @@ impl World {
         }
         self.settle();
         self.rig.pass(QUIET);
+        self.rig.pass(QUIET);
         self.rig.pass(Duration::from_secs(70));
     }
 
@@ -321,8 +328,8 @@ proptest! {
         ..ProptestConfig::default()
     })]
     #[test]
-    fn every_line_once_and_in_order(actions in proptest::collection::vec(action(), 1..40)) {
-        let mut world = World::new();
+    fn every_line_once_and_in_order(actions in proptest::collection::vec(action(), 1..NAMES), pattern: bool) {
+        let mut world = World::new(pattern);
         for action in &actions {
             world.act(action);
         }

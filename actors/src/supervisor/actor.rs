@@ -145,7 +145,12 @@ impl SupervisorActor {
             let record = stream.record();
             if record.log == entry.name && entry.means(&record.path) {
                 // Two records of one inode: the younger content decides when its watcher looks.
-                let _ = self.common.world.claims.claim(&record.log, record.inode, &record.path);
+                let claims = &self.common.world.claims;
+                let _ = if record.copy {
+                    claims.claim_copy(&record.log, record.inode, &record.path)
+                } else {
+                    claims.claim(&record.log, record.inode, &record.path)
+                };
             }
         }
         self.watched.entry(entry.name.clone()).or_default();

@@ -24,6 +24,7 @@ struct InFlight {
     stream: Arc<Stream>,
     seq: u64,
     settled: Settled,
+    bytes: u64,
 }
 
 pub struct Rig {
@@ -31,11 +32,17 @@ pub struct Rig {
     state: tempfile::TempDir,
     pub world: World,
     pub watcher: Option<Watcher>,
+    /// Watchers of more paths of the entry, as a pattern has them.
+    pub others: Vec<Watcher>,
     pub spec: WatchSpec,
     pub now: Instant,
     pub budget: usize,
     pub delivered: Vec<Delivered>,
     in_flight: Vec<InFlight>,
+    /// Of the other watchers, while the service is down.
+    paths: Vec<PathBuf>,
+    /// File bytes of the batches since the start.
+    handed: u64,
 }
 
 impl Rig {
@@ -56,11 +63,14 @@ impl Rig {
             state,
             world,
             watcher,
+            others: vec![],
             spec,
             now,
             budget: usize::MAX,
             delivered: vec![],
             in_flight: vec![],
+            paths: vec![],
+            handed: 0,
         }
     }
 
@@ -68,11 +78,34 @@ impl Rig {
         self.logs.path().join(name)
     }
 
-    /// Polls until the watcher wants to wait; takes at most `reads` batches. True when it wants to wait.
-    pub fn run(&mut self, mut reads: usize) -> bool {
-        let watcher = self.watcher.as_mut().unwrap();
+    /// Another path of the entry is watched from now on.
+    pub fn watch(&mut self, name: &str) {
+        let path = self.path(name);
+        let spec = WatchSpec {
+            path,
+            ..self.spec.clone()
+        };
+        self.others.push(Watcher::new(spec, self.world.clone()));
+    }
+
+    /// Polls until the watchers want to wait; takes at most `reads` batches. True when they want to wait.
+    pub fn run(&mut self, reads: usize) -> bool {
+        let mut watcher = self.watcher.take().unwrap();
+        let mut others = std::mem::take(&mut self.others);
+        let mut waits = self.run_one(&mut watcher, reads);
+        for other in &mut others {
+            waits &= self.run_one(other, reads);
+        }
+        (self.watcher, self.others) = (Some(watcher), others);
+        let rescued = self.assert_books();
+        assert!(!waits || rescued == 0);
+        waits
+    }
+
+    fn run_one(&mut self, watcher: &mut Watcher, mut reads: usize) -> bool {
         watcher.wake();
         loop {
+            self.assert_books();
             match watcher.poll(self.now).unwrap() {
                 Todo::Wait { .. } => return true,
                 Todo::Save { order } => {
@@ -100,18 +133,39 @@ impl Rig {
                     }
                     let lines = batch.records.len() as u64;
                     let settled = Settled {
-                        delivered: batch.bytes,
                         lines,
                         dead_lettered: 0,
                     };
+                    self.handed += batch.bytes;
                     self.in_flight.push(InFlight {
                         stream: batch.stream,
                         seq: batch.seq,
                         settled,
+                        bytes: batch.bytes,
                     });
                 }
             }
         }
+    }
+
+    /// Every byte is in exactly one account, and the accounts say what happened. Returns the bytes that are taken down
+    /// and not handed over yet.
+    pub fn assert_books(&self) -> u64 {
+        let entry = self.world.positions.account("app").balance();
+        let files = self.world.positions.all();
+        assert!(entry.adds_up(), "{entry:?}");
+        for file in &files {
+            assert!(file.balance().adds_up(), "{:?}", file.balance());
+            assert_eq!(file.balance().in_flight, file.in_flight());
+        }
+        let in_flight: u64 = self.in_flight.iter().map(|batch| batch.bytes).sum();
+        assert_eq!(entry.delivered, self.handed - in_flight);
+        // What a truncation took away in the file waits in the watcher until it is asked for.
+        let rescued = entry.in_flight - in_flight;
+        assert_eq!(entry.read - entry.skipped(), self.handed + rescued);
+        let sum: u64 = files.iter().map(|file| file.balance().read).sum();
+        assert!(sum <= entry.read, "forgotten files count on: {sum} of {}", entry.read);
+        rescued
     }
 
     /// Kafka acknowledges everything.
@@ -119,6 +173,7 @@ impl Rig {
         for batch in self.in_flight.drain(..) {
             batch.stream.settle(batch.seq, batch.settled, None);
         }
+        self.assert_books();
     }
 
     /// Everything there is to read is read and acknowledged.
@@ -130,7 +185,10 @@ impl Rig {
     /// Quiet time passes.
     pub fn pass(&mut self, time: Duration) {
         self.now += time;
-        self.watcher.as_mut().unwrap().reconcile();
+        self.watcher
+            .iter_mut()
+            .chain(&mut self.others)
+            .for_each(Watcher::reconcile);
         self.settle();
     }
 
@@ -138,12 +196,27 @@ impl Rig {
     pub fn stop(&mut self) {
         self.acknowledge();
         self.watcher = None;
+        self.paths = self.others.drain(..).map(|other| other.path().to_owned()).collect();
         self.world.positions.close();
     }
 
     pub fn start(&mut self) {
         self.world = open(self.state.path());
+        self.handed = 0;
         self.watcher = Some(Watcher::new(self.spec.clone(), self.world.clone()));
+        for path in std::mem::take(&mut self.paths) {
+            let spec = WatchSpec {
+                path,
+                ..self.spec.clone()
+            };
+            self.others.push(Watcher::new(spec, self.world.clone()));
+        }
+    }
+
+    /// The service ends, and its store is garbage when it starts again.
+    pub fn damage(&mut self) {
+        self.stop();
+        std::fs::write(self.state.path().join("positions.redb"), "garbage").unwrap();
     }
 
     /// Positions reach the disk.
@@ -162,7 +235,10 @@ impl Rig {
         )
         .unwrap();
         self.in_flight.clear();
+        // What it saves now is saved beside the copy.
+        self.world.positions.close();
         self.watcher = None;
+        self.paths = self.others.drain(..).map(|other| other.path().to_owned()).collect();
         self.state = copy;
         self.start();
     }
@@ -177,14 +253,28 @@ impl Rig {
     }
 }
 
+impl Drop for Rig {
+    fn drop(&mut self) {
+        self.world.positions.close();
+    }
+}
+
 fn open(state: &Path) -> World {
     let lock = StateLock::acquire(state).unwrap();
     // Saved only when asked: a crash then forgets exactly what was not.
-    let (positions, damaged) = Positions::open(state, lock, Duration::from_secs(3600)).unwrap();
-    assert_eq!(damaged, None);
+    let (positions, _) = Positions::open(state, lock, Duration::from_secs(3600)).unwrap();
+    let claims = Claims::default();
+    // As the supervisor does: what is known is reserved for the watcher of its path.
+    for record in positions.all().iter().map(|stream| stream.record()) {
+        let _ = if record.copy {
+            claims.claim_copy(&record.log, record.inode, &record.path)
+        } else {
+            claims.claim(&record.log, record.inode, &record.path)
+        };
+    }
     World {
         positions,
-        claims: Arc::new(Claims::default()),
+        claims: Arc::new(claims),
     }
 }
 
@@ -192,4 +282,16 @@ pub fn append(path: &Path, text: &str) {
     use std::io::Write;
     let mut file = std::fs::File::options().append(true).create(true).open(path).unwrap();
     file.write_all(text.as_bytes()).unwrap();
+}
+
+/// Copies a file as a program does for which time passes meanwhile: file systems stamp births with the last timer tick.
+pub fn copy(from: &Path, to: &Path) {
+    let born = |path: &Path| std::fs::metadata(path).unwrap().created().unwrap();
+    loop {
+        std::fs::copy(from, to).unwrap();
+        if born(to) > born(from) {
+            return;
+        }
+        std::fs::remove_file(to).unwrap();
+    }
 }

@@ -1,0 +1,227 @@
+//! A file that is, or may be, a copy of what another path of the same entry holds or held, as `copytruncate` makes them
+//! and backups: it is not read a second time.
+//!
+//! Only a rotated name of the other path can be one. While its beginning is that of a generation of the other path the
+//! file waits: the other watcher takes it once it needs what is in there. What stays and is found whole in the other
+//! file is remembered as a copy; what is not is read after all, because a line twice is better than none.
+
+use std::fs::File;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::account::Skip;
+use crate::generation::{Generation, first_bytes, is_copy, open_regular};
+use crate::identity::{Head, Inode, Stat};
+use crate::position::Mark;
+use crate::resume::is_younger;
+use crate::siblings::live_names;
+use crate::stream::Stream;
+use crate::watcher::{Condition, QUIET, Watcher};
+
+/// A file at the path that may be a copy.
+#[derive(Debug)]
+pub(crate) struct Suspect {
+    pub(crate) inode: Inode,
+    /// Size and modification time at the last look, and since when.
+    seen: (u64, i64),
+    quiet: Instant,
+    /// Since when it is not the beginning of what the other path holds.
+    deviates: Option<Instant>,
+    /// Once it was found to be one: its end is the mark.
+    copy: Option<Arc<Stream>>,
+}
+
+impl Suspect {
+    /// Whether it is known to be a copy, and nothing is waited for.
+    pub(crate) fn is_decided(&self) -> bool {
+        self.copy.is_some()
+    }
+}
+
+/// What a file is to the other path.
+enum Kinship {
+    /// It begins differently, or was there first.
+    None,
+    /// It begins like a generation of that path.
+    Alike(PathBuf),
+    /// It is the beginning of the file that is there now.
+    Prefix(PathBuf),
+}
+
+impl Watcher {
+    /// Whether the file at the path is left alone for now, because it is or may be a copy.
+    pub(crate) fn is_held(&mut self, file: &File, stat: &Stat, now: Instant) -> io::Result<bool> {
+        let other_file = self.suspect.as_ref().is_some_and(|known| known.inode != stat.inode);
+        if other_file {
+            self.drop_suspect();
+        }
+        let seen = (stat.size, stat.modified);
+        let is_settled = |known: &Suspect| known.copy.is_some() && known.seen == seen;
+        if self.suspect.as_ref().is_some_and(is_settled) {
+            return Ok(!self.yields_to_owner(stat.inode));
+        }
+        let kinship = self.kinship(file, stat)?;
+        let (Kinship::Alike(other) | Kinship::Prefix(other)) = &kinship else {
+            return self.is_not_a_copy(file, stat);
+        };
+        if self
+            .world
+            .claims
+            .claim_copy(&self.spec.log, stat.inode, &self.spec.path)
+            .is_err()
+        {
+            self.drop_suspect();
+            return Ok(false);
+        }
+        let suspect = self.suspect.get_or_insert_with(|| Suspect {
+            inode: stat.inode,
+            seen,
+            quiet: now,
+            deviates: None,
+            copy: None,
+        });
+        if suspect.seen != seen {
+            (suspect.seen, suspect.quiet) = (seen, now);
+        }
+        if matches!(kinship, Kinship::Prefix(_)) {
+            suspect.deviates = None;
+            if now >= suspect.quiet + QUIET {
+                self.is_a_copy(file, stat)?;
+            }
+        } else if now >= *suspect.deviates.get_or_insert(now) + QUIET {
+            return self.is_not_a_copy(file, stat);
+        }
+        self.set_condition(Condition::CopyOf(other.clone()));
+        Ok(true)
+    }
+
+    /// The watcher of the original took the file, so it has its content.
+    fn yields_to_owner(&mut self, inode: Inode) -> bool {
+        let is_other = self.has_other_owner(inode);
+        if is_other {
+            self.drop_suspect();
+        }
+        is_other
+    }
+
+    /// What is known of the other paths of which this one is a rotated name.
+    fn kinship(&self, file: &File, stat: &Stat) -> io::Result<Kinship> {
+        let (Some(directory), Some(name)) = (self.spec.path.parent(), self.spec.path.file_name()) else {
+            return Ok(Kinship::None);
+        };
+        let mut found = Kinship::None;
+        for other in live_names(name).into_iter().map(|name| directory.join(name)) {
+            let streams = self.world.positions.of(&self.spec.log, &other);
+            let records = streams.iter().map(|stream| stream.record());
+            // One that was there first is a log of its own.
+            let records: Vec<_> = records
+                .filter(|record| !record.copy && is_younger(stat, record))
+                .collect();
+            if records.is_empty() {
+                continue;
+            }
+            if let Ok((original, theirs)) = open_regular(&other)
+                && records.iter().any(|record| record.inode == theirs.inode)
+                && is_copy(file, stat, &original, &theirs)?
+            {
+                return Ok(Kinship::Prefix(other));
+            }
+            let bytes = first_bytes(file)?;
+            let begins_like = |head: Head| {
+                let beginning = bytes.get(..usize::from(head.len));
+                head.len > 0 && beginning.map(Head::of) == Some(head)
+            };
+            if records.iter().any(|record| begins_like(record.head)) {
+                found = Kinship::Alike(other);
+            }
+        }
+        Ok(found)
+    }
+
+    /// Remembers that everything in the file is in another, too.
+    fn is_a_copy(&mut self, file: &File, stat: &Stat) -> io::Result<()> {
+        let (mark, head) = Self::end_of(file, stat)?;
+        let known = self.suspect.as_ref().and_then(|suspect| suspect.copy.clone());
+        let passed = stat.size - known.as_ref().map_or(0, |stream| stream.record().mark.offset);
+        let stream = match known {
+            Some(stream) => {
+                stream.update(|record| (record.mark, record.head, record.size) = (mark, head, stat.size));
+                stream
+            }
+            None => self.begin_with(stat, false, mark, head),
+        };
+        stream.update(|record| record.copy = true);
+        stream.skip(Skip::Copy, passed);
+        if let Some(suspect) = &mut self.suspect {
+            suspect.copy = Some(stream);
+        }
+        Ok(())
+    }
+
+    /// It is read: what was taken for a copy, too, where that was too short to be sure.
+    fn is_not_a_copy(&mut self, file: &File, stat: &Stat) -> io::Result<bool> {
+        let Some(stream) = self.suspect.take().and_then(|suspect| suspect.copy) else {
+            return Ok(false);
+        };
+        if self.claim(stat.inode).is_err() {
+            stream.retire();
+            return Ok(false);
+        }
+        let is_sure = stream.record().head.is_full();
+        stream.update(|record| {
+            record.copy = false;
+            if !is_sure {
+                (record.mark, record.head) = (Mark::default(), Head::default());
+            }
+        });
+        self.set_condition(Condition::Present);
+        self.live = Some(Generation::open(file.try_clone()?, stat, stream)?);
+        Ok(true)
+    }
+
+    /// Goes on with a stream in the file at the path, which this watcher claimed.
+    pub(crate) fn go_on(&mut self, file: &File, stat: &Stat, stream: Arc<Stream>, now: Instant) -> io::Result<()> {
+        if !stream.record().copy {
+            self.live = Some(Generation::open(file.try_clone()?, stat, stream)?);
+            return Ok(());
+        }
+        if self
+            .world
+            .claims
+            .claim_copy(&self.spec.log, stat.inode, &self.spec.path)
+            .is_err()
+        {
+            stream.retire();
+            return Ok(());
+        }
+        let is_as_marked = stream.record().mark.offset == stat.size;
+        self.suspect = Some(Suspect {
+            inode: stat.inode,
+            seen: if is_as_marked {
+                (stat.size, stat.modified)
+            } else {
+                (0, 0)
+            },
+            quiet: now,
+            deviates: None,
+            copy: Some(stream),
+        });
+        self.is_held(file, stat, now).map(|_| ())
+    }
+
+    /// The path no longer leads to the file, or another watcher has it.
+    pub(crate) fn drop_suspect(&mut self) {
+        let Some(suspect) = self.suspect.take() else { return };
+        if self.has_other_owner(suspect.inode) {
+            if let Some(stream) = suspect.copy {
+                stream.retire();
+            }
+        } else {
+            self.release(suspect.inode);
+            // Under another name of the pattern it is known by its inode.
+            self.missing.extend(suspect.copy);
+        }
+    }
+}

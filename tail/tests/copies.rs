@@ -1,0 +1,318 @@
+//! Copies of a watched log, inside the pattern and beside it: what is in them is shipped once.
+#![allow(clippy::unwrap_used, missing_docs, reason = "a test")]
+
+mod rig;
+
+use std::fs;
+use std::time::Duration;
+
+use logcatch_tail::QUIET;
+use rig::{Rig, append, copy};
+
+fn lines(name: &str, count: usize) -> String {
+    (0..count).map(|n| format!("{name} {n} {}\n", "x".repeat(50))).collect()
+}
+
+fn assert_once(rig: &Rig, expected: &str) {
+    let mut values = rig.values();
+    let mut expected: Vec<_> = expected.lines().collect();
+    values.sort_unstable();
+    expected.sort_unstable();
+    assert_eq!(values, expected);
+}
+
+/// A log and its copy under a rotated name, both in the pattern.
+fn pattern() -> Rig {
+    let mut rig = Rig::new();
+    rig.watch("app.log.1");
+    rig.settle();
+    rig
+}
+
+#[test]
+fn t11_a_big_copy_that_still_grows_in_the_pattern_is_not_read() {
+    for cut in [1, 500, 20_000] {
+        let mut rig = pattern();
+        let content = lines("a", 1000);
+        append(&rig.spec.path, &content);
+        rig.settle();
+        for end in [0, cut, 2 * cut, content.len()] {
+            if end == 0 {
+                copy(&rig.spec.path, &rig.path("app.log.1"));
+            }
+            fs::write(rig.path("app.log.1"), &content[..end]).unwrap();
+            rig.pass(Duration::from_secs(2));
+        }
+        rig.pass(QUIET);
+        rig.pass(QUIET);
+        append(&rig.spec.path, "later\n");
+        rig.settle();
+        rig.restart();
+        rig.pass(QUIET);
+        rig.pass(QUIET);
+        assert_once(&rig, &(content + "later\n"));
+    }
+}
+
+#[test]
+fn u3_in_the_pattern_what_was_unread_ships_from_the_copy_and_nothing_twice() {
+    for unread in ["", "a3\na4\n"] {
+        for restart in [false, true] {
+            let mut rig = pattern();
+            append(&rig.spec.path, "a1\na2\n");
+            rig.settle();
+            if restart {
+                rig.stop();
+            }
+            append(&rig.spec.path, unread);
+            copy(&rig.spec.path, &rig.path("app.log.1"));
+            if !restart {
+                // The copy is seen before the truncation.
+                rig.others.iter_mut().for_each(|other| {
+                    other.wake();
+                    other.poll(rig.now).unwrap();
+                });
+            }
+            fs::write(&rig.spec.path, "b1\n").unwrap();
+            if restart {
+                rig.start();
+            }
+            rig.settle();
+            for _ in 0..4 {
+                rig.pass(QUIET);
+            }
+            rig.restart();
+            rig.pass(QUIET);
+            rig.pass(QUIET);
+            assert_once(&rig, &format!("a1\na2\n{unread}b1\n"));
+        }
+    }
+}
+
+#[test]
+fn u3_a_copy_that_ends_before_what_was_read_is_not_read_again() {
+    for in_pattern in [false, true] {
+        for size in [3, 2000] {
+            let mut rig = if in_pattern { pattern() } else { Rig::new() };
+            let copied = lines("a", size / 50);
+            append(&rig.spec.path, &copied);
+            rig.settle();
+            copy(&rig.spec.path, &rig.path("app.log.1"));
+            append(&rig.spec.path, "read before the truncation\n");
+            rig.settle();
+            fs::write(&rig.spec.path, "").unwrap();
+            rig.settle();
+            append(&rig.spec.path, "b\n");
+            rig.settle();
+            for _ in 0..3 {
+                rig.pass(QUIET);
+            }
+            rig.restart();
+            rig.pass(QUIET);
+            rig.pass(QUIET);
+            assert_once(&rig, &format!("{copied}read before the truncation\nb\n"));
+        }
+    }
+}
+
+/// Truncated while the service was down, after more was read than was copied.
+#[test]
+fn u3_a_shorter_copy_across_a_restart_is_not_read_again() {
+    for in_pattern in [false, true] {
+        let mut rig = if in_pattern { pattern() } else { Rig::new() };
+        let copied = lines("a", 40);
+        append(&rig.spec.path, &copied);
+        rig.settle();
+        copy(&rig.spec.path, &rig.path("app.log.1"));
+        append(&rig.spec.path, "read before the truncation\n");
+        rig.settle();
+        rig.stop();
+        fs::write(&rig.spec.path, "b\n").unwrap();
+        rig.start();
+        rig.settle();
+        for _ in 0..3 {
+            rig.pass(QUIET);
+        }
+        assert_once(&rig, &format!("{copied}read before the truncation\nb\n"));
+    }
+}
+
+#[test]
+fn u3_what_was_lost_between_a_copy_and_its_truncation_is_counted() {
+    let mut rig = Rig::new();
+    append(&rig.spec.path, "a1\n");
+    rig.settle();
+    append(&rig.spec.path, "a2\n");
+    copy(&rig.spec.path, &rig.path("app.log.1"));
+    append(&rig.spec.path, "lost\n");
+    rig.run(0);
+    fs::write(&rig.spec.path, "").unwrap();
+    rig.settle();
+    assert_eq!(rig.values(), ["a1", "a2"]);
+    assert_eq!(rig.world.positions.account("app").balance().unreachable, 5);
+}
+
+/// Kafka was away: the file was seen and nothing of it was read.
+#[test]
+fn u3_a_file_of_which_nothing_was_read_is_found_in_its_copy() {
+    for look in [false, true] {
+        for after in ["b1\n", "b1 is longer than what was there before\n"] {
+            let mut rig = Rig::new();
+            append(&rig.spec.path, "");
+            rig.run(0);
+            append(&rig.spec.path, "a1\na2\n");
+            if look {
+                rig.run(0);
+            }
+            copy(&rig.spec.path, &rig.path("app.log.1"));
+            fs::write(&rig.spec.path, after).unwrap();
+            rig.pass(Duration::ZERO);
+            rig.pass(QUIET);
+            rig.restart();
+            rig.pass(QUIET);
+            assert_eq!(rig.values(), ["a1", "a2", after.trim()], "look {look}");
+        }
+    }
+}
+
+#[test]
+fn t12_identical_generations_by_copy_each_ship_once() {
+    for in_pattern in [false, true] {
+        let mut rig = Rig::new();
+        if in_pattern {
+            rig.watch("app.log.1");
+            rig.watch("app.log.2");
+            rig.watch("app.log.3");
+        }
+        rig.settle();
+        let night = lines("night", 40);
+        let mut expected = String::new();
+        for _ in 0..3 {
+            append(&rig.spec.path, &night);
+            expected += &night;
+            rig.settle();
+            for n in [2, 1] {
+                let _ = fs::rename(
+                    rig.path(&format!("app.log.{n}")),
+                    rig.path(&format!("app.log.{}", n + 1)),
+                );
+            }
+            copy(&rig.spec.path, &rig.path("app.log.1"));
+            fs::write(&rig.spec.path, "").unwrap();
+            rig.settle();
+            for _ in 0..3 {
+                rig.pass(QUIET);
+            }
+        }
+        rig.restart();
+        rig.pass(QUIET);
+        rig.pass(QUIET);
+        assert_once(&rig, &expected);
+    }
+}
+
+#[test]
+fn t12_identical_generations_by_rename_each_ship_once() {
+    let mut rig = Rig::new();
+    for n in 1..=3 {
+        rig.watch(&format!("app.log.{n}"));
+    }
+    rig.settle();
+    let night = lines("night", 40);
+    let mut expected = String::new();
+    for round in 0..3 {
+        append(&rig.spec.path, &night);
+        expected += &night;
+        if round != 1 {
+            rig.settle();
+        }
+        for n in [2, 1] {
+            let _ = fs::rename(
+                rig.path(&format!("app.log.{n}")),
+                rig.path(&format!("app.log.{}", n + 1)),
+            );
+        }
+        fs::rename(&rig.spec.path, rig.path("app.log.1")).unwrap();
+        append(&rig.spec.path, "");
+        rig.settle();
+        for _ in 0..20 {
+            rig.pass(QUIET);
+        }
+    }
+    rig.restart();
+    rig.pass(QUIET);
+    assert_once(&rig, &expected);
+}
+
+/// logrotate's `copy`: the log is never truncated.
+#[test]
+fn t13_copies_of_a_log_that_grows_on_are_never_read() {
+    let mut rig = Rig::new();
+    for n in 1..=3 {
+        rig.watch(&format!("app.log.{n}"));
+    }
+    rig.settle();
+    let mut expected = String::new();
+    for round in 0..3 {
+        let day = lines(&format!("day {round}"), 30);
+        append(&rig.spec.path, &day);
+        expected += &day;
+        rig.settle();
+        for n in [2, 1] {
+            let _ = fs::rename(
+                rig.path(&format!("app.log.{n}")),
+                rig.path(&format!("app.log.{}", n + 1)),
+            );
+        }
+        copy(&rig.spec.path, &rig.path("app.log.1"));
+        for _ in 0..3 {
+            rig.pass(QUIET);
+        }
+        if round == 1 {
+            rig.restart();
+        }
+    }
+    let copied = rig.world.positions.account("app").balance().skipped_copy;
+    assert!(copied > 0);
+    rig.restart();
+    rig.pass(QUIET);
+    assert_once(&rig, &expected);
+}
+
+/// A name that looks like a rotated one is no proof.
+#[test]
+fn a_log_of_its_own_beside_another_is_read_at_once_and_whole() {
+    for content in ["b1\nb2\n", "a1\nb2\n"] {
+        let mut rig = pattern();
+        append(&rig.spec.path, "a1\na2\n");
+        rig.settle();
+        append(&rig.path("app.log.1"), content);
+        rig.settle();
+        append(&rig.path("app.log.1"), "b3\n");
+        rig.settle();
+        if content.starts_with('b') {
+            assert_once(&rig, &format!("a1\na2\n{content}b3\n"));
+        }
+        rig.pass(QUIET);
+        rig.pass(QUIET);
+        assert_once(&rig, &format!("a1\na2\n{content}b3\n"));
+    }
+}
+
+/// What was taken for a copy goes its own way: all of it is read, when too little was there to be sure.
+#[test]
+fn a_small_file_that_began_as_a_copy_and_goes_on_otherwise_is_read_whole() {
+    let mut rig = pattern();
+    append(&rig.spec.path, "a1\na2\n");
+    rig.settle();
+    copy(&rig.spec.path, &rig.path("app.log.1"));
+    fs::write(rig.path("app.log.1"), "a1\n").unwrap();
+    rig.pass(QUIET);
+    rig.pass(QUIET);
+    assert_once(&rig, "a1\na2\n");
+    append(&rig.path("app.log.1"), "b\n");
+    rig.settle();
+    rig.pass(QUIET);
+    rig.pass(QUIET);
+    assert_once(&rig, "a1\na2\na1\nb\n");
+}
