@@ -154,7 +154,11 @@ impl Oracle {
             };
             if keys.get(&id.file).is_some_and(|key| record.key.as_ref() != Some(key)) {
                 let key = String::from_utf8_lossy(record.key.as_deref().unwrap_or_default()).into_owned();
-                verdict.add(Fault::Misattributed, Some(&id), format!("{id} under key `{key}` {}", place()));
+                verdict.add(
+                    Fault::Misattributed,
+                    Some(&id),
+                    format!("{id} under key `{key}` {}", place()),
+                );
             }
             match seen.entry(id.clone()) {
                 Entry::Vacant(first) => first.insert(record.time),
@@ -254,7 +258,9 @@ impl<'a> Pieces<'a> {
     }
 
     fn hold(&mut self, value: &[u8]) -> bool {
-        let Ok(piece) = std::str::from_utf8(value) else { return false };
+        let Ok(piece) = std::str::from_utf8(value) else {
+            return false;
+        };
         if piece.is_empty() || piece.contains('\n') {
             return false;
         }

@@ -94,7 +94,9 @@ impl Books {
     }
 
     fn generation(&mut self, file: &Arc<str>, generation: u32) -> &mut Generation {
-        self.generations.get_mut(&(file.clone(), generation)).expect("a generation that was begun")
+        self.generations
+            .get_mut(&(file.clone(), generation))
+            .expect("a generation that was begun")
     }
 
     /// A generation has a successor from now on; `unfinished` lines of it are not whole yet.
@@ -119,23 +121,38 @@ impl Books {
         }
         let hindrance = DOWN | FROZEN | NO_KAFKA | if begun.side { NO_SIDE } else { 0 };
         let is_owed = |write: &&Write| self.timeline.fit(write.at, now(), hindrance) >= OWED_AFTER;
-        let owed = begun.writes.iter().take_while(is_owed).last().map_or(0, |write| write.upto);
+        let owed = begun
+            .writes
+            .iter()
+            .take_while(is_owed)
+            .last()
+            .map_or(0, |write| write.upto);
         self.generation(file, generation).cut = Some(Cut { why, owed });
     }
 
     /// A run of the service has ended, and with it went what only it had open.
     pub fn run_ended(&mut self, run: u32) {
-        self.cut_where(|begun| begun.held_by == Some(run), "deleted, and the service that had it open ended");
+        self.cut_where(
+            |begun| begun.held_by == Some(run),
+            "deleted, and the service that had it open ended",
+        );
     }
 
     /// The entry of the second directory went, and with it the handles of its files.
     pub fn side_ended(&mut self) {
-        self.cut_where(|begun| begun.side && begun.held_by.is_some(), "deleted, and its entry was removed");
+        self.cut_where(
+            |begun| begun.side && begun.held_by.is_some(),
+            "deleted, and its entry was removed",
+        );
     }
 
     fn cut_where(&mut self, condition: impl Fn(&Generation) -> bool, why: &'static str) {
-        let keys: Vec<Key> =
-            self.generations.iter().filter(|(_, begun)| condition(begun)).map(|(key, _)| key.clone()).collect();
+        let keys: Vec<Key> = self
+            .generations
+            .iter()
+            .filter(|(_, begun)| condition(begun))
+            .map(|(key, _)| key.clone())
+            .collect();
         for (file, generation) in keys {
             self.cut(&file, generation, why);
         }
@@ -165,27 +182,40 @@ impl Books {
             let owed = begun.cut.as_ref().map_or(begun.count(), |cut| cut.owed);
             let has = |number: &u32| seen.is_some_and(|seen| seen.get(*number as usize).is_some_and(|seen| *seen));
             let number = (1..=owed).find(|number| !has(number))?;
-            Some(LineId { file: file.clone(), generation: *generation, number })
+            Some(LineId {
+                file: file.clone(),
+                generation: *generation,
+                number,
+            })
         })
     }
 
     /// Compares what was written with all that arrived.
     pub fn judge(&self, records: &[Record]) -> Verdict {
-        let judge = Judge { books: self, risks: self.timeline.risks() };
+        let judge = Judge {
+            books: self,
+            risks: self.timeline.risks(),
+        };
         self.oracle.judge_fairly(records, &judge)
     }
 
     /// How many records a crash could have repeated.
     pub fn duplicates_allowed(&self, records: &[Record]) -> usize {
         let risks = self.timeline.risks();
-        records.iter().filter(|record| risks.iter().any(|risk| risk.covers(record.time))).count()
+        records
+            .iter()
+            .filter(|record| risks.iter().any(|risk| risk.covers(record.time)))
+            .count()
     }
 
     /// Why lines are excused, and how many generations have such lines.
     pub fn cuts(&self) -> BTreeMap<&'static str, usize> {
         let mut cuts = BTreeMap::new();
         for (key, begun) in &self.generations {
-            let arrived = self.seen.get(key).map_or(0, |seen| seen.iter().filter(|seen| **seen).count());
+            let arrived = self
+                .seen
+                .get(key)
+                .map_or(0, |seen| seen.iter().filter(|seen| **seen).count());
             if let Some(cut) = begun.cut.as_ref().filter(|_| arrived < begun.count() as usize) {
                 *cuts.entry(cut.why).or_default() += 1;
             }
@@ -228,7 +258,10 @@ impl Judge<'_> {
 
 impl Fairness for Judge<'_> {
     fn may_miss(&self, line: &LineId) -> bool {
-        self.generation(line).cut.as_ref().is_some_and(|cut| line.number > cut.owed)
+        self.generation(line)
+            .cut
+            .as_ref()
+            .is_some_and(|cut| line.number > cut.owed)
     }
 
     fn may_repeat(&self, _: &LineId, first: i64, again: i64) -> bool {
@@ -237,14 +270,22 @@ impl Fairness for Judge<'_> {
 
     fn may_tear(&self, piece: &[u8]) -> bool {
         self.books.generations.iter().any(|((file, generation), begun)| {
-            let Some(first) = begun.cut.as_ref().map(|cut| cut.owed + 1) else { return false };
-            let line = |number| LineId { file: file.clone(), generation: *generation, number };
+            let Some(first) = begun.cut.as_ref().map(|cut| cut.owed + 1) else {
+                return false;
+            };
+            let line = |number| LineId {
+                file: file.clone(),
+                generation: *generation,
+                number,
+            };
             (first..=begun.count()).any(|number| line(number).text().as_bytes().starts_with(piece))
         })
     }
 
     fn is_late(&self, line: &LineId) -> bool {
-        self.generation(line).on_time.is_some_and(|on_time| line.number > on_time)
+        self.generation(line)
+            .on_time
+            .is_some_and(|on_time| line.number > on_time)
     }
 }
 

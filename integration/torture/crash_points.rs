@@ -48,9 +48,13 @@ fn fixture(name: &str) -> Fixture {
         skip("strace is not installed");
     }
     let fixture = Fixture::new(name).late_lines();
-    let head = fixture.host.head(&crate::harness::kafka::shared().address(), &fixture.topic);
+    let head = fixture
+        .host
+        .head(&crate::harness::kafka::shared().address(), &fixture.topic);
     let head = head.replace("[state]", INTERVAL);
-    fixture.host.settings(&format!("{head}[[logs]]\npath = \"logs/*.log\"\n"));
+    fixture
+        .host
+        .settings(&format!("{head}[[logs]]\npath = \"logs/*.log\"\n"));
     fixture
 }
 
@@ -70,13 +74,18 @@ fn killed_at(name: &str, call: &str, numbers: &[u32]) {
     for number in numbers {
         let mut service = launch(&fixture, &format!("{call}:signal=SIGKILL:when={number}"));
         let status = service.wait();
-        assert!(!status.success(), "the service outlived the call that should have killed it: {status}");
+        assert!(
+            !status.success(),
+            "the service outlived the call that should have killed it: {status}"
+        );
     }
     let service = fixture.host.start();
     drop(writers.stop());
     fixture.caught_up();
     service.stop();
-    fixture.verdict().assert_only_duplicates(numbers.len() * REPEATED_PER_CRASH);
+    fixture
+        .verdict()
+        .assert_only_duplicates(numbers.len() * REPEATED_PER_CRASH);
 }
 
 fn p8_a_kill_at_any_flush_of_the_positions_loses_nothing() {
@@ -117,14 +126,20 @@ fn terminate(mut service: Service) {
     let children = format!("/proc/{0}/task/{0}/children", service.pid());
     let pid = eventually("strace has a child", || {
         let listed = fs::read_to_string(&children).unwrap_or_default();
-        let pid = listed.split_whitespace().next().and_then(|pid| pid.parse().ok()).and_then(Pid::from_raw);
+        let pid = listed
+            .split_whitespace()
+            .next()
+            .and_then(|pid| pid.parse().ok())
+            .and_then(Pid::from_raw);
         pid.ok_or_else(|| format!("`{listed}`"))
     });
     kill_process(pid, Signal::TERM).unwrap();
     let status = service.wait();
     assert!(status.success(), "the service did not end with success: {status}");
     let log = service.log();
-    eventually("it drained", || when(log.contains("drained: everything"), || log.clone()));
+    eventually("it drained", || {
+        when(log.contains("drained: everything"), || log.clone())
+    });
 }
 
 fn b5_a_full_disk_under_the_positions_stops_nothing_and_passes() {

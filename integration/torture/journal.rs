@@ -35,7 +35,10 @@ impl Journal {
         let shown = &all[at.saturating_sub(BEFORE)..(at + AFTER).min(all.len())];
         let tell = |(number, (at, action)): &(usize, &(i64, Action))| {
             let mark = if *number == step { ">" } else { " " };
-            format!("  {mark} #{number} at {:.3} s: {action:?}\n", (*at - start) as f64 / 1000.0)
+            format!(
+                "  {mark} #{number} at {:.3} s: {action:?}\n",
+                (*at - start) as f64 / 1000.0
+            )
         };
         shown.iter().map(tell).collect()
     }

@@ -34,7 +34,11 @@ fn a_minute_of_torture() {
 }
 
 fn the_same_seed_gives_the_same_plan() {
-    let steps = |seed| plan::Plan::new(seed, plan::Profile::everything()).take(5000).collect::<Vec<_>>();
+    let steps = |seed| {
+        plan::Plan::new(seed, plan::Profile::everything())
+            .take(5000)
+            .collect::<Vec<_>>()
+    };
     assert_eq!(steps(7), steps(7));
     assert_ne!(steps(7), steps(8));
 }

@@ -21,7 +21,11 @@ pub struct Outages<'scope, 'env> {
 impl<'scope, 'env> Outages<'scope, 'env> {
     /// Kafka is there.
     pub fn new(scope: &'scope Scope<'scope, 'env>, broker: &'env Broker) -> Self {
-        Outages { scope, broker, running: None }
+        Outages {
+            scope,
+            broker,
+            running: None,
+        }
     }
 
     /// Kafka is away from now on, for this long and as long as it takes to come back; after any outage before is over.

@@ -218,11 +218,17 @@ impl Plan {
                     let singly = lines <= 10 && random.percent(50);
                     Action::Write { log, lines, singly }
                 }
-                1 => Action::Late { log, lines: 1 + random.index(8) },
+                1 => Action::Late {
+                    log,
+                    lines: 1 + random.index(8),
+                },
                 2 => Action::Half { log },
                 3 => {
                     let kinds = &profile.logs[log];
-                    Action::Rotate { log, kind: kinds[random.index(kinds.len())] }
+                    Action::Rotate {
+                        log,
+                        kind: kinds[random.index(kinds.len())],
+                    }
                 }
                 4 | 5 if self.up && !self.frozen => {
                     self.up = false;
@@ -231,13 +237,20 @@ impl Plan {
                 }
                 6 if self.up && !self.frozen => {
                     self.frozen = true;
-                    let end = if self.random.percent(20) { Action::Kill } else { Action::Thaw };
+                    let end = if self.random.percent(20) {
+                        Action::Kill
+                    } else {
+                        Action::Thaw
+                    };
                     self.later(2, 100, end);
                     Action::Freeze
                 }
                 7 => {
                     let outage = random.weighted(&[(3, Outage::Paused), (2, Outage::Killed), (1, Outage::Restarted)]);
-                    Action::Kafka { outage, millis: random.between(200, 5000) }
+                    Action::Kafka {
+                        outage,
+                        millis: random.between(200, 5000),
+                    }
                 }
                 8 => {
                     let touch = random.weighted(&[

@@ -12,7 +12,10 @@ pub fn table(world: &World<'_, '_>, verdict: &Verdict, records: &[Record]) -> St
     let (figures, counts) = (&world.life.figures, &world.counts);
     let mut rows: Vec<(String, String)> = Vec::new();
     let mut row = |name: &str, value: String| rows.push((name.to_owned(), value));
-    row("seconds", format!("{:.0}", (now() - world.journal.start()) as f64 / 1000.0));
+    row(
+        "seconds",
+        format!("{:.0}", (now() - world.journal.start()) as f64 / 1000.0),
+    );
     row("steps", world.journal.len().to_string());
     row("lines written", verdict.written.to_string());
     row("records arrived", verdict.arrived.to_string());
@@ -20,10 +23,23 @@ pub fn table(world: &World<'_, '_>, verdict: &Verdict, records: &[Record]) -> St
     for kind in verdict.faults.iter().map(|(fault, _)| *fault).collect::<BTreeSet<_>>() {
         kinds.push(format!("{kind:?} {}", verdict.count(kind)));
     }
-    row("faults", if kinds.is_empty() { "0".to_owned() } else { kinds.join(", ") });
+    row(
+        "faults",
+        if kinds.is_empty() {
+            "0".to_owned()
+        } else {
+            kinds.join(", ")
+        },
+    );
     let bound = world.books.duplicates_allowed(records);
-    row("duplicates, by crashes", format!("{} of at most {bound}", verdict.repeated));
-    row("lines nobody could read", format!("{}, and the first halves of {}", verdict.excused, verdict.torn));
+    row(
+        "duplicates, by crashes",
+        format!("{} of at most {bound}", verdict.repeated),
+    );
+    row(
+        "lines nobody could read",
+        format!("{}, and the first halves of {}", verdict.excused, verdict.torn),
+    );
     for (why, generations) in world.books.cuts() {
         row("  generations", format!("{generations} {why}"));
     }
@@ -40,12 +56,17 @@ pub fn table(world: &World<'_, '_>, verdict: &Verdict, records: &[Record]) -> St
     for (kind, times) in &counts.rotations {
         row("rotations", format!("{times} {kind}"));
     }
-    row("late lines, half lines", format!("{}, {}", counts.late_lines, counts.half_lines));
+    row(
+        "late lines, half lines",
+        format!("{}, {}", counts.late_lines, counts.half_lines),
+    );
     row("waits for all", counts.calms.to_string());
     row("peak memory", format!("{} MiB", figures.peak_memory >> 20));
     row("peak handles on logs", figures.peak_handles.to_string());
     row("handles in the end", counts.handles_in_the_end.to_string());
-    rows.iter().map(|(name, value)| format!("{name:>28}  {value}\n")).collect()
+    rows.iter()
+        .map(|(name, value)| format!("{name:>28}  {value}\n"))
+        .collect()
 }
 
 /// What led to the first fault of each kind.

@@ -44,8 +44,10 @@ pub enum Gap {
     Gzip,
     /// Copies that the glob finds.
     GlobCopies,
-    /// A copy and truncate of a file of which nothing was read.
+    /// A copy, beside the log, of what nobody read yet.
     UnreadCopies,
+    /// Such a copy that the glob finds.
+    UnreadGlobCopies,
 }
 
 impl Gap {
@@ -55,6 +57,7 @@ impl Gap {
             Gap::Gzip => "LOGCATCH_TORTURE_GZIP",
             Gap::GlobCopies => "LOGCATCH_TORTURE_GLOB_COPIES",
             Gap::UnreadCopies => "LOGCATCH_TORTURE_UNREAD_COPIES",
+            Gap::UnreadGlobCopies => "LOGCATCH_TORTURE_UNREAD_GLOB_COPIES",
         };
         std::env::var_os(name).is_some()
     }
@@ -98,7 +101,12 @@ impl Rotator<'_, '_> {
     /// Rotates a log, unless that is a known gap.
     pub fn rotate(&mut self, log: &mut Log, kind: Kind) -> bool {
         let is_read = self.books.has_arrived(&log.name, log.live.generation);
-        if kind.copies() && !is_read && !Gap::UnreadCopies.is_tried() {
+        let gap = if matches!(kind, Kind::CopyInGlob { .. }) {
+            Gap::UnreadGlobCopies
+        } else {
+            Gap::UnreadCopies
+        };
+        if kind.copies() && !is_read && !gap.is_tried() {
             return false;
         }
         if !matches!(kind, Kind::Rename { .. } | Kind::Dated { .. }) {
@@ -151,7 +159,13 @@ impl Rotator<'_, '_> {
         self.shift(log, keep, numbered);
         let path = numbered(&log.path, 1);
         fs::rename(&log.path, &path).expect("rename a log");
-        log.rotated.insert(0, Rotated { path, generation: log.live.generation });
+        log.rotated.insert(
+            0,
+            Rotated {
+                path,
+                generation: log.live.generation,
+            },
+        );
         log.begin_file(self.books);
     }
 
@@ -162,7 +176,13 @@ impl Rotator<'_, '_> {
         log.dates += 1;
         let path = with_suffix(&log.path, &format!("-20260101-{:06}", log.dates));
         fs::rename(&log.path, &path).expect("rename a log");
-        log.rotated.insert(0, Rotated { path, generation: log.live.generation });
+        log.rotated.insert(
+            0,
+            Rotated {
+                path,
+                generation: log.live.generation,
+            },
+        );
         log.begin_file(self.books);
     }
 
@@ -170,7 +190,13 @@ impl Rotator<'_, '_> {
         self.shift(log, keep, name);
         let path = name(&log.path, 1);
         fs::copy(&log.path, &path).expect("copy a log");
-        log.rotated.insert(0, Rotated { path, generation: log.live.generation });
+        log.rotated.insert(
+            0,
+            Rotated {
+                path,
+                generation: log.live.generation,
+            },
+        );
         log.cut(self.books);
     }
 
@@ -211,11 +237,20 @@ impl Rotator<'_, '_> {
         );
         logrotate(self.host, &rules);
         if let Some(oldest) = oldest {
-            assert!(!with_suffix(&log.path, &format!(".{}", keep + 1)).exists(), "logrotate kept more than told");
+            assert!(
+                !with_suffix(&log.path, &format!(".{}", keep + 1)).exists(),
+                "logrotate kept more than told"
+            );
             self.books.deleted(&log.name, oldest.generation, holder);
         }
         let generation = log.live.generation;
-        log.rotated.insert(0, Rotated { path: PathBuf::new(), generation });
+        log.rotated.insert(
+            0,
+            Rotated {
+                path: PathBuf::new(),
+                generation,
+            },
+        );
         for (index, rotated) in log.rotated.iter_mut().enumerate() {
             rotated.path = numbered(&log.path, index + 1);
             assert!(rotated.path.exists(), "logrotate made no `{}`", rotated.path.display());

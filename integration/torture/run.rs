@@ -8,9 +8,9 @@ use std::time::{Duration, SystemTime};
 use super::plan::{Plan, Profile};
 use super::report;
 use super::world::{Place, World};
+use crate::harness::kafka::Broker;
 use crate::harness::oracle::Verdict;
 use crate::harness::service::Host;
-use crate::harness::kafka::Broker;
 use crate::harness::{guard, kafka};
 
 /// How long `cargo test` tortures, in planned seconds.
@@ -49,11 +49,24 @@ pub struct Outcome {
 impl Run {
     /// `LOGCATCH_TORTURE` seconds with `LOGCATCH_SEED`; else a minute with a seed of its own.
     pub fn from_environment() -> Run {
-        let number = |name| env::var(name).ok().map(|value: String| value.parse().expect("a number"));
-        let any = || SystemTime::UNIX_EPOCH.elapsed().map_or(1, |since| u64::from(since.subsec_micros()));
-        let (seed, seconds) = (number("LOGCATCH_SEED").unwrap_or_else(any), number("LOGCATCH_TORTURE").unwrap_or(SECONDS));
+        let number = |name| {
+            env::var(name)
+                .ok()
+                .map(|value: String| value.parse().expect("a number"))
+        };
+        let any = || {
+            SystemTime::UNIX_EPOCH
+                .elapsed()
+                .map_or(1, |since| u64::from(since.subsec_micros()))
+        };
+        let (seed, seconds) = (
+            number("LOGCATCH_SEED").unwrap_or_else(any),
+            number("LOGCATCH_TORTURE").unwrap_or(SECONDS),
+        );
         Run {
-            again: format!("LOGCATCH_TORTURE={seconds} LOGCATCH_SEED={seed} cargo test --test integration -- a_minute_of_torture"),
+            again: format!(
+                "LOGCATCH_TORTURE={seconds} LOGCATCH_SEED={seed} cargo test --test integration -- a_minute_of_torture"
+            ),
             seed,
             length: Duration::from_secs(seconds),
             patience: PATIENCE,
@@ -76,11 +89,21 @@ impl Run {
             Ok(level) => host.with_value("RUST_LOG", &level),
             Err(_) => host,
         };
-        let place = Place { host: &host, broker, topic: &topic };
-        let outcome = catch_unwind(AssertUnwindSafe(|| thread::scope(|scope| self.play(scope, &place, profile))));
+        let place = Place {
+            host: &host,
+            broker,
+            topic: &topic,
+        };
+        let outcome = catch_unwind(AssertUnwindSafe(|| {
+            thread::scope(|scope| self.play(scope, &place, profile))
+        }));
         outcome.unwrap_or_else(|panic| {
             guard::keep();
-            println!("torture: failed; again: {}; kept: {}", self.again, host.path("").display());
+            println!(
+                "torture: failed; again: {}; kept: {}",
+                self.again,
+                host.path("").display()
+            );
             std::panic::resume_unwind(panic)
         })
     }
@@ -118,7 +141,11 @@ impl Run {
         }
         Outcome {
             table: report::table(&world, &verdict, &records),
-            story: format!("{story}again: {}\nkept: {}\n", self.again, place.host.path("").display()),
+            story: format!(
+                "{story}again: {}\nkept: {}\n",
+                self.again,
+                place.host.path("").display()
+            ),
             verdict,
         }
     }

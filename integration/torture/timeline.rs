@@ -65,7 +65,11 @@ impl Timeline {
         let ends = self.changes.iter().skip(1).map(|(at, _)| *at).chain([i64::MAX]);
         let span = |((at, state), end): (&(i64, u8), i64)| {
             let free = state & what == 0;
-            if free { (end.min(to) - (*at).max(from)).max(0) } else { 0 }
+            if free {
+                (end.min(to) - (*at).max(from)).max(0)
+            } else {
+                0
+            }
         };
         self.changes.iter().zip(ends).map(span).sum()
     }

@@ -73,7 +73,11 @@ impl<'scope, 'env> World<'scope, 'env> {
         let main = logs.saturating_sub(SIDE_LOGS).max(1);
         let logs = (0..logs)
             .map(|index| {
-                let name = if index < main { format!("logs/app{index}.log") } else { format!("side/app{index}.log") };
+                let name = if index < main {
+                    format!("logs/app{index}.log")
+                } else {
+                    format!("side/app{index}.log")
+                };
                 books.key(&name, place.host.key(&name));
                 Log::new(&name, place.host.path(&name), &mut books)
             })
@@ -143,7 +147,11 @@ impl<'scope, 'env> World<'scope, 'env> {
 
     fn rotate(&mut self, log: usize, kind: Kind) {
         self.books.take_down(self.reader.records());
-        let mut rotator = Rotator { host: self.place.host, books: &mut self.books, life: &self.life };
+        let mut rotator = Rotator {
+            host: self.place.host,
+            books: &mut self.books,
+            life: &self.life,
+        };
         if !rotator.rotate(&mut self.logs[log], kind) {
             return;
         }
@@ -293,7 +301,11 @@ impl<'scope, 'env> World<'scope, 'env> {
         self.life.terminate(&mut self.books);
         eventually("the service drains", || {
             self.life.look(&mut self.books);
-            if self.life.figures.drained > drained { Ok(()) } else { Err(self.life.log()) }
+            if self.life.figures.drained > drained {
+                Ok(())
+            } else {
+                Err(self.life.log())
+            }
         });
     }
 
@@ -304,7 +316,11 @@ impl<'scope, 'env> World<'scope, 'env> {
         eventually("only the present files are open", || {
             self.life.look(&mut self.books);
             let handles = self.life.handles();
-            if self.life.is_up() && handles.len() == expected { Ok(()) } else { Err(format!("{handles:?}")) }
+            if self.life.is_up() && handles.len() == expected {
+                Ok(())
+            } else {
+                Err(format!("{handles:?}"))
+            }
         });
         self.counts.handles_in_the_end = expected;
     }

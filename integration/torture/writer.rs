@@ -39,7 +39,13 @@ pub struct Log {
 }
 
 fn open(path: &Path) -> Arc<File> {
-    Arc::new(File::options().create(true).append(true).open(path).expect("open a log"))
+    Arc::new(
+        File::options()
+            .create(true)
+            .append(true)
+            .open(path)
+            .expect("open a log"),
+    )
 }
 
 fn put(file: &File, text: &str) {
@@ -53,7 +59,10 @@ impl Log {
         let name = Arc::from(name);
         books.begin(&name, 1);
         Log {
-            live: Handle { file: open(&path), generation: 1 },
+            live: Handle {
+                file: open(&path),
+                generation: 1,
+            },
             name,
             path,
             olds: Vec::new(),
@@ -89,7 +98,10 @@ impl Log {
         let text = books.lines(&self.name, self.live.generation, 1);
         let (first, rest) = text.split_at(text.len() / 2);
         put(&self.live.file, first);
-        let handle = Handle { file: self.live.file.clone(), generation: self.live.generation };
+        let handle = Handle {
+            file: self.live.file.clone(),
+            generation: self.live.generation,
+        };
         self.half = Some((handle, rest.to_owned()));
     }
 
@@ -102,14 +114,21 @@ impl Log {
 
     /// How many lines of the present file are unfinished.
     pub fn unfinished(&self) -> u32 {
-        u32::from(self.half.as_ref().is_some_and(|(half, _)| half.generation == self.live.generation))
+        u32::from(
+            self.half
+                .as_ref()
+                .is_some_and(|(half, _)| half.generation == self.live.generation),
+        )
     }
 
     /// The path leads to another file from now on, made now if nobody did; a program keeps the old one open.
     pub fn begin_file(&mut self, books: &mut Books) {
         books.rotated(&self.name, self.live.generation, self.unfinished());
         let generation = self.next_generation(books);
-        let new = Handle { file: open(&self.path), generation };
+        let new = Handle {
+            file: open(&self.path),
+            generation,
+        };
         self.olds.insert(0, std::mem::replace(&mut self.live, new));
         self.olds.truncate(OLD_HANDLES);
     }

@@ -35,42 +35,76 @@ fn three(kinds: &[Kind]) -> Profile {
 
 /// Kafka stands still while the service is killed.
 fn kills_and_outages() -> Profile {
-    Profile { kill: 20, outage: 15, ..three(&[RENAMES]) }
+    Profile {
+        kill: 20,
+        outage: 15,
+        ..three(&[RENAMES])
+    }
 }
 
 /// Copies, and files made anew, while the service is down.
 fn copies_and_kills() -> Profile {
-    Profile { rotate: 100, kill: 20, ..three(&[COPIES, Kind::Recreate]) }
+    Profile {
+        rotate: 100,
+        kill: 20,
+        ..three(&[COPIES, Kind::Recreate])
+    }
 }
 
 /// Lines in two halves.
 fn halves() -> Profile {
-    Profile { half: 300, ..three(&[RENAMES]) }
+    Profile {
+        half: 300,
+        ..three(&[RENAMES])
+    }
 }
 
 /// The settings change and change.
 fn reloads() -> Profile {
-    Profile { settings: 30, ..three(&[RENAMES]) }
+    Profile {
+        settings: 30,
+        ..three(&[RENAMES])
+    }
 }
 
 /// Renames while the service is down.
 fn renames_and_kills() -> Profile {
-    Profile { rotate: 150, kill: 15, terminate: 15, ..three(&[RENAMES]) }
+    Profile {
+        rotate: 150,
+        kill: 15,
+        terminate: 15,
+        ..three(&[RENAMES])
+    }
 }
 
 /// Files are cut while the service stands still.
 fn cuts_and_freezes() -> Profile {
-    Profile { rotate: 100, freeze: 60, burst: 3000, ..three(&[Kind::Truncate]) }
+    Profile {
+        rotate: 100,
+        freeze: 60,
+        burst: 3000,
+        ..three(&[Kind::Truncate])
+    }
 }
 
 /// Renames amid much writing.
 fn renames_and_bursts() -> Profile {
-    Profile { rotate: 150, late: 100, burst: 1000, ..three(&[RENAMES]) }
+    Profile {
+        rotate: 150,
+        late: 100,
+        burst: 1000,
+        ..three(&[RENAMES])
+    }
 }
 
 /// Renames of what the service has had no time to read.
 fn renames_and_freezes() -> Profile {
-    Profile { rotate: 100, freeze: 60, burst: 1000, ..three(&[RENAMES]) }
+    Profile {
+        rotate: 100,
+        freeze: 60,
+        burst: 1000,
+        ..three(&[RENAMES])
+    }
 }
 
 fn the_worlds_of_the_wrong_behaviours_are_clean_without_them() {
