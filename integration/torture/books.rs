@@ -37,6 +37,33 @@ struct Generation {
     held_by: Option<u32>,
 }
 
+/// Which lines of a generation have arrived.
+#[derive(Default)]
+struct Seen {
+    /// By number; there is no line 0.
+    lines: Vec<bool>,
+    count: u32,
+}
+
+impl Seen {
+    fn add(&mut self, number: usize) {
+        self.lines.resize(self.lines.len().max(number + 1), false);
+        if !std::mem::replace(&mut self.lines[number], true) {
+            self.count += 1;
+        }
+    }
+
+    /// The first of the lines up to `last` that has not arrived.
+    fn first_missing(&self, last: u32) -> Option<u32> {
+        let has = |number: u32| self.lines.get(number as usize).is_some_and(|seen| *seen);
+        // Most generations are complete, and this is asked often.
+        if self.count >= last && self.lines.len() == self.count as usize + 1 {
+            return None;
+        }
+        (1..=last).find(|number| !has(*number))
+    }
+}
+
 /// A generation, by the name of its log and its number.
 pub type Key = (Arc<str>, u32);
 
@@ -48,7 +75,7 @@ pub struct Books {
     /// The step that is being done.
     pub step: usize,
     /// Which lines have arrived, by generation.
-    seen: HashMap<Key, Vec<bool>>,
+    seen: HashMap<Key, Seen>,
     /// So many records are taken down in `seen`.
     taken: usize,
 }
@@ -162,9 +189,7 @@ impl Books {
     pub fn take_down(&mut self, records: &[Record]) {
         for record in &records[self.taken..] {
             if let Some((key, number)) = record.value.as_deref().and_then(named) {
-                let seen = self.seen.entry(key).or_default();
-                seen.resize(seen.len().max(number + 1), false);
-                seen[number] = true;
+                self.seen.entry(key).or_default().add(number);
             }
         }
         self.taken = records.len();
@@ -178,10 +203,9 @@ impl Books {
     /// A line that is owed and has not arrived.
     pub fn missing(&self) -> Option<LineId> {
         self.generations.iter().find_map(|((file, generation), begun)| {
-            let seen = self.seen.get(&(file.clone(), *generation));
             let owed = begun.cut.as_ref().map_or(begun.count(), |cut| cut.owed);
-            let has = |number: &u32| seen.is_some_and(|seen| seen.get(*number as usize).is_some_and(|seen| *seen));
-            let number = (1..=owed).find(|number| !has(number))?;
+            let seen = self.seen.get(&(file.clone(), *generation));
+            let number = seen.map_or((owed > 0).then_some(1), |seen| seen.first_missing(owed))?;
             Some(LineId {
                 file: file.clone(),
                 generation: *generation,
@@ -212,11 +236,8 @@ impl Books {
     pub fn cuts(&self) -> BTreeMap<&'static str, usize> {
         let mut cuts = BTreeMap::new();
         for (key, begun) in &self.generations {
-            let arrived = self
-                .seen
-                .get(key)
-                .map_or(0, |seen| seen.iter().filter(|seen| **seen).count());
-            if let Some(cut) = begun.cut.as_ref().filter(|_| arrived < begun.count() as usize) {
+            let arrived = self.seen.get(key).map_or(0, |seen| seen.count);
+            if let Some(cut) = begun.cut.as_ref().filter(|_| arrived < begun.count()) {
                 *cuts.entry(cut.why).or_default() += 1;
             }
         }

@@ -5,10 +5,9 @@ use std::collections::BTreeSet;
 use super::timeline::now;
 use super::world::World;
 use crate::harness::oracle::Verdict;
-use crate::harness::reader::Record;
 
 /// The figures of a run.
-pub fn table(world: &World<'_, '_>, verdict: &Verdict, records: &[Record]) -> String {
+pub fn table(world: &World<'_, '_>, verdict: &Verdict) -> String {
     let (figures, counts) = (&world.life.figures, &world.counts);
     let mut rows: Vec<(String, String)> = Vec::new();
     let mut row = |name: &str, value: String| rows.push((name.to_owned(), value));
@@ -31,7 +30,7 @@ pub fn table(world: &World<'_, '_>, verdict: &Verdict, records: &[Record]) -> St
             kinds.join(", ")
         },
     );
-    let bound = world.books.duplicates_allowed(records);
+    let bound = world.books.duplicates_allowed(world.reader.records());
     row(
         "duplicates, by crashes",
         format!("{} of at most {bound}", verdict.repeated),

@@ -132,15 +132,15 @@ impl Run {
             // Once more, so that whatever this last start repeats is in Kafka.
             world.end();
         }
-        let records = world.reader.everything().to_vec();
-        let verdict = world.books.judge(&records);
+        world.reader.everything();
+        let verdict = world.books.judge(world.reader.records());
         let story = report::story(&world, &verdict);
         if self.wrong.is_none() {
             let peak = world.life.figures.peak_memory;
             assert!(peak <= MEMORY, "the service took {} MiB", peak >> 20);
         }
         Outcome {
-            table: report::table(&world, &verdict, &records),
+            table: report::table(&world, &verdict),
             story: format!(
                 "{story}again: {}\nkept: {}\n",
                 self.again,
