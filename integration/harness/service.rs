@@ -111,20 +111,6 @@ impl Host {
         self
     }
 
-    /// The binary runs under another program, with its arguments, if it is installed; else the test is skipped.
-    pub fn under(mut self, program: &'static str, arguments: &[&'static str]) -> Host {
-        if !installed(program) {
-            case::skip(&format!("{program} is not installed"));
-        }
-        self.wrapper = [program].iter().chain(arguments).copied().collect();
-        self
-    }
-
-    /// The binary runs by itself again.
-    pub fn under_nothing(&mut self) {
-        self.wrapper.clear();
-    }
-
     /// The settings file.
     pub fn settings_path(&self) -> &Path {
         &self.settings

@@ -108,6 +108,8 @@ pub struct Generation {
     window: usize,
     largest: u64,
     rest: Vec<u8>,
+    /// Where the NULs at the end begin that were found: room that a program may have mapped into memory and fills.
+    room: Option<u64>,
 }
 
 impl Generation {
@@ -145,6 +147,7 @@ impl Generation {
             window: STEP,
             largest: next.offset,
             rest: Vec::new(),
+            room: None,
         })
     }
 
@@ -249,6 +252,24 @@ impl Generation {
         stat.size > self.looked || (self.has_rest(stat.size) && stat.modified != self.looked_modified)
     }
 
+    /// Whether the file ends in NULs that may be room to be filled.
+    #[must_use]
+    pub fn has_room(&self) -> bool {
+        self.room.is_some()
+    }
+
+    /// Whether something was written into that room. Of a write to a mapping neither a notification nor the modification
+    /// time tells, as long as its page is dirty: see mmap(2).
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn is_room_filled(&self) -> io::Result<bool> {
+        let Some(room) = self.room else { return Ok(false) };
+        let mut bytes = Vec::new();
+        read_at(&self.file, &mut bytes, room, 1)?;
+        Ok(bytes.first().is_some_and(|byte| *byte != 0))
+    }
+
     /// Whether something is left that is no finished line.
     #[must_use]
     pub fn has_rest(&self, size: u64) -> bool {
@@ -350,6 +371,8 @@ impl Generation {
             return Ok(Reading::More);
         }
         self.looked_modified = stat.modified;
+        let nuls = trailing_nuls(&buffer[guard..]);
+        self.room = (nuls > 0).then(|| start + (found - nuls) as u64);
         if whole {
             self.looked = self.next.offset + length as u64;
             self.checked = stat.modified;
@@ -397,6 +420,7 @@ impl Generation {
         self.looked = self.next.offset;
         self.checked = stat.modified;
         self.hole = false;
+        self.room = None;
         self.window = STEP;
         self.rest = Vec::new();
         if buffer.capacity() > 2 * buffer.len() {

@@ -271,8 +271,7 @@ impl Watcher {
     fn gone(&mut self, stream: &Arc<Stream>, was_youngest: bool) {
         let record = stream.record();
         let unread = record.size.saturating_sub(record.mark.offset);
-        // A directory that is away, as a late mount is, says nothing of its files.
-        let could_look = self.spec.path.parent().is_some_and(std::path::Path::is_dir);
+        let could_look = self.could_look(&record);
         if was_youngest && could_look && unread > 0 {
             stream.unreachable(unread);
             log::warn!(path:% = self.spec.path.display(), bytes = unread;
@@ -286,6 +285,14 @@ impl Watcher {
             }
         });
         self.missing.push(Arc::clone(stream));
+    }
+
+    /// Whether a file that is not found is gone. A directory that is away, as a late mount is, says nothing of its files; nor
+    /// does the empty mount point in its place, which is on another file system.
+    fn could_look(&self, record: &StreamRecord) -> bool {
+        use std::os::unix::fs::MetadataExt;
+        let directory = self.spec.path.parent().map(std::fs::metadata);
+        directory.is_some_and(|meta| meta.is_ok_and(|meta| meta.is_dir() && meta.dev() == record.inode.dev))
     }
 
     /// The file at the path is one of our own generations: it came back, or another inode took its place with the
@@ -525,6 +532,7 @@ impl Watcher {
                 continue;
             }
             let place = around.iter().find(|sibling| sibling.stat.inode == record.inode);
+            let could_look = place.is_none() && self.could_look(&record);
             match place {
                 Some(sibling) if sibling.stat.size > record.mark.offset => {
                     let Ok((file, stat)) = open_regular(&sibling.path) else {
@@ -547,11 +555,11 @@ impl Watcher {
                     let _ = self.claim(record.inode);
                     self.parked.push(stream);
                 }
-                None if record.absent_seconds + elapsed >= KEEP_ABSENT.as_secs() => {
+                None if could_look && record.absent_seconds + elapsed >= KEEP_ABSENT.as_secs() => {
                     self.forget(&stream, record.inode);
                 }
                 None => {
-                    if elapsed > 0 {
+                    if elapsed > 0 && could_look {
                         stream.update(|record| record.absent_seconds += elapsed);
                     }
                     self.release(record.inode);

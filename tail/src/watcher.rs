@@ -32,6 +32,8 @@ const KEEP_NAMELESS: Duration = Duration::from_secs(300);
 const LOOK_AGAIN: Duration = Duration::from_secs(5);
 /// A rotated file whose handle is open is looked at this often: its name is no longer one that is watched.
 const OLD_LOOK: Duration = Duration::from_secs(1);
+/// Room at the end of a file is looked at this often: what is written to a mapping notifies nobody.
+const ROOM_LOOK: Duration = Duration::from_secs(1);
 /// A generation that could be let go but for batches that Kafka has not acknowledged is looked at again after this.
 const SETTLE_LOOK: Duration = Duration::from_secs(1);
 /// How long the record of a rotated file that has no name any more is kept, in running time.
@@ -354,10 +356,13 @@ impl Watcher {
                 self.truncated(now)?;
                 continue;
             }
-            if generation.has_news(&stat) {
+            if generation.has_news(&stat) || generation.is_room_filled()? {
                 let cost = generation.cost(stat.size);
                 self.pick = Some(Pick::Live { stat });
                 return Ok(Todo::Read { cost });
+            }
+            if generation.has_room() {
+                until.at(now + ROOM_LOOK);
             }
             return Ok(Todo::Wait { until: until.next });
         }
@@ -374,8 +379,9 @@ impl Watcher {
                 self.lost_old(index);
                 continue;
             }
-            let news = old.generation.has_news(&stat);
-            if old.seen != (stat.size, stat.modified) {
+            let filled = old.generation.is_room_filled()?;
+            let news = filled || old.generation.has_news(&stat);
+            if filled || old.seen != (stat.size, stat.modified) {
                 (old.seen, old.quiet) = ((stat.size, stat.modified), now);
             }
             let quiet_at = if old.complete { now } else { old.quiet + QUIET };

@@ -422,3 +422,22 @@ fn p5_after_a_damaged_store_what_was_rotated_since_is_read_and_older_ones_are_no
     rig.settle();
     assert_eq!(rig.values(), ["a", "a", "b", "c"]);
 }
+
+/// A write to a mapping changes no modification time while its page is dirty; `utimensat` stands in for that here.
+#[test]
+fn r8_what_is_written_to_a_mapping_ships_though_nothing_tells_of_it() {
+    use std::os::unix::fs::FileExt;
+    let mut rig = Rig::new();
+    let file = fs::File::create(&rig.spec.path).unwrap();
+    file.set_len(600_000).unwrap();
+    let modified = file.metadata().unwrap().modified().unwrap();
+    rig.settle();
+    let mut at = 0;
+    for text in ["one\n", "t", "wo\n", "three\n"] {
+        file.write_at(text.as_bytes(), at).unwrap();
+        file.set_modified(modified).unwrap();
+        at += text.len() as u64;
+        rig.settle();
+    }
+    assert_eq!(rig.values(), ["one", "two", "three"]);
+}
