@@ -97,6 +97,7 @@ impl Profile {
             style(&[Kind::LogrotateCreate { keep: 3 }]),
             style(&[Kind::LogrotateCopy { keep: 3 }]),
             style(&[Kind::Rename { keep: 4 }, Kind::Recreate]),
+            style(&[Kind::CopyInGlob { keep: 3 }]),
             // These two are in the second directory, whose entry comes and goes.
             style(&[Kind::Rename { keep: 4 }]),
             style(&[Kind::Copy { keep: 4 }]),
@@ -104,9 +105,6 @@ impl Profile {
         if Gap::Gzip.is_tried() {
             logs[0] = style(&[Kind::Compress { keep: 5 }]);
             logs[3] = style(&[Kind::Copy { keep: 4 }, Kind::CopyAndCompress { keep: 4 }]);
-        }
-        if Gap::GlobCopies.is_tried() {
-            logs[7] = style(&[Kind::CopyInGlob { keep: 3 }]);
         }
         Profile {
             logs,

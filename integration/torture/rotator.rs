@@ -42,11 +42,7 @@ pub enum Kind {
 pub enum Gap {
     /// Compressed generations.
     Gzip,
-    /// Copies that the glob finds.
-    GlobCopies,
-    /// A copy, beside the log, of what nobody read yet.
-    UnreadCopies,
-    /// Such a copy that the glob finds.
+    /// A copy that the glob finds, of what nobody has read yet.
     UnreadGlobCopies,
 }
 
@@ -55,8 +51,6 @@ impl Gap {
     pub fn is_tried(self) -> bool {
         let name = match self {
             Gap::Gzip => "LOGCATCH_TORTURE_GZIP",
-            Gap::GlobCopies => "LOGCATCH_TORTURE_GLOB_COPIES",
-            Gap::UnreadCopies => "LOGCATCH_TORTURE_UNREAD_COPIES",
             Gap::UnreadGlobCopies => "LOGCATCH_TORTURE_UNREAD_GLOB_COPIES",
         };
         std::env::var_os(name).is_some()
@@ -64,14 +58,6 @@ impl Gap {
 }
 
 impl Kind {
-    /// Whether the log goes on in the same file, and a copy has its content.
-    fn copies(self) -> bool {
-        matches!(
-            self,
-            Kind::Copy { .. } | Kind::LogrotateCopy { .. } | Kind::CopyAndCompress { .. } | Kind::CopyInGlob { .. }
-        )
-    }
-
     /// Its name in figures.
     pub fn name(self) -> &'static str {
         match self {
@@ -101,12 +87,7 @@ impl Rotator<'_, '_> {
     /// Rotates a log, unless that is a known gap.
     pub fn rotate(&mut self, log: &mut Log, kind: Kind) -> bool {
         let is_read = self.books.has_arrived(&log.name, log.live.generation);
-        let gap = if matches!(kind, Kind::CopyInGlob { .. }) {
-            Gap::UnreadGlobCopies
-        } else {
-            Gap::UnreadCopies
-        };
-        if kind.copies() && !is_read && !gap.is_tried() {
+        if matches!(kind, Kind::CopyInGlob { .. }) && !is_read && !Gap::UnreadGlobCopies.is_tried() {
             return false;
         }
         if !matches!(kind, Kind::Rename { .. } | Kind::Dated { .. }) {
