@@ -42,6 +42,7 @@ impl Record {
 
 /// Reads every partition of one topic from its beginning.
 pub struct Reader {
+    config: ClientConfig,
     consumer: BaseConsumer,
     topic: String,
     /// Per partition, the offset after the last one read.
@@ -77,17 +78,30 @@ impl Reader {
                 _ => Err("no such topic".to_owned()),
             }
         });
-        let mut list = TopicPartitionList::new();
-        for partition in 0..i32::try_from(partitions).unwrap() {
-            list.add_partition_offset(topic, partition, Offset::Beginning).unwrap();
-        }
-        consumer.assign(&list).unwrap();
-        Reader {
+        let reader = Reader {
+            config,
             consumer,
             topic: topic.to_owned(),
             next: vec![0; partitions],
             records: Vec::new(),
+        };
+        reader.assign();
+        reader
+    }
+
+    /// Goes on with a new client: one whose broker was killed and paused often may take it for gone when it is not.
+    pub fn renew(&mut self) {
+        self.consumer = self.config.create().unwrap();
+        self.assign();
+    }
+
+    fn assign(&self) {
+        let mut list = TopicPartitionList::new();
+        for (partition, next) in (0..).zip(&self.next) {
+            list.add_partition_offset(&self.topic, partition, Offset::Offset(*next))
+                .unwrap();
         }
+        self.consumer.assign(&list).unwrap();
     }
 
     /// Takes what arrives within `timeout`, or what is already fetched.

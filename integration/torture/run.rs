@@ -132,6 +132,7 @@ impl Run {
             // Once more, so that whatever this last start repeats is in Kafka.
             world.end();
         }
+        world.reader.renew();
         world.reader.everything();
         let verdict = world.books.judge(world.reader.records());
         let story = report::story(&world, &verdict);

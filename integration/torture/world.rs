@@ -21,6 +21,9 @@ use crate::harness::service::Host;
 /// How often the world looks at the service while it waits.
 const LOOK: Duration = Duration::from_millis(20);
 
+/// A reader that sees nothing for so long, though something is owed, may be to blame itself.
+const STUCK: Duration = Duration::from_secs(15);
+
 /// How often the service is measured.
 const MEASURE: Duration = Duration::from_millis(500);
 
@@ -273,6 +276,7 @@ impl<'scope, 'env> World<'scope, 'env> {
 
     fn await_owed(&mut self) {
         let start = Instant::now();
+        let (mut arrived, mut since) = (0, start);
         loop {
             self.idle(LOOK);
             self.look();
@@ -281,6 +285,12 @@ impl<'scope, 'env> World<'scope, 'env> {
             let missing = self.books.missing();
             if self.life.is_up() && missing.is_none() {
                 return;
+            }
+            if self.reader.records().len() > arrived {
+                (arrived, since) = (self.reader.records().len(), Instant::now());
+            } else if since.elapsed() > STUCK {
+                self.reader.renew();
+                since = Instant::now();
             }
             if start.elapsed() > self.patience {
                 self.in_vain = true;
