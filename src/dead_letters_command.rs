@@ -132,7 +132,11 @@ fn each(
 // === resend ===
 
 fn send_again(config: &Path, args: &ResendLetters) -> Result<(), Failure> {
-    let settings = load(config, &environment)?.settings;
+    let loaded = load(config, &environment)?;
+    for notice in &loaded.notices {
+        cli::note(notice);
+    }
+    let settings = loaded.settings;
     let state = args.letters.state.clone().unwrap_or(settings.state.directory.clone());
     let segments = Segments::of(&state);
     // No lock, and no directory for it, where nothing was ever kept.

@@ -22,6 +22,7 @@ cases![
     a_resend_that_is_killed_loses_no_letter,
     a_resend_takes_only_what_is_meant_and_keeps_what_cannot_be_sent,
     a_resend_without_kafka_keeps_everything,
+    a_list_needs_nothing_of_the_settings_but_the_state_directory,
 ];
 
 /// A topic whose limit is below that of the client.
@@ -303,4 +304,20 @@ fn a_resend_without_kafka_keeps_everything() {
     );
     assert!(output.stderr.contains("does not answer"), "{output:?}");
     assert_eq!(list(&host).len(), 10);
+}
+
+fn a_list_needs_nothing_of_the_settings_but_the_state_directory() {
+    let host = Host::new("invalid");
+    let oracle = Arc::new(Oracle::default());
+    letters(&host, &oracle, "t", &["a"], 10);
+    host.settings(&format!(
+        "[kafka]\nbrokers = \"${{UNSET}}\"\n[state]\ndirectory = \"{}\"\n",
+        host.path("state").display()
+    ));
+    assert_eq!(list(&host).len(), 10);
+    assert_eq!(resend(&host, &[]).code, Some(78));
+    fs::remove_file(host.settings_path()).unwrap();
+    let state = host.path("state").display().to_string();
+    let named = host.run(&["dead-letters", "list", "--json", "--state", &state]);
+    assert_eq!((named.code, named.stdout.lines().count()), (Some(0), 10), "{named:?}");
 }

@@ -31,12 +31,14 @@ pub(crate) struct Suspect {
     deviates: Option<Instant>,
     /// Once it was found to be one: its end is the mark.
     copy: Option<Arc<Stream>>,
+    /// Size and modification time with which it was.
+    found: Option<(u64, i64)>,
 }
 
 impl Suspect {
     /// Whether it is known to be a copy, and nothing is waited for.
     pub(crate) fn is_decided(&self) -> bool {
-        self.copy.is_some()
+        self.found == Some(self.seen)
     }
 }
 
@@ -58,7 +60,7 @@ impl Watcher {
             self.drop_suspect();
         }
         let seen = (stat.size, stat.modified);
-        let is_settled = |known: &Suspect| known.copy.is_some() && known.seen == seen;
+        let is_settled = |known: &Suspect| known.found == Some(seen);
         if self.suspect.as_ref().is_some_and(is_settled) {
             return Ok(!self.yields_to_owner(stat.inode));
         }
@@ -81,6 +83,7 @@ impl Watcher {
             quiet: now,
             deviates: None,
             copy: None,
+            found: None,
         });
         if suspect.seen != seen {
             (suspect.seen, suspect.quiet) = (seen, now);
@@ -114,26 +117,25 @@ impl Watcher {
         let mut found = Kinship::None;
         for other in live_names(name).into_iter().map(|name| directory.join(name)) {
             let streams = self.world.positions.of(&self.spec.log, &other);
-            let records = streams.iter().map(|stream| stream.record());
-            // One that was there first is a log of its own.
-            let records: Vec<_> = records
-                .filter(|record| !record.copy && is_younger(stat, record))
-                .collect();
-            if records.is_empty() {
+            let records: Vec<_> = streams.iter().map(|stream| stream.record()).collect();
+            // Only what that path's watcher reads needs no reading here.
+            if records.iter().all(|record| record.copy) {
                 continue;
             }
             if let Ok((original, theirs)) = open_regular(&other)
-                && records.iter().any(|record| record.inode == theirs.inode)
                 && is_copy(file, stat, &original, &theirs)?
             {
                 return Ok(Kinship::Prefix(other));
             }
             let bytes = first_bytes(file)?;
-            let begins_like = |head: Head| {
-                let beginning = bytes.get(..usize::from(head.len));
-                head.len > 0 && beginning.map(Head::of) == Some(head)
+            // Where there is too little to tell, it waits as well: that costs a few seconds, once.
+            let begins_like = |head: Head| match bytes.get(..usize::from(head.len)) {
+                Some(beginning) => head.len > 0 && Head::of(beginning) == head,
+                None => true,
             };
-            if records.iter().any(|record| begins_like(record.head)) {
+            // One that was there first is a log of its own.
+            let mut later = records.iter().filter(|record| !record.copy && is_younger(stat, record));
+            if later.any(|record| begins_like(record.head)) {
                 found = Kinship::Alike(other);
             }
         }
@@ -144,7 +146,7 @@ impl Watcher {
     fn is_a_copy(&mut self, file: &File, stat: &Stat) -> io::Result<()> {
         let (mark, head) = Self::end_of(file, stat)?;
         let known = self.suspect.as_ref().and_then(|suspect| suspect.copy.clone());
-        let passed = stat.size - known.as_ref().map_or(0, |stream| stream.record().mark.offset);
+        let before = known.as_ref().map_or(0, |stream| stream.record().mark.offset);
         let stream = match known {
             Some(stream) => {
                 stream.update(|record| (record.mark, record.head, record.size) = (mark, head, stat.size));
@@ -153,9 +155,10 @@ impl Watcher {
             None => self.begin_with(stat, false, mark, head),
         };
         stream.update(|record| record.copy = true);
-        stream.skip(Skip::Copy, passed);
+        stream.skip(Skip::Copy, stat.size.saturating_sub(before));
         if let Some(suspect) = &mut self.suspect {
             suspect.copy = Some(stream);
+            suspect.found = Some(suspect.seen);
         }
         Ok(())
     }
@@ -196,17 +199,15 @@ impl Watcher {
             stream.retire();
             return Ok(());
         }
+        let seen = (stat.size, stat.modified);
         let is_as_marked = stream.record().mark.offset == stat.size;
         self.suspect = Some(Suspect {
             inode: stat.inode,
-            seen: if is_as_marked {
-                (stat.size, stat.modified)
-            } else {
-                (0, 0)
-            },
+            seen,
             quiet: now,
             deviates: None,
             copy: Some(stream),
+            found: is_as_marked.then_some(seen),
         });
         self.is_held(file, stat, now).map(|_| ())
     }

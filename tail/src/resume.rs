@@ -476,7 +476,8 @@ impl Watcher {
                 let is_whole = true;
                 return Ok(Some(FoundCopy { file, stat, is_whole }));
             }
-            if shorter.is_none() && is_younger(&stat, &record) && generation.begins_like(&file, stat.size)? {
+            let is_later = stat.inode.born > record.inode.born || is_younger(&stat, &record);
+            if shorter.is_none() && is_later && generation.begins_like(&file, stat.size)? {
                 let is_whole = false;
                 shorter = Some(FoundCopy { file, stat, is_whole });
             }
