@@ -12,6 +12,9 @@ use crate::harness::reader::Record;
 /// file then. The service looks around every ten seconds where it missed a notification.
 const OWED_AFTER: i64 = 12_000;
 
+/// How the names of the logs in the second directory begin.
+const SIDE: &str = "side/";
+
 /// So many lines of a generation were there after a step.
 struct Write {
     at: i64,
@@ -101,7 +104,7 @@ impl Books {
     /// A log has a new generation from now on.
     pub fn begin(&mut self, file: &Arc<str>, generation: u32) {
         let begun = Generation {
-            side: file.starts_with("side/"),
+            side: file.starts_with(SIDE),
             writes: Vec::new(),
             on_time: None,
             cut: None,
@@ -134,7 +137,8 @@ impl Books {
 
     /// The last name of a generation goes; `holder` is the run of the service that has it open.
     pub fn deleted(&mut self, file: &Arc<str>, generation: u32, holder: Option<u32>) {
-        match holder {
+        let loses_it = self.timeline.has(NO_SIDE) && file.starts_with(SIDE);
+        match holder.filter(|_| !loses_it) {
             Some(run) => self.generation(file, generation).held_by = Some(run),
             None => self.cut(file, generation, "deleted, and not open in the service"),
         }

@@ -43,6 +43,11 @@ impl Timeline {
         self.changes.last().map_or(DOWN, |(_, state)| *state)
     }
 
+    /// Whether this stands in the way now.
+    pub fn has(&self, what: u8) -> bool {
+        self.state() & what != 0
+    }
+
     /// Something stands in the way from now on.
     pub fn set(&mut self, what: u8) {
         self.changes.push((now(), self.state() | what));

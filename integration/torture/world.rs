@@ -217,6 +217,8 @@ impl<'scope, 'env> World<'scope, 'env> {
                 self.knobs.number += 1;
                 self.settings();
             }
+            // One that is just starting would refuse to, and rightly.
+            Touch::Broken if !self.life.is_up() => self.settings(),
             Touch::Broken => {
                 self.place.host.settings("kafka = nonsense\n");
                 self.idle(Duration::from_millis(300));
