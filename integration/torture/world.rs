@@ -330,20 +330,20 @@ impl<'scope, 'env> World<'scope, 'env> {
         });
     }
 
-    /// After a start with everything read, only the present files are open.
+    /// After a start with everything read, only what the globs find is open.
     pub fn settle(&mut self) {
         self.life.start(&mut self.books);
-        let expected = self.logs.len();
-        eventually("only the present files are open", || {
+        let logs = self.logs.len();
+        self.counts.handles_in_the_end = eventually("only the present files are open", || {
             self.life.look(&mut self.books);
             let handles = self.life.handles();
-            if self.life.is_up() && handles.len() == expected {
-                Ok(())
+            let is_settled = handles.len() >= logs && handles.iter().all(|name| name.ends_with(".log"));
+            if self.life.is_up() && is_settled {
+                Ok(handles.len())
             } else {
                 Err(format!("{handles:?}"))
             }
         });
-        self.counts.handles_in_the_end = expected;
     }
 
     /// The number of a log.
