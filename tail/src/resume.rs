@@ -34,6 +34,8 @@ impl Watcher {
         self.order = youngest.record().order;
         streams.iter().for_each(|stream| stream.forget_in_flight());
         let live = self.claimed_live(now)?;
+        // Before the siblings are looked at: a truncation after this moment shows by another beginning.
+        let beginning = live.as_ref().map(|(file, _)| first_bytes(file)).transpose()?;
         let around = self.siblings()?;
         let mut found: Vec<Found> = Vec::new();
         let mut missing: Vec<Arc<Stream>> = Vec::new();
@@ -80,7 +82,8 @@ impl Watcher {
         {
             // The inode that a record had, with other content: it was truncated meanwhile.
             let truncated = streams.iter().any(|stream| stream.record().inode == stat.inode);
-            let stream = self.begin(&file, &stat, truncated)?;
+            let head = beginning.as_deref().map(Head::of).unwrap_or_default();
+            let stream = self.begin(head, &stat, truncated);
             self.live = Some(Generation::open(file, &stat, stream)?);
         }
         // Claims of an earlier incarnation, or made for it from the saved records, end here.
@@ -426,6 +429,23 @@ impl Watcher {
         Ok(())
     }
 
+    /// Opens what nobody saw between the youngest generation that is known and the file that is about to be read.
+    pub(crate) fn open_unseen_before_live(&mut self, live: Inode, now: Instant) -> io::Result<()> {
+        let known = self.world.positions.of(&self.spec.log, &self.spec.path);
+        let Some(youngest) = known.last().map(|stream| stream.record()) else {
+            // At first sight the siblings that exist are never read.
+            return Ok(());
+        };
+        let stat = Stat {
+            inode: youngest.inode,
+            size: youngest.size,
+            modified: youngest.modified,
+            links: 1,
+            regular: true,
+        };
+        self.open_unseen_after(&stat, live, now)
+    }
+
     fn open_unseen(&mut self, sibling: &Sibling, now: Instant) -> io::Result<()> {
         let inode = sibling.stat.inode;
         if self.inodes().any(|known| known == inode) || does(Wrong::UnseenGenerationSkipped) {
@@ -445,7 +465,7 @@ impl Watcher {
         }
         log::info!(path:% = self.spec.path.display(), generation:% = sibling.path.display(), bytes = stat.size;
             "reading a rotated file that was never seen before");
-        let stream = self.begin(&file, &stat, false)?;
+        let stream = self.begin(Head::of(&first_bytes(&file)?), &stat, false);
         stream.update(|record| record.life = Life::Rotated);
         let generation = Generation::open(file, &stat, stream)?;
         self.olds.push(Old::new(generation, now));

@@ -72,16 +72,18 @@ impl Watcher {
         let stream = if from_end {
             self.begin_at_end(&file, &stat)?
         } else {
-            self.begin(&file, &stat, false)?
+            let head = Head::of(&first_bytes(&file)?);
+            // Once the file is open: what was born and rotated away between the looks before and that moment is there now.
+            self.open_unseen_before_live(stat.inode, now)?;
+            self.begin(head, &stat, false)
         };
         self.live = Some(Generation::open(file, &stat, stream)?);
         Ok(())
     }
 
     /// A new stream at the start of a file.
-    pub(crate) fn begin(&mut self, file: &File, stat: &Stat, truncated: bool) -> io::Result<Arc<Stream>> {
-        let head = Head::of(&first_bytes(file)?);
-        Ok(self.begin_with(stat, truncated, Mark::default(), head))
+    pub(crate) fn begin(&mut self, head: Head, stat: &Stat, truncated: bool) -> Arc<Stream> {
+        self.begin_with(stat, truncated, Mark::default(), head)
     }
 
     /// A new stream at the end of a file; what is before is skipped and counted.
@@ -167,6 +169,8 @@ impl Watcher {
         };
         let stat = generation.stat()?;
         let file = generation.try_clone_file()?;
+        // Before the copies are looked for: another truncation after this moment shows by another beginning.
+        let head = Head::of(&first_bytes(&file)?);
         match self.find_copy(&generation)? {
             Some(copy) if copy.is_whole => {
                 // What the copying program did not copy, nobody can read.
@@ -210,7 +214,7 @@ impl Watcher {
             }
         }
         log::info!(path:% = self.spec.path.display(); "file was truncated or written anew; reading it from its start");
-        let stream = self.begin(&file, &stat, true)?;
+        let stream = self.begin(head, &stat, true);
         self.live = Some(Generation::open(file, &stat, stream)?);
         Ok(())
     }
