@@ -14,6 +14,10 @@ use crate::stream::Stream;
 use crate::watcher::{KEEP_ABSENT, Old, Watcher};
 use crate::wrong::{Wrong, does};
 
+/// Files that are rotated while a directory is looked at are looked for so many times; one that cannot be opened is not
+/// waited for.
+const LISTINGS: u32 = 3;
+
 /// A saved generation and the file that holds it.
 struct Found {
     stream: Arc<Stream>,
@@ -73,8 +77,13 @@ impl Watcher {
         for hit in found {
             self.take_up(hit, now)?;
         }
+        let mut moved = false;
         for sibling in unseen.iter().rev() {
-            self.open_unseen(sibling, now)?;
+            moved |= !self.open_unseen(sibling, now)?;
+        }
+        if moved {
+            let live = live.as_ref().map_or(youngest_record.inode, |(_, stat)| stat.inode);
+            self.open_unseen_before_live(live, now)?;
         }
         if let Some((file, stat)) = live
             && !live_is_known
@@ -183,7 +192,7 @@ impl Watcher {
                 .enumerate()
                 .filter(|(_, sibling)| wanted(sibling.stat.inode))
             {
-                let Ok((file, stat)) = open_regular(&sibling.path) else {
+                let Ok((file, stat)) = sibling.open() else {
                     continue;
                 };
                 let is_it =
@@ -201,7 +210,7 @@ impl Watcher {
             if !is_free(sibling.stat.inode) || !is_younger(&sibling.stat, &record) {
                 continue;
             }
-            let Ok((file, stat)) = open_regular(&sibling.path) else {
+            let Ok((file, stat)) = sibling.open() else {
                 continue;
             };
             if is_shorter_copy(&file, &stat, &record)? && self.take(stat.inode) {
@@ -229,7 +238,7 @@ impl Watcher {
             if is_taken || !is_younger(&sibling.stat, record) {
                 continue;
             }
-            let Ok((file, stat)) = open_regular(&sibling.path) else {
+            let Ok((file, stat)) = sibling.open() else {
                 continue;
             };
             if self.claim(stat.inode).is_ok() {
@@ -380,19 +389,25 @@ impl Watcher {
     /// Opens what lies between a generation and the live file and that no stream knows, oldest first: it was born and
     /// rotated away between two looks. `but` is no such file, whatever its name.
     pub(crate) fn open_unseen_after(&mut self, stat: &Stat, but: Inode, now: Instant) -> io::Result<()> {
-        let around = self.siblings()?;
-        let unseen: Vec<Sibling> = match around.iter().position(|sibling| sibling.stat.inode == stat.inode) {
-            Some(index) => around[..index].to_vec(),
-            None => around
-                .into_iter()
-                .filter(|sibling| match (sibling.stat.inode.born, stat.inode.born) {
-                    (Some(sibling), Some(born)) => sibling > born,
-                    _ => sibling.stat.modified > stat.modified,
-                })
-                .collect(),
-        };
-        for sibling in unseen.iter().rev().filter(|sibling| sibling.stat.inode != but) {
-            self.open_unseen(sibling, now)?;
+        for _ in 0..LISTINGS {
+            let around = self.siblings()?;
+            let unseen: Vec<Sibling> = match around.iter().position(|sibling| sibling.stat.inode == stat.inode) {
+                Some(index) => around[..index].to_vec(),
+                None => around
+                    .into_iter()
+                    .filter(|sibling| match (sibling.stat.inode.born, stat.inode.born) {
+                        (Some(sibling), Some(born)) => sibling > born,
+                        _ => sibling.stat.modified > stat.modified,
+                    })
+                    .collect(),
+            };
+            let mut moved = false;
+            for sibling in unseen.iter().rev().filter(|sibling| sibling.stat.inode != but) {
+                moved |= !self.open_unseen(sibling, now)?;
+            }
+            if !moved {
+                break;
+            }
         }
         Ok(())
     }
@@ -446,22 +461,23 @@ impl Watcher {
         self.open_unseen_after(&stat, live, now)
     }
 
-    fn open_unseen(&mut self, sibling: &Sibling, now: Instant) -> io::Result<()> {
+    /// False when its name leads to another file by now.
+    fn open_unseen(&mut self, sibling: &Sibling, now: Instant) -> io::Result<bool> {
         let inode = sibling.stat.inode;
         if self.inodes().any(|known| known == inode) || does(Wrong::UnseenGenerationSkipped) {
-            return Ok(());
+            return Ok(true);
         }
-        let Ok((file, stat)) = open_regular(&sibling.path) else {
-            return Ok(());
+        let Ok((file, stat)) = sibling.open() else {
+            return Ok(false);
         };
         // A copy of what is read anyway.
         if let Ok((live, live_stat)) = open_regular(&self.spec.path)
             && is_copy(&file, &stat, &live, &live_stat)?
         {
-            return Ok(());
+            return Ok(true);
         }
         if self.claim(stat.inode).is_err() {
-            return Ok(());
+            return Ok(true);
         }
         log::info!(path:% = self.spec.path.display(), generation:% = sibling.path.display(), bytes = stat.size;
             "reading a rotated file that was never seen before");
@@ -469,7 +485,7 @@ impl Watcher {
         stream.update(|record| record.life = Life::Rotated);
         let generation = Generation::open(file, &stat, stream)?;
         self.olds.push(Old::new(generation, now));
-        Ok(())
+        Ok(true)
     }
 
     /// The copy of a truncated generation: a sibling with the same first bytes and the same bytes before the position;
@@ -489,7 +505,7 @@ impl Watcher {
             if sibling.stat.inode == generation.inode() || self.inodes().any(|known| known == sibling.stat.inode) {
                 continue;
             }
-            let Ok((file, stat)) = open_regular(&sibling.path) else {
+            let Ok((file, stat)) = sibling.open() else {
                 continue;
             };
             if fits(&file, &stat, &record, &mark, head)? && self.take(stat.inode) {
@@ -497,7 +513,8 @@ impl Watcher {
                 return Ok(Some(FoundCopy { file, stat, is_whole }));
             }
             let is_later = stat.inode.born > record.inode.born || is_younger(&stat, &record);
-            if shorter.is_none() && is_later && generation.begins_like(&file, stat.size)? {
+            // An empty file is no copy of anything.
+            if shorter.is_none() && stat.size > 0 && is_later && generation.begins_like(&file, stat.size)? {
                 let is_whole = false;
                 shorter = Some(FoundCopy { file, stat, is_whole });
             }
@@ -515,7 +532,7 @@ impl Watcher {
             if sibling.stat.size == 0 || is_known || !is_younger(&sibling.stat, &record) {
                 continue;
             }
-            if let Ok((file, stat)) = open_regular(&sibling.path)
+            if let Ok((file, stat)) = sibling.open()
                 && !generation.has_copy(&file, &stat)?
             {
                 let is_whole = true;
@@ -556,7 +573,7 @@ impl Watcher {
             let could_look = place.is_none() && self.could_look(&record);
             match place {
                 Some(sibling) if sibling.stat.size > record.mark.offset => {
-                    let Ok((file, stat)) = open_regular(&sibling.path) else {
+                    let Ok((file, stat)) = sibling.open() else {
                         self.parked.push(stream);
                         continue;
                     };

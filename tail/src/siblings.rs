@@ -2,11 +2,12 @@
 
 use std::cmp::Ordering;
 use std::ffi::OsStr;
-use std::fs;
+use std::fs::{self, File};
 use std::io;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
+use crate::generation::open_regular;
 use crate::identity::Stat;
 
 /// Suffixes of compressed generations.
@@ -85,6 +86,21 @@ pub struct Sibling {
     pub age: Age,
     /// One look at it.
     pub stat: Stat,
+}
+
+impl Sibling {
+    /// Opens it.
+    ///
+    /// # Errors
+    /// What `open` answers; `NotFound` when its name leads to another file by now: rotation did not wait for us.
+    pub fn open(&self) -> io::Result<(File, Stat)> {
+        let (file, stat) = open_regular(&self.path)?;
+        if stat.inode == self.stat.inode {
+            Ok((file, stat))
+        } else {
+            Err(io::ErrorKind::NotFound.into())
+        }
+    }
 }
 
 /// The rotated generations of `live` that exist as plain files in `directory`, youngest first.
