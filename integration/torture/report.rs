@@ -1,10 +1,13 @@
 //! What is told of a run: its figures, and the stories of its faults.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::timeline::now;
 use super::world::World;
 use crate::harness::oracle::Verdict;
+
+/// So many generations with faults are told.
+const GENERATIONS: usize = 20;
 
 /// The figures of a run.
 pub fn table(world: &World<'_, '_>, verdict: &Verdict) -> String {
@@ -72,6 +75,15 @@ pub fn table(world: &World<'_, '_>, verdict: &Verdict) -> String {
 pub fn story(world: &World<'_, '_>, verdict: &Verdict) -> String {
     let mut told = BTreeSet::new();
     let mut story = String::new();
+    let mut generations: BTreeMap<_, usize> = BTreeMap::new();
+    for ((fault, _), line) in verdict.faults.iter().zip(&verdict.lines) {
+        if let Some(line) = line {
+            *generations.entry((*fault, &line.file, line.generation)).or_default() += 1;
+        }
+    }
+    for ((fault, file, generation), count) in generations.iter().take(GENERATIONS) {
+        story += &format!("{fault:?}: {count} lines of {file} generation {generation}\n");
+    }
     for ((fault, what), line) in verdict.faults.iter().zip(&verdict.lines) {
         let Some(line) = line.as_ref().filter(|_| told.insert(*fault)) else {
             continue;
