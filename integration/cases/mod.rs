@@ -5,7 +5,7 @@ mod cli;
 mod copies;
 mod dead_letters;
 mod discovery;
-mod fixture;
+pub mod fixture;
 mod framing;
 pub mod harness;
 mod judge;
@@ -52,5 +52,10 @@ pub fn all() -> impl Iterator<Item = Case> {
             let cases = rotation::CASES.iter().chain(copies::CASES);
             cases.map(move |case| case.again(watching))
         });
-    groups.into_iter().flatten().copied().chain(again)
+    groups
+        .into_iter()
+        .flatten()
+        .copied()
+        .chain(again)
+        .chain(crate::torture::all())
 }

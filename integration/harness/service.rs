@@ -122,6 +122,12 @@ impl Host {
         self
     }
 
+    /// Adds a variable with this value to the environment of every process of the binary.
+    pub fn with_value(mut self, name: &str, value: &str) -> Host {
+        self.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
     /// The binary must keep to the permissions of files also where root runs the tests; skips the test where it cannot.
     pub fn with_permissions(self) -> Host {
         if rustix::process::geteuid().is_root() {
@@ -140,8 +146,13 @@ impl Host {
 
     /// The binary with its arguments and this host's settings, not yet started.
     pub fn command(&self, arguments: &[&str]) -> Command {
-        let words = self.wrapper.iter().map(String::as_str);
-        let mut words = words.chain([env!("CARGO_BIN_EXE_logcatch")]);
+        self.command_under(&[], arguments)
+    }
+
+    /// [`Host::command`], run by another program: `strace`, with its own arguments, say.
+    pub fn command_under(&self, runner: &[&str], arguments: &[&str]) -> Command {
+        let wrapper = runner.iter().copied().chain(self.wrapper.iter().map(String::as_str));
+        let mut words = wrapper.chain([env!("CARGO_BIN_EXE_logcatch")]);
         let mut command = guard::command(words.next().expect("the binary at least"));
         command.args(words).args(arguments);
         command.env("LOGCATCH_CONFIG", &self.settings).current_dir(&self.dir);
@@ -275,6 +286,12 @@ impl Service {
         eventually(&format!("the service opens {}", path.display()), || {
             when(process::has_open(self.pid(), path), || "not open".to_owned())
         });
+    }
+
+    /// Its end, if it has ended.
+    pub fn try_end(&mut self) -> Option<ExitStatus> {
+        self.ended = self.ended.or(self.child.try_wait().unwrap());
+        self.ended
     }
 
     fn is_zombie(&self) -> bool {
