@@ -27,7 +27,7 @@ impl Watcher {
     pub(crate) fn find_copy(&mut self, generation: &Generation) -> io::Result<Option<FoundCopy>> {
         if generation.is_untouched() {
             let mut copies = self.untouched_copies(generation)?.into_iter();
-            return Ok(copies.find(|copy| self.claim(copy.stat.inode).is_ok()));
+            return Ok(copies.find(|copy| self.take(copy.stat.inode)));
         }
         let record = generation.stream().record();
         let (mark, head) = (generation.next(), generation.head());
@@ -64,7 +64,7 @@ impl Watcher {
         };
         let has_copy = if looked_around || live.stat()?.size > 0 {
             let copies = self.untouched_copies(&live);
-            copies.map(|copies| copies.iter().any(|copy| !self.has_other_owner(copy.stat.inode)))
+            copies.map(|copies| copies.iter().any(|copy| !self.has_other_reader(copy.stat.inode)))
         } else {
             Ok(false)
         };
@@ -78,7 +78,13 @@ impl Watcher {
     /// Siblings that may hold what was written to a file between two looks at which it was empty, oldest first.
     fn untouched_copies(&mut self, generation: &Generation) -> io::Result<Vec<FoundCopy>> {
         let record = generation.stream().record();
-        let around = self.unknown_since(self.siblings()?, &record);
+        let mut around = self.unknown_since(self.siblings()?, &record);
+        // The truncation came after the copy, and changed the file.
+        let cut = generation.modified()?;
+        around.retain(|sibling| {
+            let born = sibling.stat.inode.born.filter(|_| !sibling.is_archive());
+            cut >= born.unwrap_or(sibling.stat.modified)
+        });
         let mut copies = Vec::new();
         for sibling in self.unexplained(around, self.contents())?.iter().rev() {
             let Some((source, stat)) = self.open_sibling(sibling)? else {

@@ -15,7 +15,7 @@ use crate::account::Skip;
 use crate::explain::came_after;
 use crate::generation::{Generation, first_bytes, is_copy, open_found};
 use crate::identity::{Head, Inode, Stat};
-use crate::position::{Life, Mark};
+use crate::position::{Life, Mark, StreamRecord};
 use crate::siblings::live_names;
 use crate::stream::Stream;
 use crate::watcher::{Condition, Old, QUIET, Watcher};
@@ -136,10 +136,19 @@ impl Watcher {
             if records.iter().all(|record| record.copy) {
                 continue;
             }
-            if let Some((original, theirs)) = open_found(&other)?
-                && is_copy(file, stat, &original, &theirs)?
-            {
-                return Ok(Kinship::Prefix(other));
+            if let Some((original, theirs)) = open_found(&other)? {
+                if is_copy(file, stat, &original, &theirs)? {
+                    return Ok(Kinship::Prefix(other));
+                }
+                // Nothing was ever seen in it, and it was changed after this one came: it may have been cut.
+                let was_cut = |record: &StreamRecord| {
+                    let is_untouched = record.head.len == 0 && record.mark.offset == 0;
+                    let is_changed = stat.inode.born.is_some_and(|born| theirs.modified >= born);
+                    is_untouched && is_changed && record.inode == theirs.inode && came_after(stat, record)
+                };
+                if records.iter().any(was_cut) {
+                    found = Kinship::Alike(other.clone());
+                }
             }
             let bytes = first_bytes(file)?;
             // Where there is too little to tell, it waits as well: that costs a few seconds, once.

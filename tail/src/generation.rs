@@ -244,6 +244,17 @@ impl Generation {
         }
     }
 
+    /// When the file was last modified, as of now; nanoseconds since the epoch.
+    ///
+    /// # Errors
+    /// What `fstat` answers.
+    pub fn modified(&self) -> io::Result<i64> {
+        match &self.source {
+            Source::Plain(file) => Ok(Stat::from(&file.metadata()?).modified),
+            Source::Archive(_) => Ok(i64::MAX),
+        }
+    }
+
     /// Whether nothing was ever seen in it.
     #[must_use]
     pub fn is_untouched(&self) -> bool {

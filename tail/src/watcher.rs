@@ -517,6 +517,11 @@ impl Watcher {
         self.world.claims.release(&self.spec.log, inode, &self.spec.path);
     }
 
+    /// Whether the watcher of another path has a file, and not for a copy.
+    pub(crate) fn has_other_reader(&self, inode: Inode) -> bool {
+        self.has_other_owner(inode) && !self.world.claims.is_copy(&self.spec.log, inode)
+    }
+
     /// Whether the watcher of another path has a file.
     pub(crate) fn has_other_owner(&self, inode: Inode) -> bool {
         let owner = self.world.claims.owner(&self.spec.log, inode);
