@@ -239,7 +239,7 @@ impl Watcher {
                 .skip(first.unwrap_or(0))
                 .rfind(|(_, sibling)| {
                     sibling.is_archive()
-                        && is_younger(sibling, &record)
+                        && came_since(sibling, &record)
                         && found.iter().all(|hit| hit.stat.inode != sibling.stat.inode)
                 });
             if let (0, 0, Some((index, sibling))) = (record.mark.offset, record.head.len, place)

@@ -244,8 +244,8 @@ impl Watcher {
         }
         let older = hit.sibling.map_or(0, |index| index + 1);
         for (index, sibling) in around.iter().enumerate().skip(older).rev() {
-            let is_taken = taken.iter().any(|other| other.stat.inode == sibling.stat.inode);
-            if is_taken || !is_younger(sibling, record) {
+            let is_taken = taken.iter().any(|other| other.stat.inode == sibling.stat.inode) || self.is_known(sibling);
+            if is_taken || !came_since(sibling, record) {
                 continue;
             }
             if sibling.is_archive() && self.explained(sibling, &mut Vec::new())?.is_some() {

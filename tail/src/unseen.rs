@@ -4,7 +4,7 @@
 use std::io;
 use std::time::Instant;
 
-use crate::explain::{Content, is_younger};
+use crate::explain::{Content, came_since};
 use crate::generation::{Generation, first_bytes, is_copy, open_found};
 use crate::identity::{Head, Inode, Stat};
 use crate::position::{Life, StreamRecord};
@@ -79,7 +79,7 @@ impl Watcher {
     pub(crate) fn unknown_since(&self, mut around: Vec<Sibling>, record: &StreamRecord) -> Vec<Sibling> {
         around.retain(|sibling| {
             let is_known = || self.world.positions.known(&self.spec.log, sibling.stat.inode).is_some();
-            sibling.stat.size > 0 && is_younger(sibling, record) && !self.is_known(sibling) && !is_known()
+            sibling.stat.size > 0 && came_since(sibling, record) && !self.is_known(sibling) && !is_known()
         });
         around
     }

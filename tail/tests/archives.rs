@@ -326,3 +326,38 @@ fn t9_compressed_under_its_own_name_while_stopped_and_running() {
         assert_eq!(rig.values(), ["a1", "a2", "a3", "b1"], "running {running}");
     }
 }
+
+/// Found by the model: the handle was given back between the copy and the look for it.
+#[test]
+fn u3_a_copy_of_what_nobody_saw_is_found_in_its_archive_though_the_file_was_closed() {
+    use logcatch_tail::HOLD;
+    let mut rig = Rig::new();
+    append(&rig.spec.path, "");
+    rig.run(0);
+    append(&rig.spec.path, "a\n");
+    rig::copy(&rig.spec.path, &rig.path("app.log.1"));
+    fs::File::options()
+        .write(true)
+        .open(&rig.spec.path)
+        .unwrap()
+        .set_len(0)
+        .unwrap();
+    rig.run(0);
+    append(&rig.spec.path, "b\n");
+    assert!(
+        Command::new("gzip")
+            .arg(rig.path("app.log.1"))
+            .status()
+            .unwrap()
+            .success()
+    );
+    rig.world.handles.set_limit(0);
+    rig.now += HOLD;
+    rig.run(0);
+    rig.world.handles.set_limit(usize::MAX);
+    rig.run(0);
+    rig.settle();
+    rig.pass(QUIET);
+    rig.pass(QUIET);
+    assert_eq!(rig.values(), ["a", "b"]);
+}
