@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use logcatch_kafka::{
     Answer, Batch, BuryError, DeadLetters, LaneState, Letter, Options, Outcome, Producer, Settle, Shipper, Source,
-    Target, Wake, partition,
+    Target, Trouble, Wake, partition,
 };
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::message::{Headers, Message};
@@ -437,6 +437,7 @@ fn a_missing_topic_is_not_created_and_holds_only_its_own() {
     assert_eq!(
         missing.state(),
         LaneState::Held {
+            why: Trouble::Missing,
             reason: "topic does not exist".into()
         }
     );

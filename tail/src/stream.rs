@@ -128,6 +128,12 @@ impl Stream {
         }
     }
 
+    /// Everything before it is acknowledged; bytes from the start of the file.
+    #[must_use]
+    pub fn acknowledged(&self) -> u64 {
+        self.lock().record.mark.offset
+    }
+
     /// File bytes handed over and not settled.
     #[must_use]
     pub fn in_flight(&self) -> u64 {
