@@ -2,12 +2,16 @@
 
 mod check;
 mod cli;
+mod control;
 mod demo;
 mod error;
 mod logging;
+mod orders;
+mod positions_command;
 mod preview;
 mod run;
 mod settings_command;
+mod status;
 
 use std::process::ExitCode;
 
@@ -23,6 +27,11 @@ fn main() -> ExitCode {
         Command::Check(args) => check::run(&config, &args),
         Command::Settings(args) => settings_command::run(&config, &args),
         Command::Preview(args) => preview::run(&config, &args),
+        Command::Status(args) => status::run(&config, &args),
+        Command::Restart(args) => orders::restart(&config, &args),
+        Command::Reload(args) => orders::reload(&config, &args),
+        Command::Plan(args) => orders::plan(&config, &args),
+        Command::Positions(args) => positions_command::run(&config, &args),
         Command::Demo(args) => return demo::run(args),
     };
     match done {

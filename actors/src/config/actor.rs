@@ -9,6 +9,7 @@ use actix::prelude::*;
 use logcatch_settings::{Loaded, Refused, Settings, Sources, load};
 
 use super::watch::{Looks, SourcesWatch};
+use crate::observe::Board;
 use crate::supervisor::{ApplySettings, SupervisorActor};
 
 /// Editors and programs write a file in several steps: one reading for all.
@@ -41,6 +42,7 @@ pub struct ConfigActor {
     scheduled: bool,
     /// The files as they are now were refused.
     refused: bool,
+    board: Arc<Board>,
 }
 
 impl ConfigActor {
@@ -57,7 +59,15 @@ impl ConfigActor {
             looks: Looks::new(),
             scheduled: false,
             refused: false,
+            board: Arc::default(),
         }
+    }
+
+    /// Where it shows what was refused.
+    #[must_use]
+    pub fn shown_on(mut self, board: Arc<Board>) -> Self {
+        self.board = board;
+        self
     }
 
     fn schedule(&mut self, ctx: &mut Context<Self>) {
@@ -94,6 +104,7 @@ impl ConfigActor {
         self.follow(sources);
         let were_refused = std::mem::take(&mut self.refused);
         if settings == *self.current {
+            self.board.is_in_force();
             let path = self.path.display();
             if were_refused {
                 log::info!(path:%; "settings are valid again and say what is in force");
@@ -115,6 +126,7 @@ impl ConfigActor {
                     actor.current = settings;
                 }
                 Err(why) => {
+                    actor.board.refused(why.clone());
                     log::error!(path:% = actor.path.display(), cause = why; "settings refused; everything stays as it was");
                 }
             }
@@ -129,7 +141,9 @@ impl ConfigActor {
             self.follow(sources.clone());
         }
         log::error!("settings refused; everything stays as it was: {refused}");
-        refused.to_string()
+        let text = refused.to_string();
+        self.board.refused(text.clone());
+        text
     }
 
     fn follow(&mut self, sources: Sources) {

@@ -7,5 +7,7 @@ mod disk;
 mod entries;
 mod first;
 mod looks;
+mod orders;
 
 pub use actor::{ApplySettings, Drain, SupervisorActor};
+pub use orders::{Change, ChangePosition, Changed, OrderError, Restart, change};

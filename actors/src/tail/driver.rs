@@ -12,6 +12,7 @@ use logcatch_tail::{FileId, Todo, WatchError, WatchSpec, Watcher, World};
 
 use super::ticket::{Ticket, Told};
 use crate::budget::{Budget, Permit};
+use crate::observe::{Activity, Board, Gauge};
 
 /// What all watchers share.
 #[derive(Debug, Clone)]
@@ -24,6 +25,8 @@ pub struct Common {
     pub lanes: Lanes,
     /// The setting `host`.
     pub host: Arc<str>,
+    /// Where watchers show how they stand.
+    pub board: Arc<Board>,
 }
 
 /// What one watcher is made from.
@@ -35,6 +38,8 @@ pub struct TailSpec {
     pub path: PathBuf,
     /// A file that is there at first sight starts at its end.
     pub from_end: bool,
+    /// Where it shows how it stands.
+    pub gauge: Arc<Gauge>,
 }
 
 /// What must happen before the next step.
@@ -52,6 +57,19 @@ pub enum Next {
     Sleep(Option<Instant>),
 }
 
+impl Next {
+    /// What a watcher does that waits for this.
+    fn activity(&self) -> Activity {
+        match self {
+            Self::Lane(_) => Activity::Lane,
+            Self::Budget(_) => Activity::Reading,
+            Self::Save(_) => Activity::Saving,
+            Self::Settle => Activity::Settling,
+            Self::Sleep(_) => Activity::Asleep,
+        }
+    }
+}
+
 /// The state of one watcher, made anew for each incarnation.
 pub struct Driver {
     common: Common,
@@ -61,6 +79,7 @@ pub struct Driver {
     targets: HashMap<FileId, (Arc<Target>, Arc<Source>)>,
     told: Told,
     ready: bool,
+    gauge: Arc<Gauge>,
 }
 
 impl Driver {
@@ -81,6 +100,7 @@ impl Driver {
             common,
             told,
             ready: false,
+            gauge: Arc::clone(&spec.gauge),
         }
     }
 
@@ -123,6 +143,15 @@ impl Driver {
     /// # Errors
     /// When a file that is there cannot be read.
     pub fn next(&mut self, now: Instant) -> Result<Next, WatchError> {
+        self.gauge.enter(now);
+        let next = self.next_unseen(now)?;
+        let target = |id| self.targets.get(&id).map(|(target, _)| Arc::clone(target));
+        self.gauge
+            .publish(next.activity(), &self.watcher, &self.lane, target, now);
+        Ok(next)
+    }
+
+    fn next_unseen(&mut self, now: Instant) -> Result<Next, WatchError> {
         let todo = self.watcher.poll(now)?;
         self.ready = true;
         Ok(match todo {
@@ -145,12 +174,16 @@ impl Driver {
     /// # Errors
     /// When the file cannot be read.
     pub fn read(&mut self, now: Instant, cost: usize, mut permit: Permit) -> Result<Option<Batch>, WatchError> {
-        let Some(batch) = self.watcher.read(now, cost)? else {
+        self.gauge.enter(now);
+        let batch = self.watcher.read(now, cost)?;
+        self.gauge.leave();
+        let Some(batch) = batch else {
             return Ok(None);
         };
         permit.cut(batch.buffer.capacity() + batch.records.capacity() * size_of::<std::ops::Range<u32>>());
         let (target, source) = self.target(&batch.stream);
-        let ticket = Ticket::new(&batch, Arc::clone(&target), permit, self.told.clone());
+        let ticket =
+            Ticket::new(&batch, Arc::clone(&target), permit, self.told.clone()).counted_by(Arc::clone(&self.gauge));
         Ok(Some(Batch {
             target,
             source,

@@ -1,11 +1,13 @@
 //! What a batch owes: the bytes it was charged for, and word to its file's ledger when it is settled.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use logcatch_kafka::{Outcome, Settle, Target};
 use logcatch_tail::{Batch, Placement, Settled, Stream};
 
 use crate::budget::Permit;
+use crate::observe::Gauge;
 
 /// Called when a batch is settled or given up.
 pub type Told = Arc<dyn Fn() + Send + Sync>;
@@ -18,6 +20,7 @@ pub struct Ticket {
     lines: u64,
     target: Arc<Target>,
     told: Told,
+    gauge: Option<Arc<Gauge>>,
     /// Freed with the ticket.
     _permit: Permit,
 }
@@ -33,8 +36,16 @@ impl Ticket {
             lines: batch.records.len() as u64,
             target,
             told,
+            gauge: None,
             _permit: permit,
         }
+    }
+
+    /// What is acknowledged shows there.
+    #[must_use]
+    pub fn counted_by(mut self, gauge: Arc<Gauge>) -> Self {
+        self.gauge = Some(gauge);
+        self
     }
 }
 
@@ -50,6 +61,9 @@ impl Settle for Ticket {
             lines: self.lines - outcome.dead_lettered.len() as u64,
             dead_lettered: dead,
         };
+        if let Some(gauge) = &self.gauge {
+            gauge.acknowledged(settled.delivered, settled.lines, Instant::now());
+        }
         self.stream.settle(self.seq, settled, placement);
     }
 }
