@@ -4,15 +4,15 @@ use std::path::Path;
 
 use crate::cli;
 use crate::control::args::{ClientArgs, OrderArgs, ServiceArgs};
-use crate::control::client::{absolute, ask, state_of};
-use crate::control::{Answer, Done, Plan, Request, What, unexpected};
+use crate::control::client::{ask, state_of};
+use crate::control::{Answer, Done, Named, Plan, Request, What, unexpected};
 use crate::error::Failure;
 
 /// Of a longer list of paths the rest is counted.
 const LISTED: usize = 10;
 
 pub fn restart(config: &Path, args: &OrderArgs) -> Result<(), Failure> {
-    let of = absolute(&args.of);
+    let of = Named::new(&args.of);
     order(config, &args.client, &Request::Restart { of }, args.json)
 }
 

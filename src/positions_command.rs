@@ -8,8 +8,8 @@ use logcatch_tail::{Positions, StateLock};
 
 use crate::cli;
 use crate::control::args::{PositionsArgs, PositionsCommand};
-use crate::control::client::{Client, ConnectError, absolute, state_of};
-use crate::control::{Answer, Done, PositionRow, Refused, Request, offline, unexpected};
+use crate::control::client::{Client, ConnectError, state_of};
+use crate::control::{Answer, Done, Named, PositionRow, Refused, Request, offline, unexpected};
 use crate::error::Failure;
 use crate::orders::said;
 use crate::run::state_failure;
@@ -20,16 +20,16 @@ const AT_ONCE: Duration = Duration::ZERO;
 pub fn run(config: &Path, args: &PositionsArgs) -> Result<(), Failure> {
     let (request, client, json) = match &args.command {
         PositionsCommand::List(args) => {
-            let of = args.of.as_deref().map(absolute);
+            let of = args.of.as_deref().map(Named::new);
             (Request::PositionsList { of }, &args.client, args.json)
         }
         PositionsCommand::Set(args) => {
-            let path = absolute(&args.path);
+            let path = Named::new(&args.path);
             let to = args.to;
             (Request::PositionsSet { path, to }, &args.client, args.json)
         }
         PositionsCommand::Reset(args) => {
-            let of = absolute(&args.of);
+            let of = Named::new(&args.of);
             (Request::PositionsReset { of }, &args.client, args.json)
         }
     };
@@ -60,7 +60,7 @@ fn on_the_store(state: &Path, request: &Request) -> Result<Answer, Failure> {
         ));
     }
     let answer = match request {
-        Request::PositionsList { of } => offline::list(&positions, of.as_deref()).map(Answer::Positions),
+        Request::PositionsList { of } => offline::list(&positions, of.as_ref()).map(Answer::Positions),
         Request::PositionsSet { path, to } => {
             let change = Change::Set((*to).into());
             each(&positions, path, "set a position in", change)
@@ -78,7 +78,7 @@ fn on_the_store(state: &Path, request: &Request) -> Result<Answer, Failure> {
     }
 }
 
-fn each(positions: &std::sync::Arc<Positions>, of: &str, verb: &str, wanted: Change) -> Result<Answer, Refused> {
+fn each(positions: &std::sync::Arc<Positions>, of: &Named, verb: &str, wanted: Change) -> Result<Answer, Refused> {
     let mut done = Vec::new();
     for (log, path) in offline::pick(&offline::keys_of(positions), of, verb)? {
         let changed = change(positions, &log, &path, wanted).map_err(|error| offline::edit_refused(&error))?;

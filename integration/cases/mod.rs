@@ -1,6 +1,7 @@
 //! The tests by theme. A name that begins with a letter and a number (`t1_...`) is that case of the list in `README.md`.
 
 mod cli;
+mod control;
 mod copies;
 mod discovery;
 mod fixture;
@@ -8,10 +9,13 @@ mod framing;
 pub mod harness;
 mod judge;
 mod kafka;
+mod live;
+mod orders;
 mod restart;
 mod rotation;
 mod seed;
 mod settings;
+mod status;
 
 use crate::harness::case::Case;
 
@@ -24,6 +28,10 @@ pub fn all() -> impl Iterator<Item = Case> {
         copies::CASES,
         seed::CASES,
         discovery::CASES,
+        status::CASES,
+        control::CASES,
+        orders::CASES,
+        live::CASES,
         settings::CASES,
         framing::CASES,
         harness::CASES,

@@ -55,16 +55,6 @@ pub fn state_of(config: &Path, state: Option<&Path>) -> Result<PathBuf, Failure>
     }
 }
 
-/// What names a watcher, as the service knows it: paths are absolute.
-pub fn absolute(of: &str) -> String {
-    let is_path = of.contains('/') || Path::new(of).exists();
-    match std::path::absolute(of) {
-        // A pattern is the name of an entry without one.
-        Ok(path) if is_path => path.display().to_string(),
-        _ => of.to_owned(),
-    }
-}
-
 /// Asks the service of `state` one thing.
 pub fn ask(state: &Path, request: &Request) -> Result<Answer, Failure> {
     Client::connect(state)?.ask(request)

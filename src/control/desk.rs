@@ -14,7 +14,7 @@ use logcatch_settings::{Environment, load};
 use logcatch_tail::{EditError, Positions};
 
 use super::plan::plan;
-use super::protocol::{Answer, Done, PositionRow, Refused, Request};
+use super::protocol::{Answer, Done, Named, PositionRow, Refused, Request};
 use super::targets::pick;
 
 /// A watcher whose lines Kafka does not acknowledge rests for as long as that lasts. Who ordered it is told sooner.
@@ -58,7 +58,7 @@ impl Desk {
         answered.unwrap_or_else(Answer::Refused)
     }
 
-    async fn status(&self, of: Option<String>) -> Result<Answer, Refused> {
+    async fn status(&self, of: Option<Named>) -> Result<Answer, Refused> {
         let stats = self.kafka.send(GetStats).await.map_err(broken)?;
         let (common, settings_path) = (self.common.clone(), self.settings.display().to_string());
         let report = blocking(move || {
@@ -74,7 +74,7 @@ impl Desk {
         report.await?.map(|report| Answer::Status(Box::new(report)))
     }
 
-    async fn restart(&self, of: &str) -> Result<Answer, Refused> {
+    async fn restart(&self, of: &Named) -> Result<Answer, Refused> {
         let keys = pick(&self.common.board.keys(), of, "restart")?;
         let orders = keys
             .into_iter()
@@ -82,7 +82,7 @@ impl Desk {
         self.carry_out(orders.collect(), |()| "restarted".to_owned()).await
     }
 
-    async fn change(&self, of: &str, verb: &str, change: Change) -> Result<Answer, Refused> {
+    async fn change(&self, of: &Named, verb: &str, change: Change) -> Result<Answer, Refused> {
         let mut keys = self.common.board.keys();
         // Files that nobody watches any more have positions, too.
         keys.extend(keys_of(&self.common.world.positions));
@@ -171,9 +171,9 @@ impl Desk {
         planned.await?
     }
 
-    async fn positions(&self, of: Option<String>) -> Result<Answer, Refused> {
+    async fn positions(&self, of: Option<Named>) -> Result<Answer, Refused> {
         let positions = Arc::clone(&self.common.world.positions);
-        let rows = blocking(move || list(&positions, of.as_deref()));
+        let rows = blocking(move || list(&positions, of.as_ref()));
         rows.await?.map(Answer::Positions)
     }
 }
@@ -188,7 +188,7 @@ pub fn keys_of(positions: &Positions) -> Vec<Key> {
 }
 
 /// Positions by entry and path, oldest generation first.
-pub fn list(positions: &Positions, of: Option<&str>) -> Result<Vec<PositionRow>, Refused> {
+pub fn list(positions: &Positions, of: Option<&Named>) -> Result<Vec<PositionRow>, Refused> {
     let mut keys = keys_of(positions);
     if let Some(of) = of {
         keys = pick(&keys, of, "list positions of")?;
@@ -240,19 +240,19 @@ pub fn edit_refused(error: &EditError) -> Refused {
     }
 }
 
-fn narrow(report: &mut Report, of: &str) -> Result<(), Refused> {
+fn narrow(report: &mut Report, of: &Named) -> Result<(), Refused> {
     let keys: Vec<Key> = report
         .files
         .iter()
         .map(|file| (file.log.clone(), PathBuf::from(&file.path)))
         .collect();
-    let is_entry = report.settings.unmatched.iter().any(|name| name == of);
+    let is_entry = report.settings.unmatched.iter().any(|name| of.is_entry(name));
     let wanted = if is_entry { Vec::new() } else { pick(&keys, of, "show")? };
     report.files.retain(|file| {
         let (log, path) = (&file.log, Path::new(&file.path));
         wanted.iter().any(|key| key.0 == *log && key.1 == path)
     });
-    report.settings.unmatched.retain(|name| name == of);
+    report.settings.unmatched.retain(|name| of.is_entry(name));
     Ok(())
 }
 

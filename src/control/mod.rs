@@ -15,7 +15,7 @@ use crate::error::Failure;
 
 pub use desk::Desk;
 pub use plan::{Plan, What};
-pub use protocol::{Answer, Done, PositionRow, Refused, Request};
+pub use protocol::{Answer, Done, Named, PositionRow, Refused, Request};
 pub use server::Server;
 
 /// What commands do themselves on the store where no service runs.

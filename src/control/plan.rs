@@ -93,7 +93,7 @@ pub fn plan(before: &Settings, after: &Settings, watched: &[Key]) -> Plan {
             "the Kafka producer is replaced; what is on its way settles or is sent again",
         ),
         (diff.limits, "limits change"),
-        (before.state != after.state, "the rules of the state directory change"),
+        (rules(before) != rules(after), "the rules of the state directory change"),
         (diff.log, "the service's own log changes"),
         (diff.web, "the status page changes"),
     ];
@@ -119,6 +119,11 @@ impl Plan {
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty() && self.service.is_empty() && self.refused.is_empty()
     }
+}
+
+/// What of the state directory can change while the service runs.
+fn rules(settings: &Settings) -> impl PartialEq {
+    (settings.state.checkpoint_interval, settings.state.dead_letters)
 }
 
 fn watched_of<'a>(watched: &'a [Key], log: &str) -> BTreeSet<&'a Path> {

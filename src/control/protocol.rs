@@ -1,5 +1,7 @@
 //! What goes over the control socket: a line of JSON asks, a line of JSON answers.
 
+use std::path::Path;
+
 use logcatch_actors::Report;
 use logcatch_tail::{Life, Place, StreamRecord};
 use serde::{Deserialize, Serialize};
@@ -11,24 +13,33 @@ pub const LONGEST_REQUEST: u64 = 64 * 1024;
 /// The longest answer: 100,000 files of a kilobyte each, and room.
 pub const LONGEST_ANSWER: u64 = 256 * 1024 * 1024;
 
-/// What is asked. `of` and `path` name an entry or a path as it was typed, absolute.
+/// What is asked.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "command", rename_all = "kebab-case")]
 pub enum Request {
     /// How everything stands, or what is named.
-    Status { of: Option<String> },
+    Status { of: Option<Named> },
     /// Watchers anew.
-    Restart { of: String },
+    Restart { of: Named },
     /// Apply the settings file.
     Reload,
     /// What applying it would do.
     Plan,
     /// Every position, or those of what is named.
-    PositionsList { of: Option<String> },
+    PositionsList { of: Option<Named> },
     /// Move one.
-    PositionsSet { path: String, to: To },
+    PositionsSet { path: Named, to: To },
     /// Forget those of what is named.
-    PositionsReset { of: String },
+    PositionsReset { of: Named },
+}
+
+/// An entry or a path, as somebody named it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Named {
+    /// As it was typed.
+    pub typed: String,
+    /// The same as an absolute path, seen from where it was typed.
+    pub path: String,
 }
 
 /// A [`Place`] in words.
@@ -110,6 +121,27 @@ impl From<StreamRecord> for PositionRow {
             position: record.mark.offset,
             size: record.size,
         }
+    }
+}
+
+impl Named {
+    /// What was typed here.
+    pub fn new(typed: &str) -> Self {
+        let path = std::path::absolute(typed).map_or_else(|_| typed.to_owned(), |path| path.display().to_string());
+        Self {
+            typed: typed.to_owned(),
+            path,
+        }
+    }
+
+    /// Whether it is this entry. One without a name has its first path for a name.
+    pub fn is_entry(&self, log: &str) -> bool {
+        log == self.typed || log == self.path
+    }
+
+    /// Whether it is this path.
+    pub fn is_path(&self, path: &Path) -> bool {
+        path == Path::new(&self.path)
     }
 }
 

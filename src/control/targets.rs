@@ -4,7 +4,7 @@ use std::path::Path;
 
 use logcatch_actors::Key;
 
-use super::protocol::Refused;
+use super::protocol::{Named, Refused};
 
 /// How alike a name must be to be worth naming; from 0 to 1.
 const ALIKE: f64 = 0.6;
@@ -12,8 +12,8 @@ const ALIKE: f64 = 0.6;
 const NAMED: usize = 3;
 
 /// Those of `keys` that `of` names: all of an entry, or all of a path.
-pub fn pick(keys: &[Key], of: &str, verb: &str) -> Result<Vec<Key>, Refused> {
-    let names = |(log, path): &&Key| log == of || path == Path::new(of);
+pub fn pick(keys: &[Key], of: &Named, verb: &str) -> Result<Vec<Key>, Refused> {
+    let names = |(log, path): &&Key| of.is_entry(log) || of.is_path(path);
     let found: Vec<Key> = keys.iter().filter(names).cloned().collect();
     if found.is_empty() {
         Err(unknown(keys, of, verb))
@@ -22,9 +22,10 @@ pub fn pick(keys: &[Key], of: &str, verb: &str) -> Result<Vec<Key>, Refused> {
     }
 }
 
-fn unknown(keys: &[Key], of: &str, verb: &str) -> Refused {
+fn unknown(keys: &[Key], of: &Named, verb: &str) -> Refused {
     let refused = Refused::new(format!(
-        "cannot {verb} `{of}`: no entry and no watched path is called so"
+        "cannot {verb} `{}`: no entry and no watched path is called so",
+        of.typed
     ));
     if keys.is_empty() {
         return refused.help("nothing is watched; `logcatch check` says what the settings match");
@@ -35,7 +36,7 @@ fn unknown(keys: &[Key], of: &str, verb: &str) -> Refused {
     known.dedup();
     let mut alike: Vec<(f64, String)> = known
         .into_iter()
-        .map(|name| (likeness(of, &name), name))
+        .map(|name| (likeness(&of.typed, &name).max(likeness(&of.path, &name)), name))
         .filter(|(likeness, _)| *likeness >= ALIKE)
         .collect();
     alike.sort_by(|a, b| b.0.total_cmp(&a.0));
@@ -77,13 +78,16 @@ mod tests {
 
     #[test]
     fn a_name_is_all_of_its_entry_and_a_path_is_one() {
-        assert_eq!(pick(&keys(), "nginx", "restart").unwrap().len(), 2);
-        assert_eq!(pick(&keys(), "/srv/app/worker.log", "restart").unwrap(), keys()[2..]);
+        assert_eq!(pick(&keys(), &Named::new("nginx"), "restart").unwrap().len(), 2);
+        assert_eq!(
+            pick(&keys(), &Named::new("/srv/app/worker.log"), "restart").unwrap(),
+            keys()[2..]
+        );
     }
 
     #[test]
     fn the_nearest_known_ones_are_named_first() {
-        let help = |of| pick(&keys(), of, "restart").unwrap_err().help.unwrap();
+        let help = |of| pick(&keys(), &Named::new(of), "restart").unwrap_err().help.unwrap();
         assert!(help("ngnix").starts_with("did you mean `nginx`"), "{}", help("ngnix"));
         for of in ["/var/log/nginx/acces.log", "/tmp/access.log"] {
             let first = "did you mean `/var/log/nginx/access.log`";

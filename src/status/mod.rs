@@ -15,8 +15,8 @@ use logcatch_actors::Report;
 
 use crate::cli;
 use crate::control::args::StatusArgs;
-use crate::control::client::{Client, absolute, state_of};
-use crate::control::{Request, reported};
+use crate::control::client::{Client, state_of};
+use crate::control::{Named, Request, reported};
 use crate::error::Failure;
 
 /// Between two looks: as `top` and its kin are read.
@@ -25,7 +25,7 @@ const PACE: Duration = Duration::from_secs(1);
 pub fn run(config: &Path, args: &StatusArgs) -> Result<(), Failure> {
     let state = state_of(config, args.client.state.as_deref())?;
     let request = Request::Status {
-        of: args.of.as_deref().map(absolute),
+        of: args.of.as_deref().map(Named::new),
     };
     let mut client = Client::connect(&state)?;
     let report = reported(client.ask(&request)?)?;

@@ -213,3 +213,23 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 fn now_in_seconds() -> u64 {
     SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default().as_secs()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn saving_fails_from_an_error_until_the_next_save() {
+        let board = Board::new();
+        let failing = |errors, saved_at| {
+            board.look_at_saves(errors, saved_at);
+            lock(&board.saves).failing
+        };
+        assert!(!failing(0, 0));
+        assert!(!failing(0, 100));
+        assert!(failing(1, 100));
+        assert!(failing(1, 100), "nothing was saved since");
+        assert!(failing(2, 101), "one was saved, and the next one failed");
+        assert!(!failing(2, 103));
+    }
+}
