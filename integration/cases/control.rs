@@ -26,6 +26,7 @@ cases![
     a_deep_state_directory_works,
     others_are_refused_and_the_group_may_look_but_not_change,
     a_client_that_talks_nonsense_harms_nobody,
+    each_command_shows_examples,
 ];
 
 /// An entry under a name, for logs in a directory of that name.
@@ -336,4 +337,24 @@ fn a_client_that_talks_nonsense_harms_nobody() {
         when(output.code == Some(0), || format!("{output:?}"))
     });
     fixture.finish(service);
+}
+
+fn each_command_shows_examples() {
+    let host = Host::new("help-control");
+    for command in [
+        &["status"][..],
+        &["restart"],
+        &["reload"],
+        &["plan"],
+        &["positions"],
+        &["positions", "list"],
+        &["positions", "set"],
+        &["positions", "reset"],
+    ] {
+        let help = ok(&host, &[command, &["--help"]].concat());
+        let usage = format!("logcatch {}", command.join(" "));
+        let (_, examples) = help.split_once("Examples:").expect("examples");
+        assert!(examples.contains(&usage), "{help}");
+    }
+    assert!(ok(&host, &["--help"]).contains("status --watch"));
 }

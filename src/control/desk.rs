@@ -10,6 +10,7 @@ use logcatch_actors::{
     Change, ChangePosition, Changed, Common, ConfigActor, GetStats, KafkaActor, Key, OrderError, Reload, Report,
     Restart, Sources, SupervisorActor,
 };
+use logcatch_kafka::Stats;
 use logcatch_settings::{Environment, load};
 use logcatch_tail::{EditError, Positions};
 
@@ -19,6 +20,8 @@ use super::targets::pick;
 
 /// A watcher whose lines Kafka does not acknowledge rests for as long as that lasts. Who ordered it is told sooner.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// The Kafka side answers within milliseconds, also under load.
+const GLANCE: Duration = Duration::from_secs(2);
 
 /// The service, as the control socket reaches it.
 #[derive(Clone)]
@@ -59,7 +62,9 @@ impl Desk {
     }
 
     async fn status(&self, of: Option<Named>) -> Result<Answer, Refused> {
-        let stats = self.kafka.send(GetStats).await.map_err(broken)?;
+        // Of a Kafka side that hangs nothing is known, and the files still show.
+        let stats = tokio::time::timeout(GLANCE, self.kafka.send(GetStats)).await;
+        let stats = stats.map_or_else(|_| Ok(Stats::default()), |stats| stats.map_err(broken))?;
         let (common, settings_path) = (self.common.clone(), self.settings.display().to_string());
         let report = blocking(move || {
             let mut report = common.board.report(&Sources {
