@@ -8,6 +8,8 @@ use super::protocol::{Named, Refused};
 
 /// How alike a name must be to be worth naming; from 0 to 1.
 const ALIKE: f64 = 0.6;
+/// What a path counts whose last part is, or holds, that of the one typed: such a file elsewhere is likely meant.
+const SAME_FILE: f64 = 0.9;
 /// How many of them are named.
 const NAMED: usize = 3;
 
@@ -52,12 +54,12 @@ fn unknown(keys: &[Key], of: &Named, verb: &str) -> Refused {
     }
 }
 
-/// Of whole names, or of the last parts of two paths: a file of the same name elsewhere is likely meant.
+/// Of whole names; those of two paths are no more alike than their last parts, because directories are often shared.
 fn likeness(typed: &str, known: &str) -> f64 {
     let file = |text| Path::new(text).file_name().and_then(|name| name.to_str());
     let whole = strsim::jaro_winkler(typed, known);
     match (file(typed), file(known)) {
-        (Some(typed), Some(known)) if known.contains(typed) || typed.contains(known) => whole.max(0.9),
+        (Some(typed), Some(known)) if known.contains(typed) || typed.contains(known) => whole.max(SAME_FILE),
         (Some(typed), Some(known)) => whole.min(strsim::jaro_winkler(typed, known).max(ALIKE)),
         _ => whole,
     }
