@@ -1,9 +1,9 @@
 //! The live view of `status --watch`, on a terminal of its own.
 
 use std::fs::{self, File};
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::os::fd::OwnedFd;
-use std::process::{Child, ExitStatus};
+use std::process::{Child, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 
 use rustix::fs::{Mode, OFlags};
@@ -22,6 +22,7 @@ cases![
     the_live_view_sorts_filters_and_gives_the_terminal_back,
     the_live_view_gives_the_terminal_back_when_it_is_ended_by_a_signal,
     the_live_view_outlives_the_service,
+    a_program_gets_a_line_each_second_and_may_stop_reading,
 ];
 
 /// Ends the second page of a terminal (xterm's DECSET 1049).
@@ -182,5 +183,26 @@ fn the_live_view_outlives_the_service() {
     });
     terminal.press("q");
     assert_eq!(terminal.wait().code(), Some(0));
+    service.stop();
+}
+
+fn a_program_gets_a_line_each_second_and_may_stop_reading() {
+    let fixture = Fixture::new("live-lines");
+    fixture.log("logs/app.log").write(10);
+    let service = fixture.host.start();
+    wait_watched(&fixture.host, 1);
+    let mut command = fixture.host.command(&["status", "--watch", "--json"]);
+    let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    for _ in 0..3 {
+        let line = lines.next().unwrap().unwrap();
+        let report: serde_json::Value = serde_json::from_str(&line).unwrap();
+        assert_eq!(report["files"].as_array().unwrap().len(), 1, "{line}");
+    }
+    drop(lines);
+    let ended = eventually("it ends when nobody reads", || {
+        child.try_wait().unwrap().ok_or_else(|| "it runs".to_owned())
+    });
+    assert_eq!(ended.code(), Some(0));
     service.stop();
 }
