@@ -4,6 +4,7 @@ mod broker;
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::time::SystemTime;
 
 use logcatch_settings::{LogEntry, Settings, Start, load};
 use logcatch_tail::{Inode, sweep};
@@ -44,6 +45,9 @@ struct File {
     size: u64,
     #[serde(skip)]
     inode: Inode,
+    /// `ignore_older` has it start at its end.
+    #[serde(skip)]
+    is_old: bool,
 }
 
 #[derive(Debug, Serialize)]
@@ -125,10 +129,12 @@ impl Report {
 impl Entry {
     fn new(log: &LogEntry) -> Self {
         let found = sweep(&log.paths, &log.exclude_paths);
+        let ignore_before = log.ignore_before(SystemTime::now());
         let file = |(path, stat): (&std::path::PathBuf, &logcatch_tail::Stat)| File {
             path: path.display().to_string(),
             size: stat.size,
             inode: stat.inode,
+            is_old: ignore_before.is_some_and(|before| stat.modified < before),
         };
         let files = found.files.iter().map(file).collect::<Vec<_>>();
         let unreadable = found
@@ -148,7 +154,8 @@ impl Entry {
             bytes_at_first: match log.start {
                 // Links to one file are one file.
                 Start::Beginning => {
-                    let sizes = files.iter().map(|file| ((file.inode.dev, file.inode.ino), file.size));
+                    let young = files.iter().filter(|file| !file.is_old);
+                    let sizes = young.map(|file| ((file.inode.dev, file.inode.ino), file.size));
                     sizes.collect::<BTreeMap<_, _>>().values().sum()
                 }
                 Start::End => 0,

@@ -3,6 +3,7 @@
 mod check;
 mod cli;
 mod control;
+mod dead_letters_command;
 mod demo;
 mod error;
 mod logging;
@@ -32,6 +33,7 @@ fn main() -> ExitCode {
         Command::Reload(args) => orders::reload(&config, &args),
         Command::Plan(args) => orders::plan(&config, &args),
         Command::Positions(args) => positions_command::run(&config, &args),
+        Command::DeadLetters(args) => dead_letters_command::run(&config, &args),
         Command::Demo(args) => return demo::run(args),
     };
     match done {

@@ -7,7 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use logcatch_settings::{Refused, load};
-use logcatch_tail::{Batch, Claims, Condition, Positions, Todo, WatchSpec, Watcher, World};
+use logcatch_tail::{Batch, Claims, Condition, Handles, Positions, Rotated, Todo, WatchSpec, Watcher, World};
 use serde::Serialize;
 
 use crate::cli::{self, PreviewArgs, environment};
@@ -50,19 +50,22 @@ pub fn run(config: &Path, args: &PreviewArgs) -> Result<(), Failure> {
     let world = World {
         positions: Positions::in_memory(),
         claims: Arc::new(Claims::default()),
+        handles: Handles::new(usize::MAX),
     };
     let spec = WatchSpec {
         log: entry.map_or(NO_ENTRY, |entry| &entry.name).to_owned(),
         path,
         max_line: entry.map_or(MAX_LINE, |entry| entry.max_line),
         from_end: false,
+        rotated: Rotated::default(),
+        ignore_before: None,
     };
     let key = settings
         .as_ref()
         .zip(entry)
         .and_then(|(settings, entry)| entry.key_of(&settings.host, &spec.path));
     let topic = entry.map(|entry| entry.topic.as_str());
-    let mut watcher = Watcher::new(spec, world);
+    let mut watcher = Watcher::new(spec, world, Arc::new(|| {}));
     let mut out = io::BufWriter::new(io::stdout().lock());
     let mut print = |batch: &Batch| print(&mut out, batch, args.json, topic, key.as_deref());
     let printed = follow(&mut watcher, args.follow, &mut print)?;

@@ -1,5 +1,6 @@
 //! `logcatch run`: the service. Opens what must be there, starts the actors, and ends them in order.
 
+use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -7,11 +8,12 @@ use std::time::{Duration, Instant};
 use actix::prelude::*;
 use actix_rt::signal::unix::{SignalKind, signal};
 use logcatch_actors::{
-    ApplySettings, Budget, Common, ConfigActor, DeadLetterFile, Drain, DrainKafka, KafkaActor, Reload, SupervisorActor,
-    options,
+    ApplySettings, Budget, Common, ConfigActor, DeadLetterStore, Drain, DrainKafka, KafkaActor, Reload,
+    SupervisorActor, options,
 };
+use logcatch_kafka::StartError;
 use logcatch_settings::{Loaded, Settings, load};
-use logcatch_tail::{Claims, Positions, StateLock, StoreError, World};
+use logcatch_tail::{Claims, Handles, Positions, StateLock, StoreError, World};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::cli::environment;
@@ -38,6 +40,7 @@ pub fn run(config: &Path) -> Result<(), Failure> {
     }
     let system = System::new();
     let ended = system.block_on(serve(config, loaded, Arc::clone(&positions)));
+    say_accounts(&positions);
     let saved = positions.close();
     if ended? == End::Drained {
         if saved {
@@ -47,6 +50,22 @@ pub fn run(config: &Path) -> Result<(), Failure> {
         }
     }
     Ok(())
+}
+
+/// Where every byte that was read went, a line an entry: read = delivered + skipped + dead_lettered + in_flight.
+fn say_accounts(positions: &Positions) {
+    let mut unread: HashMap<String, u64> = HashMap::new();
+    for stream in positions.all() {
+        *unread.entry(stream.key().log.clone()).or_default() += stream.unread();
+    }
+    for (log, account) in positions.accounts() {
+        let balance = account.balance();
+        let unread = unread.get(&log).copied().unwrap_or(0);
+        log::info!(log, read = balance.read, delivered = balance.delivered, delivered_lines = balance.delivered_lines,
+            skipped = balance.skipped(), dead_lettered = balance.dead_lettered, in_flight = balance.in_flight,
+            unreachable = balance.unreachable, unread;
+            "account since the start, in bytes");
+    }
 }
 
 /// How the service ended.
@@ -61,19 +80,17 @@ enum End {
 async fn serve(config: std::path::PathBuf, loaded: Loaded, positions: Arc<Positions>) -> Result<End, Failure> {
     let settings = Arc::new(loaded.settings.clone());
     let mut signals = Signals::listen().map_err(Failure::new)?;
-    let letters = Arc::new(DeadLetterFile::new(
+    let letters = Arc::new(DeadLetterStore::new(
         &settings.state.directory,
         settings.state.dead_letters,
     ));
-    let (kafka, lanes) = KafkaActor::start(options(&settings), Arc::clone(&letters) as _).map_err(|error| {
-        Failure::new(error)
-            .help("correct [kafka.properties] in the settings")
-            .exit(Exit::Settings)
-    })?;
+    let (kafka, lanes) = KafkaActor::start(options(&settings), Arc::clone(&letters) as _).map_err(kafka_failure)?;
     let common = Common {
         world: World {
             positions,
             claims: Arc::new(Claims::default()),
+            // What the settings say comes with them.
+            handles: Handles::new(0),
         },
         budget: Arc::new(Budget::new(settings.limits.in_flight)),
         lanes,
@@ -150,6 +167,13 @@ async fn drain(supervisor: &Addr<SupervisorActor>, kafka: &Addr<KafkaActor>, tim
         Err(error) => log::error!(cause:% = error; "the Kafka side ended early; what was in flight will be sent again"),
     }
     End::Cut
+}
+
+/// Properties that make no producer.
+pub fn kafka_failure(error: StartError) -> Failure {
+    Failure::new(error)
+        .help("correct [kafka.properties] in the settings")
+        .exit(Exit::Settings)
 }
 
 /// A state directory that cannot be used.

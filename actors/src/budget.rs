@@ -1,9 +1,9 @@
 //! The byte budget: what may be in memory between a file and Kafka, for all files together.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::oneshot;
 
 /// No file holds more than this part of the budget, so that one whose topic is slow leaves room for the others.
 const SHARE: usize = 4;
@@ -11,37 +11,59 @@ const SHARE: usize = 4;
 /// A number of bytes that are lent out, first come, first served. What is read is paid for by a [`Permit`] that rides in the batch.
 #[derive(Debug)]
 pub struct Budget {
-    semaphore: Arc<Semaphore>,
-    total: AtomicUsize,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    total: usize,
+    lent: usize,
+    waiting: VecDeque<Waiting>,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    bytes: usize,
+    granted: oneshot::Sender<Permit>,
 }
 
 /// Bytes of the budget, given back when it is dropped.
 #[derive(Debug)]
 pub struct Permit {
-    inner: OwnedSemaphorePermit,
+    budget: Arc<Budget>,
+    bytes: usize,
 }
 
 impl Budget {
     /// A budget of `total` bytes.
     #[must_use]
     pub fn new(total: u64) -> Self {
-        let total = clamp(total);
         Self {
-            semaphore: Arc::new(Semaphore::new(total)),
-            total: AtomicUsize::new(total),
+            state: Mutex::new(State {
+                total: clamp(total),
+                lent: 0,
+                waiting: VecDeque::new(),
+            }),
         }
     }
 
     /// The limit in bytes.
     #[must_use]
     pub fn total(&self) -> usize {
-        self.total.load(Ordering::Relaxed)
+        self.lock().total
     }
 
-    /// Bytes that are lent out now.
+    /// Bytes that are lent out now; after a change of the limit it may be more than that.
     #[must_use]
     pub fn used(&self) -> usize {
-        self.total().saturating_sub(self.semaphore.available_permits())
+        self.lock().lent
+    }
+
+    /// Bytes that are not lent out now.
+    #[must_use]
+    pub fn free(&self) -> usize {
+        let state = self.lock();
+        state.total.saturating_sub(state.lent)
     }
 
     /// What one file may hold.
@@ -52,70 +74,112 @@ impl Budget {
 
     /// `bytes` now, or nothing.
     #[must_use]
-    pub fn try_acquire(&self, bytes: usize) -> Option<Permit> {
-        let semaphore = Arc::clone(&self.semaphore);
-        semaphore
-            .try_acquire_many_owned(self.price(bytes))
-            .ok()
-            .map(|inner| Permit { inner })
+    pub fn try_acquire(self: &Arc<Self>, bytes: usize) -> Option<Permit> {
+        let mut state = self.lock();
+        let bytes = bytes.min(state.total);
+        (state.waiting.is_empty() && state.lend(bytes)).then(|| self.permit(bytes))
     }
 
-    /// `bytes` as soon as they are free; those who ask first get them first. More than the whole budget is cut to it:
-    /// a line longer than that must be read all the same.
-    pub async fn acquire(&self, bytes: usize) -> Option<Permit> {
-        let semaphore = Arc::clone(&self.semaphore);
-        semaphore
-            .acquire_many_owned(self.price(bytes))
-            .await
-            .ok()
-            .map(|inner| Permit { inner })
+    /// `bytes` as soon as they are free; those who ask first get them first. More than the whole budget is cut to it,
+    /// whatever it is by then: a line longer than that must be read all the same.
+    pub async fn acquire(self: &Arc<Self>, bytes: usize) -> Option<Permit> {
+        let (granted, grant) = oneshot::channel();
+        self.lock().waiting.push_back(Waiting { bytes, granted });
+        self.grant();
+        grant.await.ok()
     }
 
     /// Changes the limit. What is lent out beyond a smaller one is not lent again.
-    pub fn resize(&self, total: u64) {
-        let total = clamp(total);
-        let before = self.total.swap(total, Ordering::Relaxed);
-        if total >= before {
-            self.semaphore.add_permits(total - before);
-            return;
-        }
-        let surplus = before - total;
-        let missing = surplus - self.semaphore.forget_permits(surplus);
-        if missing > 0 {
-            let semaphore = Arc::clone(&self.semaphore);
-            tokio::spawn(async move {
-                if let Ok(permit) = semaphore.acquire_many(u32::try_from(missing).unwrap_or(u32::MAX)).await {
-                    permit.forget();
+    pub fn resize(self: &Arc<Self>, total: u64) {
+        self.lock().total = clamp(total);
+        self.grant();
+    }
+
+    /// Lends to those who wait, as far as it goes.
+    fn grant(self: &Arc<Self>) {
+        loop {
+            let (granted, permit) = {
+                let mut state = self.lock();
+                // One who does not wait any more would keep the others waiting.
+                while state.waiting.front().is_some_and(|first| first.granted.is_closed()) {
+                    state.waiting.pop_front();
                 }
-            });
+                let Some(first) = state.waiting.front() else { return };
+                let bytes = first.bytes.min(state.total);
+                if !state.lend(bytes) {
+                    return;
+                }
+                let Some(first) = state.waiting.pop_front() else { return };
+                (first.granted, self.permit(bytes))
+            };
+            // One who left in this moment gives it back by dropping it.
+            let _ = granted.send(permit);
         }
     }
 
-    fn price(&self, bytes: usize) -> u32 {
-        u32::try_from(bytes.min(self.total())).unwrap_or(u32::MAX)
+    fn permit(self: &Arc<Self>, bytes: usize) -> Permit {
+        Permit {
+            budget: Arc::clone(self),
+            bytes,
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Plain numbers, each changed in one step.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn lend(&mut self, bytes: usize) -> bool {
+        let fits = self.lent + bytes <= self.total;
+        if fits {
+            self.lent += bytes;
+        }
+        fits
     }
 }
 
 impl Permit {
     /// Gives back what is beyond `bytes`.
     pub fn cut(&mut self, bytes: usize) {
-        let surplus = self.inner.num_permits().saturating_sub(bytes);
-        drop(self.inner.split(surplus));
+        let surplus = self.bytes.saturating_sub(bytes);
+        if surplus > 0 {
+            self.bytes -= surplus;
+            self.budget.lock().lent -= surplus;
+            self.budget.grant();
+        }
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        self.cut(0);
     }
 }
 
 fn clamp(total: u64) -> usize {
-    // A permit counts in `u32`.
-    usize::try_from(total).unwrap_or(usize::MAX).min(u32::MAX as usize)
+    usize::try_from(total).unwrap_or(usize::MAX)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::future::Future;
+    use std::pin::pin;
+    use std::task::{Context, Poll, Waker};
+
     use super::*;
+
+    fn now<T>(future: impl Future<Output = T>) -> Option<T> {
+        match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(value) => Some(value),
+            Poll::Pending => None,
+        }
+    }
 
     #[tokio::test]
     async fn the_limit_holds_and_can_be_changed_while_bytes_are_lent() {
-        let budget = Budget::new(100);
+        let budget = Arc::new(Budget::new(100));
         let mut permit = budget.acquire(80).await.unwrap();
         assert!(budget.try_acquire(30).is_none());
         permit.cut(50);
@@ -123,12 +187,40 @@ mod tests {
         let other = budget.try_acquire(30).unwrap();
         budget.resize(40);
         drop(permit);
-        tokio::task::yield_now().await;
         assert!(budget.try_acquire(11).is_none());
         assert!(budget.try_acquire(10).is_some());
         budget.resize(200);
         drop(other);
         // More than all of it is all of it.
         assert!(budget.try_acquire(1000).is_some());
+        assert_eq!(budget.used(), 0);
+    }
+
+    #[tokio::test]
+    async fn one_who_waits_for_more_than_a_smaller_limit_holds_nobody_up() {
+        let budget = Arc::new(Budget::new(100));
+        let all = budget.try_acquire(100).unwrap();
+        let (mut first, mut second) = (pin!(budget.acquire(90)), pin!(budget.acquire(10)));
+        assert!(now(first.as_mut()).is_none() && now(second.as_mut()).is_none());
+        budget.resize(50);
+        drop(all);
+        let first = now(first).flatten().expect("cut to what there is");
+        assert_eq!(budget.used(), 50);
+        drop(first);
+        assert!(now(second).flatten().is_some());
+    }
+
+    #[tokio::test]
+    async fn who_asks_first_gets_first_and_who_left_holds_nobody_up() {
+        let budget = Arc::new(Budget::new(100));
+        let most = budget.try_acquire(90).unwrap();
+        let mut second = pin!(budget.acquire(20));
+        {
+            let first = pin!(budget.acquire(50));
+            assert!(now(first).is_none() && now(second.as_mut()).is_none());
+        }
+        assert!(budget.try_acquire(1).is_none(), "others were first");
+        drop(most);
+        assert!(now(second).flatten().is_some());
     }
 }

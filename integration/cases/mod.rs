@@ -1,14 +1,17 @@
 //! The tests by theme. A name that begins with a letter and a number (`t1_...`) is that case of the list in `README.md`.
 
+mod archives;
 mod cli;
 mod control;
 mod copies;
+mod dead_letters;
 mod discovery;
 mod fixture;
 mod framing;
 pub mod harness;
 mod judge;
 mod kafka;
+mod limits;
 mod live;
 mod orders;
 mod restart;
@@ -23,9 +26,12 @@ use crate::harness::case::Case;
 pub fn all() -> impl Iterator<Item = Case> {
     let groups = [
         kafka::CASES,
+        dead_letters::CASES,
         restart::CASES,
         rotation::CASES,
+        limits::CASES,
         copies::CASES,
+        archives::CASES,
         seed::CASES,
         discovery::CASES,
         status::CASES,

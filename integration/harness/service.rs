@@ -105,6 +105,25 @@ impl Host {
         self
     }
 
+    /// The binary runs where the kernel lets it watch nothing; skips the test where that cannot be had.
+    pub fn without_watches(mut self) -> Host {
+        const WRAPPER: [&str; 6] = [
+            "unshare",
+            "--user",
+            "--map-root-user",
+            "sh",
+            "-c",
+            "echo 0 >/proc/sys/user/max_inotify_watches && exec \"$0\" \"$@\"",
+        ];
+        let mut probe = guard::command(WRAPPER[0]);
+        let probed = probe.args(&WRAPPER[1..]).args(["sh", "-c", ":"]).output();
+        if !probed.is_ok_and(|output| output.status.success()) {
+            case::skip("a user namespace of its own is not to be had");
+        }
+        self.wrapper = WRAPPER.to_vec();
+        self
+    }
+
     /// The settings file.
     pub fn settings_path(&self) -> &Path {
         &self.settings
@@ -245,11 +264,12 @@ impl Service {
         status
     }
 
-    /// SIGTERM: it must end by itself with success, or the test fails.
-    pub fn stop(mut self) {
+    /// SIGTERM: it must end by itself with success, or the test fails. Gives everything it said.
+    pub fn stop(mut self) -> String {
         self.signal(Signal::TERM);
         let status = self.wait();
         assert_eq!(status.code(), Some(0), "the service did not end with success: {status}");
+        self.log()
     }
 
     /// SIGKILL.

@@ -122,7 +122,8 @@ fn changes(old: &LogEntry, new: &LogEntry, host_changed: bool) -> Vec<Change> {
         (Change::Key, old.key != new.key || host_changed && of_host(new)),
         (
             Change::Other,
-            (old.start, old.max_line, old.watch) != (new.start, new.max_line, new.watch),
+            (old.start, old.ignore_older, old.max_line, old.watch, &old.rotated)
+                != (new.start, new.ignore_older, new.max_line, new.watch, &new.rotated),
         ),
     ];
     checks

@@ -14,6 +14,7 @@ mod include;
 mod load;
 mod problem;
 mod reader;
+mod rotated;
 pub mod schema;
 mod seed;
 mod settings;
@@ -30,6 +31,7 @@ pub use expand::Environment;
 pub use given::Origin;
 pub use load::{Loaded, load};
 pub use problem::{Problem, Refused};
+pub use rotated::RotatedFiles;
 pub use settings::{
     Delivery, KafkaSettings, Level, Limits, LogEntry, LogFormat, LogSettings, Settings, Start, StateSettings, Watch,
     WebSettings,

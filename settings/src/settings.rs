@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use logcatch_tail::{Exclude, PathGlob};
+use logcatch_tail::{Exclude, PathGlob, Rotated};
 
+use crate::rotated::RotatedFiles;
 use crate::template::{Template, Values};
 
 /// Everything the settings say.
@@ -124,8 +125,12 @@ pub struct LogEntry {
     pub key: Option<Template>,
     /// Where to begin in files that exist when the entry is first applied.
     pub start: Start,
+    /// A file that was not written to for so long when it is first seen starts at its end.
+    pub ignore_older: Option<Duration>,
     /// Longer records are split; in bytes.
     pub max_line: usize,
+    /// Where rotated files are.
+    pub rotated: RotatedFiles,
     /// How changes are noticed.
     pub watch: Watch,
 }
@@ -172,22 +177,38 @@ impl LogEntry {
         self.paths.iter().any(|glob| glob.is_match(path)) && !self.excludes(path)
     }
 
+    /// A file that was last modified before this, in nanoseconds since the epoch, starts at its end when it is first seen
+    /// `now`.
+    pub fn ignore_before(&self, now: SystemTime) -> Option<i64> {
+        let now = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let before = now.saturating_sub(self.ignore_older?);
+        Some(i64::try_from(before.as_nanos()).unwrap_or(i64::MAX))
+    }
+
     /// The key of the records of the file at `path`; `None`: they have none.
     pub fn key_of(&self, host: &str, path: &Path) -> Option<String> {
+        self.with_values(host, path, |values| self.key.as_ref().map(|key| key.render(values)))
+    }
+
+    /// Where the rotated generations of the file at `path` are.
+    pub fn rotated_of(&self, host: &str, path: &Path) -> Rotated {
+        self.with_values(host, path, |values| self.rotated.of(values))
+    }
+
+    fn with_values<T>(&self, host: &str, path: &Path, use_them: impl FnOnce(&Values<'_>) -> T) -> T {
         let wildcards = self
             .paths
             .iter()
             .find_map(|glob| glob.captures(path))
             .unwrap_or_default();
-        let values = Values {
+        use_them(&Values {
             host,
             name: &self.name,
             path: &path.to_string_lossy(),
             file: &path.file_name().unwrap_or_default().to_string_lossy(),
             wildcards: &wildcards,
             ..Values::default()
-        };
-        self.key.as_ref().map(|key| key.render(&values))
+        })
     }
 
     /// Whether an exclusion leaves `path` out.

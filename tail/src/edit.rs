@@ -119,7 +119,7 @@ impl Positions {
             to: mark.offset,
             size: stat.size,
         };
-        stream.account().add_skipped(Skip::Start, moved.to.saturating_sub(from));
+        stream.skip(Skip::Start, moved.to.saturating_sub(from));
         stream.update(|record| {
             (record.mark, record.head) = (mark, head);
             (record.size, record.modified) = (stat.size, stat.modified);
@@ -194,6 +194,8 @@ mod tests {
 
     use super::*;
     use crate::claims::Claims;
+    use crate::handles::Handles;
+    use crate::siblings::Rotated;
     use crate::stream::Settled;
     use crate::watcher::{Todo, WatchSpec, World};
 
@@ -221,12 +223,15 @@ mod tests {
                 path: self.path(),
                 max_line: 1000,
                 from_end: false,
+                rotated: Rotated::default(),
+                ignore_before: None,
             };
             let world = World {
                 positions: Arc::clone(&self.positions),
                 claims: Arc::new(Claims::default()),
+                handles: Handles::new(usize::MAX),
             };
-            let mut watcher = Watcher::new(spec, world);
+            let mut watcher = Watcher::new(spec, world, Arc::new(|| ()));
             let mut text = String::new();
             loop {
                 match watcher.poll(Instant::now()).unwrap() {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::stream::Stream;
+use crate::turns::Closed;
 use crate::watcher::Watcher;
 
 /// Sizes kept at most: the oldest one counts, and half of the others are forgotten when there are more.
@@ -71,20 +72,32 @@ pub struct Seen<'a> {
 }
 
 impl Watcher {
-    /// The open generations of the path, oldest first.
+    /// The generations of the path that are read or may grow, oldest first.
     pub fn seen(&self) -> impl Iterator<Item = Seen<'_>> {
         let open = self.olds.iter().map(|old| &old.generation).chain(&self.live);
-        open.map(|generation| Seen {
+        let open = open.map(|generation| Seen {
             stream: generation.stream(),
             size: generation.largest(),
             handed_over: generation.next().offset,
-        })
+        });
+        open.chain(self.closed.iter().map(|closed| Seen {
+            stream: closed.paused.stream(),
+            size: closed.size,
+            handed_over: closed.paused.next().offset,
+        }))
+    }
+
+    /// Whether there is something to read and other files have all the handles there are.
+    #[must_use]
+    pub fn waits_for_handle(&self) -> bool {
+        let waits = |closed: &Closed| closed.is_wanted && !closed.is_lost;
+        self.closed.as_ref().is_some_and(waits)
     }
 
     /// How many generations are followed, rotated ones whose handle is closed included.
     #[must_use]
     pub fn followed(&self) -> usize {
-        self.olds.len() + self.parked.len() + usize::from(self.live.is_some())
+        self.olds.len() + self.parked.len() + usize::from(self.live.is_some() || self.closed.is_some())
     }
 }
 

@@ -4,20 +4,18 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::account::Account;
-use crate::identity::{Head, Stat};
-use crate::ledger::Ledger;
-use crate::position::{FileId, Mark, Placement, StreamKey, StreamRecord};
-use crate::positions::Dirty;
+use crate::account::{Account, Balance, Posting, Skip};
+use crate::identity::{Head, Inode, Stat};
+use crate::ledger::{Done, Ledger};
+use crate::position::{FileId, Life, Mark, Placement, StreamKey, StreamRecord};
+use crate::saver::Dirty;
 
-/// What became of one batch: every byte of it is in one of two accounts.
+/// What became of one batch: its bytes are dead letters or else acknowledged by Kafka.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Settled {
-    /// File bytes acknowledged by Kafka, line ends included.
-    pub delivered: u64,
     /// Records acknowledged by Kafka.
     pub lines: u64,
-    /// File bytes whose records went to the dead-letter file.
+    /// File bytes, line ends included, whose records went to the dead letters.
     pub dead_lettered: u64,
 }
 
@@ -36,6 +34,9 @@ pub struct Stream {
 struct State {
     record: StreamRecord,
     ledger: Ledger,
+    balance: Balance,
+    /// Where the copy ends that is left of the file; more of it was read.
+    end: Option<Mark>,
     /// Forgotten once the ledger is settled: nothing of the file is left anywhere.
     retiring: bool,
     gone: bool,
@@ -51,6 +52,8 @@ impl Stream {
             state: Mutex::new(State {
                 record,
                 ledger: Ledger::default(),
+                balance: Balance::default(),
+                end: None,
                 retiring: false,
                 gone: false,
             }),
@@ -69,10 +72,18 @@ impl Stream {
         self.key.id
     }
 
-    /// The counters of its entry.
+    /// Its counters now.
     #[must_use]
-    pub fn account(&self) -> &Arc<Account> {
-        &self.account
+    pub fn balance(&self) -> Balance {
+        self.lock().balance
+    }
+
+    /// Bytes of the file, when it was last looked at, that were not handed over.
+    #[must_use]
+    pub fn unread(&self) -> u64 {
+        let state = self.lock();
+        let end = state.ledger.end().unwrap_or(state.record.mark);
+        state.record.size.saturating_sub(end.offset)
     }
 
     /// A copy of what is known of it now; its mark is the acknowledged one.
@@ -95,8 +106,19 @@ impl Stream {
 
     /// Takes down a batch of `bytes` file bytes that ends at `end`, for [`Stream::settle`].
     pub fn issue(&self, end: Mark, bytes: u64) -> u64 {
-        self.account.add_read(bytes);
-        self.lock().ledger.issue(end, bytes)
+        let mut state = self.lock();
+        self.post(&mut state, Posting::Issued(bytes));
+        state.ledger.issue(end, bytes)
+    }
+
+    /// Counts bytes that were read and passed over.
+    pub fn skip(&self, why: Skip, bytes: u64) {
+        self.post(&mut self.lock(), Posting::Skipped(why, bytes));
+    }
+
+    /// Counts bytes that can no longer be read.
+    pub fn unreachable(&self, bytes: u64) {
+        self.post(&mut self.lock(), Posting::Unreachable(bytes));
     }
 
     /// Takes down what the file looks like now; saved with its next position.
@@ -109,21 +131,25 @@ impl Stream {
 
     /// A batch is acknowledged or in the dead-letter file. The position moves when every batch before it is too.
     pub fn settle(self: &Arc<Self>, seq: u64, settled: Settled, placement: Option<Placement>) {
-        let moved = {
-            let mut state = self.lock();
-            let reached = state.ledger.settle(seq);
-            if let Some(mark) = reached {
-                state.record.mark = mark;
-                if placement.is_some() {
-                    state.record.placement = placement;
-                }
-            }
-            state.gone |= state.retiring && state.ledger.is_settled();
-            reached.is_some()
+        let mut state = self.lock();
+        let Some(Done { bytes, reached }) = state.ledger.settle(seq) else {
+            return;
         };
-        self.account
-            .add_settled(settled.delivered, settled.lines, settled.dead_lettered);
-        if moved {
+        let posting = Posting::Settled {
+            bytes,
+            dead: settled.dead_lettered.min(bytes),
+            lines: settled.lines,
+        };
+        self.post(&mut state, posting);
+        if let Some(mark) = reached {
+            state.record.mark = state.end.filter(|end| end.offset < mark.offset).unwrap_or(mark);
+            if placement.is_some() {
+                state.record.placement = placement;
+            }
+        }
+        state.gone |= state.retiring && state.ledger.is_settled();
+        drop(state);
+        if reached.is_some() {
             self.dirty.push(self);
         }
     }
@@ -132,6 +158,20 @@ impl Stream {
     #[must_use]
     pub fn acknowledged(&self) -> u64 {
         self.lock().record.mark.offset
+    }
+
+    /// All that is left of the file is a copy that ends here and begins with `head`: the position goes no further.
+    pub(crate) fn end_in_copy(self: &Arc<Self>, inode: Inode, end: Mark, head: Head) {
+        {
+            let mut state = self.lock();
+            state.end = Some(end);
+            let record = &mut state.record;
+            (record.inode, record.head, record.size, record.life) = (inode, head, end.offset, Life::Rotated);
+            if record.mark.offset > end.offset {
+                record.mark = end;
+            }
+        }
+        self.dirty.push(self);
     }
 
     /// File bytes handed over and not settled.
@@ -148,7 +188,9 @@ impl Stream {
 
     /// What is in flight will be read again, and its late outcome changes nothing.
     pub fn forget_in_flight(&self) {
-        self.lock().ledger.forget();
+        let mut state = self.lock();
+        let bytes = state.ledger.forget();
+        self.post(&mut state, Posting::Forgotten(bytes));
     }
 
     /// Nothing of this generation can be read any more and nothing more will come: its record goes when what is in
@@ -166,6 +208,12 @@ impl Stream {
     #[must_use]
     pub fn is_gone(&self) -> bool {
         self.lock().gone
+    }
+
+    /// Enters it in the books of the file and of its entry.
+    fn post(&self, state: &mut State, posting: Posting) {
+        state.balance.post(posting);
+        self.account.post(posting);
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

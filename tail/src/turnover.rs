@@ -6,11 +6,13 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::account::Skip;
-use crate::generation::{Generation, first_bytes, open_regular};
+use crate::batch::hand_out;
+use crate::generation::{Generation, first_bytes, is_exhausted, open_regular};
 use crate::identity::{GUARD_LEN, Guard, HEAD_LEN, Head, Stat, read_at};
-use crate::position::{Life, Mark, StreamRecord};
+use crate::position::{Archived, Life, Mark, StreamRecord};
+use crate::source::Source;
 use crate::stream::Stream;
-use crate::watcher::{Condition, Old, Watcher, hand_out};
+use crate::watcher::{Condition, Old, Watcher};
 
 impl Watcher {
     /// Looks at the path: is the file there still the one that is read?
@@ -19,9 +21,11 @@ impl Watcher {
             Ok(meta) => meta,
             Err(error) => {
                 if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) {
-                    self.rotate(now)?;
-                    self.drop_suspect();
-                    self.set_condition(Condition::Absent);
+                    if !self.is_closed_still(None)? {
+                        self.rotate(now)?;
+                        self.drop_suspect(now)?;
+                        self.set_condition(Condition::Absent);
+                    }
                 } else {
                     // "Could not look" is never "deleted".
                     self.set_condition(Condition::Refused(error.to_string()));
@@ -30,21 +34,24 @@ impl Watcher {
             }
         };
         let stat = Stat::from(&meta);
+        if self.is_closed_still(Some(&stat))? {
+            return Ok(());
+        }
         if self.live.as_ref().is_some_and(|live| live.inode() == stat.inode) {
             self.set_condition(Condition::Present);
             return Ok(());
         }
         self.rotate(now)?;
         if !stat.regular {
-            self.drop_suspect();
+            self.drop_suspect(now)?;
             self.set_condition(Condition::NotAFile);
             return Ok(());
         }
         self.open_live(false, now)
     }
 
-    /// Opens the file at the path as a new generation. `from_end` is for files that are there at first sight.
-    pub(crate) fn open_live(&mut self, from_end: bool, now: Instant) -> io::Result<()> {
+    /// Opens the file at the path as a new generation. At first sight of the path, settings may skip what is there.
+    pub(crate) fn open_live(&mut self, is_first: bool, now: Instant) -> io::Result<()> {
         let (file, stat) = match open_regular(&self.spec.path) {
             Ok(opened) => opened,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -68,13 +75,19 @@ impl Watcher {
         if self.take_back(&file, &stat, now)? || self.adopt(&file, &stat, now)? {
             return Ok(());
         }
-        let stream = if from_end {
-            self.begin_at_end(&file, &stat)?
-        } else {
-            self.begin(&file, &stat, false)?
+        let stream = match self.skips(&stat).filter(|_| is_first) {
+            Some(why) => self.begin_at_end(&file, &stat, why)?,
+            None => self.begin(&file, &stat, false)?,
         };
         self.live = Some(Generation::open(file, &stat, stream)?);
         Ok(())
+    }
+
+    /// Why a file is skipped at first sight.
+    fn skips(&self, stat: &Stat) -> Option<Skip> {
+        let is_old = self.spec.ignore_before.is_some_and(|before| stat.modified < before);
+        let start = self.spec.from_end.then_some(Skip::Start);
+        start.or(is_old.then_some(Skip::Old))
     }
 
     /// A new stream at the start of a file.
@@ -83,11 +96,16 @@ impl Watcher {
         Ok(self.begin_with(stat, truncated, Mark::default(), head))
     }
 
+    /// A new stream of which nothing can be seen yet.
+    pub(crate) fn begin_unread(&mut self, stat: &Stat) -> Arc<Stream> {
+        self.begin_with(stat, false, Mark::default(), Head::default())
+    }
+
     /// A new stream at the end of a file; what is before is skipped and counted.
-    fn begin_at_end(&mut self, file: &File, stat: &Stat) -> io::Result<Arc<Stream>> {
+    fn begin_at_end(&mut self, file: &File, stat: &Stat, why: Skip) -> io::Result<Arc<Stream>> {
         let (mark, head) = Self::end_of(file, stat)?;
         let stream = self.begin_with(stat, false, mark, head);
-        stream.account().add_skipped(Skip::Start, stat.size);
+        stream.skip(why, stat.size);
         Ok(stream)
     }
 
@@ -128,6 +146,7 @@ impl Watcher {
             truncated,
             copy: false,
             absent_seconds: 0,
+            archived: None,
             placement: None,
         })
     }
@@ -142,18 +161,30 @@ impl Watcher {
             // It was cut before it was rotated, between two looks.
             self.truncated(now)?;
         }
+        let before = if was_untouched {
+            let record = self.live.as_ref().map(|live| live.stream().record());
+            record.map_or(Ok(Vec::new()), |record| self.unseen_before(stat.inode, &record))?
+        } else {
+            Vec::new()
+        };
         let Some(mut generation) = self.live.take() else {
             return Ok(());
         };
         generation.stream().update(|record| record.life = Life::Rotated);
         let stat = generation.stat()?;
         log::debug!(path:% = self.spec.path.display(), unread = generation.unread(), names = stat.links; "file was rotated or deleted");
-        if was_untouched {
-            // What was written to it meanwhile may have been copied away, and the copy be rotated with it.
-            self.open_unseen_before(&generation, now)?;
-        }
+        // What was written to one that was empty whenever it was looked at may have been copied away, and the copy be
+        // rotated with it.
+        let looked = before
+            .iter()
+            .rev()
+            .try_for_each(|sibling| self.open_unseen(sibling, now));
+        let place = self.olds.len();
         self.olds.push(Old::new(generation, now));
-        self.open_unseen_after(&stat, stat.inode, now)
+        // Where it could not be looked what came before or after it, it stays what it was until it can.
+        looked
+            .and_then(|()| self.open_unseen_after(&stat, stat.inode, now))
+            .inspect_err(|_| self.live = Some(self.olds.remove(place).generation))
     }
 
     /// The live file was cut or written anew in place: what was unread is in a copy beside it, or nowhere.
@@ -161,20 +192,32 @@ impl Watcher {
         let Some(mut generation) = self.live.take() else {
             return Ok(());
         };
-        let stat = generation.stat()?;
-        let file = generation.try_clone_file()?;
-        match self.find_copy(&generation)? {
+        let found = generation.stat().and_then(|stat| {
+            let file = generation.try_clone_file()?;
+            Ok((stat, file, self.find_copy(&generation)?))
+        });
+        let (stat, file, copied) = match found {
+            Ok(found) => found,
+            Err(error) => {
+                // Not known yet, perhaps: the next poll finds the same.
+                self.live = Some(generation);
+                return Err(error);
+            }
+        };
+        match copied {
             Some(copy) if copy.is_whole => {
                 // What the copying program did not copy, nobody can read.
-                let never_copied = generation
-                    .largest()
-                    .saturating_sub(copy.stat.size.max(generation.next().offset));
+                let end = match copy.source {
+                    Source::Plain(_) => copy.stat.size.max(generation.next().offset),
+                    Source::Archive(_) => u64::MAX,
+                };
+                let never_copied = generation.largest().saturating_sub(end);
                 self.unreachable(
                     &generation,
                     never_copied,
                     "bytes were written between a copy and its truncation",
                 );
-                let in_copy = generation.in_copy(copy.file, &copy.stat)?;
+                let in_copy = generation.in_copy(copy.source, &copy.stat)?;
                 in_copy.stream().update(|record| record.life = Life::Rotated);
                 self.olds.push(Old {
                     complete: true,
@@ -193,9 +236,10 @@ impl Watcher {
                         generation.unread(),
                         "bytes were written between a copy and its truncation",
                     );
-                    generation.stream().update(|record| {
-                        (record.life, record.inode, record.copy) = (Life::Rotated, copy.stat.inode, true);
-                    });
+                    if let Source::Plain(file) = &copy.source {
+                        let (end, head) = Self::end_of(file, &copy.stat)?;
+                        generation.stream().end_in_copy(copy.stat.inode, end, head);
+                    }
                     self.parked.push(Arc::clone(generation.stream()));
                 } else {
                     self.lost(
@@ -211,26 +255,35 @@ impl Watcher {
         Ok(())
     }
 
-    /// A file that was empty whenever it was looked at, and has a younger sibling: what was written to it meanwhile may be in
-    /// there, copied away before its truncation. Looked for before its first bytes are read.
-    pub(crate) fn look_for_lost_beginning(&mut self, looked_around: bool, now: Instant) -> io::Result<()> {
-        let Some(live) = self.live.as_mut().filter(|live| live.is_untouched()) else {
-            return Ok(());
-        };
-        if (looked_around || live.stat()?.size > 0) && self.has_untouched_copy()? {
-            self.truncated(now)?;
-        }
-        Ok(())
-    }
-
     /// A rotated file is not what it was: its unread bytes can no longer be reached.
-    pub(crate) fn lost_old(&mut self, index: usize) {
+    pub(crate) fn lost_old(&mut self, index: usize, now: Instant) -> io::Result<()> {
         let old = self.olds.remove(index);
+        if old.generation.archive().is_some() {
+            return self.in_other_archive(index, old.generation, now);
+        }
         self.release(old.generation.inode());
         self.lost(
             &old.generation,
             "a rotated file was cut or written anew before it was read to its end",
         );
+        Ok(())
+    }
+
+    /// An archive that was not complete when it was opened, or was written anew since, does not hold the generation it was
+    /// opened for: that one is missing, and the archive one that nobody saw, unless it is read already.
+    fn in_other_archive(&mut self, index: usize, mut generation: Generation, now: Instant) -> io::Result<()> {
+        let stat = generation.stat()?;
+        let stream = generation.stream();
+        stream.update(|record| record.archived = None);
+        stream.forget_in_flight();
+        self.missing.push(Arc::clone(stream));
+        if !self.inodes().any(|known| known == stat.inode) {
+            let stream = self.begin_unread(&Stat { size: 0, ..stat });
+            stream.update(|record| record.life = Life::Rotated);
+            let generation = Generation::open(generation.into_source(), &stat, stream)?;
+            self.olds.insert(index, Old::new(generation, now));
+        }
+        Ok(())
     }
 
     /// Nothing of this content is left under the inode: what is unread of it can no longer be reached, and its record
@@ -243,23 +296,46 @@ impl Watcher {
 
     fn unreachable(&self, generation: &Generation, bytes: u64, what: &str) {
         if bytes > 0 {
-            generation.stream().account().add_unreachable(bytes);
+            generation.stream().unreachable(bytes);
             log::warn!(path:% = self.spec.path.display(), bytes; "{what}");
         }
     }
 
     /// Closes the handle of a rotated generation that is read, acknowledged and quiet.
-    pub(crate) fn let_go(&mut self, index: usize, stat: &Stat) {
+    pub(crate) fn let_go(&mut self, index: usize, stat: &Stat, now: Instant) -> io::Result<()> {
+        let generation = &self.olds[index].generation;
+        let stream = Arc::clone(generation.stream());
+        if let Some(archive) = generation.archive() {
+            let ((size, modified), is_read) = (archive.seen(), archive.is_whole());
+            if !is_read {
+                log::warn!(path:% = self.spec.path.display(), bytes = size;
+                    "a compressed rotated file is damaged or not complete; it is read on when it changes");
+            }
+            stream.update(|record| {
+                record.archived = Some(Archived {
+                    size,
+                    modified,
+                    is_read,
+                });
+            });
+        } else if stat.links == 0
+            && let Some(followed) = self.follow(&stream, now)?
+        {
+            self.release(self.olds[index].generation.inode());
+            self.olds[index] = followed;
+            return Ok(());
+        }
         let old = self.olds.remove(index);
         if stat.links == 0 {
             self.release(old.generation.inode());
-            old.generation.stream().retire();
+            stream.retire();
         } else {
-            self.parked.push(Arc::clone(old.generation.stream()));
+            self.parked.push(stream);
             // Under another name of the pattern its watcher takes over; nowhere to be found, it may be claimed again.
             self.look_around = true;
             self.look = true;
         }
+        Ok(())
     }
 
     pub(crate) fn set_condition(&mut self, condition: Condition) {
@@ -283,10 +359,4 @@ impl Watcher {
         }
         self.condition = condition;
     }
-}
-
-/// No handle is left: that passes, and is not the file's fault.
-fn is_exhausted(error: &io::Error) -> bool {
-    let code = error.raw_os_error();
-    code == Some(rustix::io::Errno::MFILE.raw_os_error()) || code == Some(rustix::io::Errno::NFILE.raw_os_error())
 }

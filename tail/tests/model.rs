@@ -8,9 +8,10 @@ mod rig;
 use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io::Write;
+use std::path::Path;
 use std::time::Duration;
 
-use logcatch_tail::QUIET;
+use logcatch_tail::{HOLD, QUIET};
 use proptest::prelude::*;
 use rig::{Rig, copy};
 
@@ -29,6 +30,8 @@ enum Action {
     Late,
     /// Copy to `.1` and truncate, with so many lines not read yet; a line read between the two or not.
     CopyTruncate(u8, bool),
+    /// The youngest rotated generation that is plain is compressed; its writer has closed it.
+    Compress,
     /// Truncate, when everything was read.
     Truncate,
     /// Delete and create, the watcher having seen the file.
@@ -47,6 +50,8 @@ enum Action {
     Down(u8),
     /// `kill -9`, and a start.
     Crash,
+    /// Other files have all handles; this one gets one again after so many actions.
+    Close(u8),
 }
 
 fn action() -> impl Strategy<Value = Action> {
@@ -56,6 +61,7 @@ fn action() -> impl Strategy<Value = Action> {
         2 => Just(Action::Rotate),
         1 => Just(Action::Late),
         1 => (0u8..4, any::<bool>()).prop_map(|(unread, between)| Action::CopyTruncate(unread, between)),
+        2 => Just(Action::Compress),
         1 => Just(Action::Truncate),
         1 => Just(Action::Delete),
         3 => (0u8..3).prop_map(Action::Read),
@@ -65,17 +71,22 @@ fn action() -> impl Strategy<Value = Action> {
         1 => Just(Action::Restart),
         1 => (1u8..5).prop_map(Action::Down),
         1 => Just(Action::Crash),
+        2 => (0u8..6).prop_map(Action::Close),
     ]
 }
 
 struct World {
     rig: Rig,
+    /// Whether rotated names are watched as well.
+    pattern: bool,
     /// The live writer, and the one of the generation before.
     writer: File,
     previous: Option<(File, usize)>,
     generation: usize,
     written: Vec<(usize, String)>,
     down: u8,
+    /// So many actions are still to come before there is a handle.
+    closed: u8,
     /// Records handed out before they were saved: they may come again, once per crash.
     may_repeat: HashMap<String, usize>,
     saved: usize,
@@ -93,11 +104,13 @@ impl World {
         rig.run(0);
         Self {
             rig,
+            pattern,
             writer,
             previous: None,
             generation: 0,
             written: vec![],
             down: 0,
+            closed: 0,
             may_repeat: HashMap::new(),
             saved: 0,
             is_acknowledged: 0,
@@ -112,6 +125,21 @@ impl World {
 
     fn is_up(&self) -> bool {
         self.down == 0
+    }
+
+    /// Has the live file closed for a while, in whatever state it is.
+    fn close(&mut self, actions: u8) {
+        self.closed = actions + 1;
+        self.rig.world.handles.set_limit(0);
+        // One that has something to read keeps its handle for a while.
+        self.rig.now += HOLD;
+        self.read(0);
+    }
+
+    fn open(&mut self) {
+        self.closed = 0;
+        self.rig.world.handles.set_limit(usize::MAX);
+        self.read(0);
     }
 
     fn read(&mut self, reads: usize) {
@@ -141,9 +169,11 @@ impl World {
 
     fn shift_siblings(&self) {
         for n in (1..NAMES).rev() {
-            let from = self.rig.path(&format!("app.log.{n}"));
-            if from.exists() {
-                fs::rename(from, self.rig.path(&format!("app.log.{}", n + 1))).unwrap();
+            for suffix in ["", ".gz"] {
+                let from = self.rig.path(&format!("app.log.{n}{suffix}"));
+                if from.exists() {
+                    fs::rename(from, self.rig.path(&format!("app.log.{}{suffix}", n + 1))).unwrap();
+                }
             }
         }
     }
@@ -189,6 +219,7 @@ impl World {
                 }
             }
             Action::CopyTruncate(unread, between) => {
+                self.open();
                 for _ in 0..unread {
                     let line = self.line(self.generation, 5);
                     writeln!(self.writer, "{line}").unwrap();
@@ -206,9 +237,23 @@ impl World {
                 self.generation += 1;
                 self.previous = None;
             }
+            Action::Compress => {
+                // Where rotated names are paths themselves, a copy that nobody read before it was compressed may come twice: once
+                // by its handle, once from its archive.
+                let mut names = (1..NAMES).map(|n| self.rig.path(&format!("app.log.{n}")));
+                if let Some(plain) = names.find(|plain| !self.pattern && plain.exists()) {
+                    compress(&plain);
+                    self.previous = None;
+                }
+            }
             Action::Truncate => {
                 if self.is_up() {
+                    let closed = self.closed;
+                    self.open();
                     self.settle();
+                    if closed > 0 {
+                        self.close(closed);
+                    }
                     self.writer.set_len(0).unwrap();
                     self.read(0);
                     self.generation += 1;
@@ -216,7 +261,7 @@ impl World {
             }
             Action::Delete => {
                 if self.is_up() {
-                    self.read(0);
+                    self.open();
                     fs::remove_file(&self.rig.spec.path).unwrap();
                     self.next_generation();
                     self.read(0);
@@ -239,6 +284,7 @@ impl World {
                 if self.is_up() {
                     self.acknowledge();
                     self.rig.restart();
+                    self.closed = 0;
                     self.saved = self.is_acknowledged;
                     self.read(0);
                 }
@@ -247,6 +293,7 @@ impl World {
                 if self.is_up() {
                     self.acknowledge();
                     self.rig.stop();
+                    self.closed = 0;
                     self.saved = self.is_acknowledged;
                     self.down = actions + 1;
                 }
@@ -257,10 +304,22 @@ impl World {
                         *self.may_repeat.entry(record.value.clone()).or_default() += 1;
                     }
                     self.rig.crash();
+                    self.closed = 0;
                     self.is_acknowledged = self.rig.delivered.len();
                     self.saved = self.is_acknowledged;
                     self.read(0);
                 }
+            }
+            Action::Close(actions) => {
+                if self.is_up() {
+                    self.close(actions);
+                }
+            }
+        }
+        if self.closed > 0 {
+            self.closed -= 1;
+            if self.closed == 0 {
+                self.open();
             }
         }
         if self.down > 0 {
@@ -277,6 +336,7 @@ impl World {
             self.down = 0;
             self.rig.start();
         }
+        self.open();
         self.settle();
         self.rig.pass(QUIET);
         self.rig.pass(QUIET);
@@ -318,6 +378,18 @@ impl World {
         }
         Ok(())
     }
+}
+
+/// What `gzip` does.
+fn compress(plain: &Path) {
+    let archive = File::create_new(format!("{}.gz", plain.display())).unwrap();
+    let mut encoder = flate2::write::GzEncoder::new(archive, flate2::Compression::fast());
+    encoder.write_all(&fs::read(plain).unwrap()).unwrap();
+    let archive = encoder.finish().unwrap();
+    archive
+        .set_modified(fs::metadata(plain).unwrap().modified().unwrap())
+        .unwrap();
+    fs::remove_file(plain).unwrap();
 }
 
 proptest! {

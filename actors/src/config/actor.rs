@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use actix::prelude::*;
 use logcatch_settings::{Loaded, Refused, Settings, Sources, load};
+use tokio::sync::Mutex;
 
 use super::watch::{Looks, SourcesWatch};
 use crate::observe::Board;
@@ -40,8 +41,12 @@ pub struct ConfigActor {
     watch: Option<SourcesWatch>,
     looks: Looks,
     scheduled: bool,
+    /// Readings take turns: what was read first is applied first.
+    turns: Arc<Mutex<()>>,
     /// The files as they are now were refused.
     refused: bool,
+    /// Only the reading at start was there so far.
+    is_first: bool,
     board: Arc<Board>,
 }
 
@@ -58,7 +63,9 @@ impl ConfigActor {
             watch: None,
             looks: Looks::new(),
             scheduled: false,
+            turns: Arc::default(),
             refused: false,
+            is_first: true,
             board: Arc::default(),
         }
     }
@@ -81,8 +88,19 @@ impl ConfigActor {
         }
     }
 
-    /// Reads, validates, applies; off the arbiter where it touches the disk.
+    /// Reads, validates, applies, when an earlier reading has come to its end.
     fn reload(&mut self) -> ResponseActFuture<Self, Result<(), String>> {
+        let turn = Arc::clone(&self.turns).lock_owned().into_actor(self);
+        Box::pin(turn.then(|turn, actor, _| {
+            actor.read().map(move |answer, _, _| {
+                drop(turn);
+                answer
+            })
+        }))
+    }
+
+    /// Off the arbiter where it touches the disk.
+    fn read(&mut self) -> ResponseActFuture<Self, Result<(), String>> {
         let path = self.path.clone();
         // What happens to the files while they are read shows at the next look.
         self.looks = self.watch.as_ref().map(SourcesWatch::look).unwrap_or_default();
@@ -103,11 +121,14 @@ impl ConfigActor {
         } = loaded;
         self.follow(sources);
         let were_refused = std::mem::take(&mut self.refused);
+        let is_first = std::mem::take(&mut self.is_first);
         if settings == *self.current {
             self.board.is_in_force();
             let path = self.path.display();
             if were_refused {
                 log::info!(path:%; "settings are valid again and say what is in force");
+            } else if is_first {
+                log::debug!(path:%; "settings did not change before they were watched");
             } else {
                 log::info!(path:%; "settings were read again and say what is in force");
             }
@@ -179,6 +200,9 @@ impl Actor for ConfigActor {
         watch.follow(self.sources.clone());
         self.looks = watch.look();
         self.watch = Some(watch);
+        // What changed between the reading at start and the watch raised no notification.
+        let read = self.reload();
+        ctx.spawn(read.map(|_, _, _| ()));
         ctx.run_interval(LOOK, Self::look);
     }
 }
@@ -196,5 +220,130 @@ impl Handler<Reload> for ConfigActor {
 
     fn handle(&mut self, _: Reload, _: &mut Context<Self>) -> Self::Result {
         self.reload()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::Path;
+    use std::time::Instant;
+
+    use logcatch_settings::Level;
+    use logcatch_tail::{Claims, Handles, Positions, World};
+
+    use super::*;
+    use crate::{Budget, Common, DeadLetterStore, KafkaActor, options};
+
+    /// A slow machine is no bug.
+    const PATIENCE: Duration = Duration::from_secs(30);
+
+    struct Bench {
+        directory: tempfile::TempDir,
+        applied: Arc<std::sync::Mutex<Vec<Level>>>,
+    }
+
+    impl Bench {
+        fn new() -> Self {
+            Self {
+                directory: tempfile::tempdir().unwrap(),
+                applied: Arc::default(),
+            }
+        }
+
+        fn path(&self) -> PathBuf {
+            self.directory.path().join("logcatch.toml")
+        }
+
+        fn write(&self, level: &str, broker: &str) {
+            let text = format!(
+                "host = \"h\"\nlog = {{ level = \"{level}\" }}\n[kafka]\nbrokers = [\"{broker}\"]\ntopic = \"t\"\n\
+                 [[logs]]\npath = \"logs/*.log\"\n"
+            );
+            fs::write(self.path(), text).unwrap();
+        }
+
+        fn load(&self) -> Loaded {
+            load(&self.path(), &|_| None).unwrap()
+        }
+
+        /// Everything real but for Kafka, which is not there.
+        async fn start(&self, loaded: Loaded) -> Addr<ConfigActor> {
+            let letters = Arc::new(DeadLetterStore::new(self.directory.path(), 1 << 20));
+            let (kafka, lanes) = KafkaActor::start(options(&loaded.settings), letters).unwrap();
+            let common = Common {
+                world: World {
+                    positions: Positions::in_memory(),
+                    claims: Arc::new(Claims::default()),
+                    handles: Handles::new(16),
+                },
+                budget: Arc::new(Budget::new(1 << 20)),
+                lanes,
+                host: "h".into(),
+                board: Arc::default(),
+            };
+            let supervisor = SupervisorActor::new(common, kafka).start();
+            let settings = Arc::new(loaded.settings.clone());
+            supervisor.send(ApplySettings(settings)).await.unwrap().unwrap();
+            let applied = Arc::clone(&self.applied);
+            let on_applied = Box::new(move |settings: &Settings| applied.lock().unwrap().push(settings.log.level));
+            ConfigActor::new(self.path(), loaded, supervisor, on_applied).start()
+        }
+
+        async fn until_applied(&self, expected: &[Level]) {
+            let start = Instant::now();
+            while *self.applied.lock().unwrap() != expected {
+                let seen = self.applied.lock().unwrap().clone();
+                assert!(start.elapsed() < PATIENCE, "waited for {expected:?} but saw {seen:?}");
+                actix_rt::time::sleep(Duration::from_millis(10)).await;
+            }
+        }
+    }
+
+    fn pipe(path: &Path) {
+        let (kind, mode) = (
+            rustix::fs::FileType::Fifo,
+            rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR,
+        );
+        rustix::fs::mknodat(rustix::fs::CWD, path, kind, mode, 0).unwrap();
+    }
+
+    #[actix::test]
+    async fn an_edit_between_the_reading_at_start_and_the_watch_is_not_missed() {
+        let bench = Bench::new();
+        bench.write("info", "127.0.0.1:1");
+        let loaded = bench.load();
+        bench.write("warn", "127.0.0.1:1");
+        let _config = bench.start(loaded).await;
+        bench.until_applied(&[Level::Warn]).await;
+    }
+
+    /// The first of two readings waits for a secret that is a pipe, and then for its new producer: the second one is
+    /// applied after it all the same.
+    #[actix::test]
+    async fn readings_that_overlap_are_applied_in_their_order() {
+        let bench = Bench::new();
+        bench.write("info", "127.0.0.1:1");
+        let config = bench.start(bench.load()).await;
+        config.send(Reload).await.unwrap().unwrap();
+        let secret = bench.directory.path().join("broker");
+        pipe(&secret);
+        bench.write("warn", &format!("${{file:{}}}", secret.display()));
+        let first = config.send(Reload);
+        // The pipe opens for writing when the first reading has come to it.
+        let opened = actix_rt::task::spawn_blocking({
+            let secret = secret.clone();
+            move || fs::File::options().write(true).open(secret).unwrap()
+        });
+        let (first, opened) = (actix_rt::spawn(first), opened.await.unwrap());
+        bench.write("debug", "127.0.0.1:1");
+        let mut second = actix_rt::spawn(config.send(Reload));
+        let early = actix_rt::time::timeout(Duration::from_millis(300), &mut second).await;
+        assert!(early.is_err(), "it overtook the first one");
+        std::io::Write::write_all(&mut &opened, b"127.0.0.1:2").unwrap();
+        drop(opened);
+        first.await.unwrap().unwrap().unwrap();
+        second.await.unwrap().unwrap().unwrap();
+        bench.until_applied(&[Level::Warn, Level::Debug]).await;
     }
 }

@@ -23,6 +23,8 @@ pub(crate) enum Activity {
     Reading,
     /// The topic must take records.
     Lane,
+    /// The topic must have room: it holds its share of the budget.
+    Room,
     /// Bytes of the budget must become free.
     Budget,
     /// A batch of its own must be settled.
@@ -64,6 +66,7 @@ struct Published {
     lane: Option<Arc<Lane>>,
     files: Vec<Known>,
     followed: usize,
+    waits_for_handle: bool,
     on_disk: u64,
     restarts: u64,
     rate: Rate,
@@ -89,6 +92,7 @@ impl Gauge {
                 lane: None,
                 files: Vec::new(),
                 followed: 0,
+                waits_for_handle: false,
                 on_disk: 0,
                 restarts: 0,
                 rate: Rate::new(now),
@@ -106,10 +110,10 @@ impl Gauge {
         self.lock().step = None;
     }
 
-    /// How the watcher stands after a step.
+    /// How the watcher stands after a step; what it does, unless it does the same as before.
     pub(crate) fn publish(
         &self,
-        activity: Activity,
+        activity: Option<Activity>,
         watcher: &Watcher,
         lane: &Arc<Lane>,
         target: impl Fn(FileId) -> Option<Arc<Target>>,
@@ -117,7 +121,9 @@ impl Gauge {
     ) {
         let mut published = self.lock();
         published.step = None;
-        published.turn_to(activity, now);
+        if let Some(activity) = activity {
+            published.turn_to(activity, now);
+        }
         if published.condition != *watcher.condition() {
             published.condition = watcher.condition().clone();
         }
@@ -125,6 +131,7 @@ impl Gauge {
             published.lane = Some(Arc::clone(lane));
         }
         published.followed = watcher.followed();
+        published.waits_for_handle = watcher.waits_for_handle();
         let files = &mut published.files;
         let mut count = 0;
         for seen in watcher.seen() {
@@ -314,15 +321,17 @@ impl Published {
         if self.files.iter().any(is_dead_letter_kept_out) {
             return (Blocked, Some(Reason::DeadLettersFull), None);
         }
-        let is_held = matches!(self.activity, Activity::Lane) || row.in_flight_bytes > 0;
+        let is_held = matches!(self.activity, Activity::Lane | Activity::Room) || row.in_flight_bytes > 0;
         if is_held && let Some((state, reason, detail)) = self.topic_trouble(around) {
             return (state, Some(reason), detail);
         }
         match self.activity {
             Activity::Budget => (Waiting, Some(Reason::MemoryLimit), None),
+            Activity::Room => (Waiting, Some(Reason::TopicShare), None),
             Activity::Settling => (Waiting, Some(Reason::Acknowledgement), None),
             _ if row.in_flight_bytes > 0 => (State::Reading, None, None),
             Activity::Reading | Activity::Lane => (State::Reading, None, None),
+            _ if self.waits_for_handle => (Waiting, Some(Reason::HandleLimit), None),
             _ => self.at_rest(row),
         }
     }

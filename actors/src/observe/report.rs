@@ -46,8 +46,12 @@ pub enum Reason {
     TopicHeld,
     /// Waiting: lines of the file that are on their way hold its share of `limits.in_flight`.
     Acknowledgement,
+    /// Waiting: lines for the same topic that are on their way hold its share of `limits.in_flight`.
+    TopicShare,
     /// Waiting: other files hold all of `limits.in_flight`.
     MemoryLimit,
+    /// Waiting: other files hold all of `limits.open_files`.
+    HandleLimit,
     /// Waiting: a first position is on its way to disk.
     SavingPosition,
     /// Waiting: the watcher has not come back from a look at its file.

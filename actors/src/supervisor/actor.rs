@@ -1,19 +1,19 @@
 //! The SupervisorActor: owns the factory of the watchers, keeps one per path, restarts those that fail.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU8;
 use std::time::{Duration, Instant};
 
-use actix::prelude::*;
-use logcatch_settings::{LogEntry, Settings, Start, Watch, diff};
-use logcatch_tail::Stat;
+use actix::{WeakAddr, prelude::*};
+use logcatch_settings::{LogEntry, Settings, Start, diff};
+use logcatch_tail::{Stat, open_files};
 
 use super::backoff::Backoff;
 use super::complaints::Complaints;
 use super::disk::{Disk, Route, Routes};
-use super::entries::{Findings, compare};
+use super::entries::{Findings, compare, needs_restart};
 use super::first::FirstLooks;
 use super::looks::Looks;
 use crate::kafka::{KafkaActor, Reconfigure, ShipBatch};
@@ -66,12 +66,14 @@ pub struct SupervisorActor {
     arbiters: Vec<ArbiterHandle>,
     pub(super) tails: BTreeMap<(String, PathBuf), Tail>,
     /// Watchers that are being stopped: none other of their path starts before they have let go.
-    stopping: HashSet<(String, PathBuf)>,
+    stopping: HashMap<(String, PathBuf), WeakAddr<TailActor>>,
     /// Per entry, the paths that are watched and how their file looked last.
     watched: HashMap<String, BTreeMap<PathBuf, Option<Stat>>>,
     first: FirstLooks,
     routes: Arc<Routes>,
     disk: Option<Disk>,
+    /// Some entry must be looked at each second.
+    is_polled: bool,
     looks: Looks,
     spawned: usize,
     complaints: Complaints,
@@ -89,11 +91,12 @@ impl SupervisorActor {
             entries: Vec::new(),
             arbiters: Vec::new(),
             tails: BTreeMap::new(),
-            stopping: HashSet::new(),
+            stopping: HashMap::new(),
             watched: HashMap::new(),
             first: FirstLooks::default(),
             routes: Arc::default(),
             disk: None,
+            is_polled: false,
             looks: Looks::default(),
             spawned: 0,
             complaints: Complaints::default(),
@@ -132,10 +135,9 @@ impl SupervisorActor {
             }
         }
         self.common.budget.resize(settings.limits.in_flight);
-        self.common
-            .world
-            .positions
-            .set_interval(settings.state.checkpoint_interval);
+        let world = &self.common.world;
+        world.handles.set_limit(open_files(settings.limits.open_files));
+        world.positions.set_interval(settings.state.checkpoint_interval);
         self.common.board.applied(Arc::clone(&settings));
         self.settings = Some(settings);
         self.look(ctx);
@@ -184,7 +186,7 @@ impl SupervisorActor {
         self.common.board.remove(&key);
         log::info!(log, path:% = path.display(); "watcher stopped");
         self.routes.remove(&tail.route);
-        self.stopping.insert(key.clone());
+        self.stopping.insert(key.clone(), tail.address.downgrade());
         let stopped = async move { tail.address.send(Stop).await };
         ctx.spawn(stopped.into_actor(self).map(move |_, actor, ctx| {
             actor.common.world.claims.release_all(&key.0, &key.1);
@@ -226,6 +228,7 @@ impl SupervisorActor {
         if self.draining {
             return;
         }
+        self.is_polled = findings.is_polled;
         // Watched before files are opened: what happens in between is then not missed.
         if self
             .disk
@@ -263,7 +266,7 @@ impl SupervisorActor {
             }
             for path in changes.new {
                 let streams = self.common.world.positions.of(&entry.name, &path);
-                let is_stopping = self.stopping.contains(&(entry.name.clone(), path.clone()));
+                let is_stopping = self.stopping.contains_key(&(entry.name.clone(), path.clone()));
                 if is_stopping || !streams.iter().all(|stream| stream.is_settled()) {
                     // Its predecessor has not let go of it: the next look takes it up.
                     if let Some(watched) = self.watched.get_mut(&entry.name) {
@@ -385,11 +388,10 @@ impl SupervisorActor {
 
     fn tick(&mut self, ctx: &mut Context<Self>) {
         let positions = &self.common.world.positions;
-        self.common
-            .board
-            .look_at_saves(positions.save_errors(), positions.saved_at());
-        let polled = self.entries.iter().any(|entry| entry.watch == Watch::Poll);
-        let must_poll = polled || self.disk.as_ref().is_some_and(Disk::must_poll);
+        let (errors, saved_at) = (positions.save_errors(), positions.saved_at());
+        self.common.board.look_at_saves(errors, saved_at);
+        self.common.world.handles.tick(Instant::now());
+        let must_poll = self.is_polled || self.disk.as_ref().is_some_and(Disk::must_poll);
         let pause = if must_poll { TICK } else { RECONCILE };
         if self.looks.is_overdue(pause, Instant::now()) {
             self.look(ctx);
@@ -441,14 +443,8 @@ impl Handler<ApplySettings> for SupervisorActor {
             self.apply(settings, ctx);
             return Box::pin(fut::ready(Ok(())));
         };
-        if before.state.directory != settings.state.directory {
-            let why = "`state.directory` cannot change while the service runs: restart it";
-            return Box::pin(fut::ready(Err(why.into())));
-        }
-        if before.host != settings.host {
-            return Box::pin(fut::ready(Err(
-                "`host` cannot change while the service runs: restart it".into(),
-            )));
+        if let Some(why) = needs_restart(before, &settings) {
+            return Box::pin(fut::ready(Err(why)));
         }
         if before.kafka.brokers == settings.kafka.brokers && before.kafka.properties == settings.kafka.properties {
             self.apply(settings, ctx);
@@ -512,9 +508,12 @@ impl Handler<Drain> for SupervisorActor {
     fn handle(&mut self, _: Drain, _: &mut Context<Self>) -> Self::Result {
         self.draining = true;
         self.disk = None;
-        let tails = std::mem::take(&mut self.tails);
+        let tails = std::mem::take(&mut self.tails).into_values();
+        // Those that a change of settings is just stopping may still hand something over, too.
+        let stopping = self.stopping.values().filter_map(WeakAddr::upgrade);
+        let tails: Vec<_> = tails.map(|tail| tail.address).chain(stopping).collect();
         Box::pin(async move {
-            let stopped: Vec<_> = tails.values().map(|tail| tail.address.send(Stop)).collect();
+            let stopped: Vec<_> = tails.iter().map(|address| address.send(Stop)).collect();
             for stopped in stopped {
                 // One that is gone hands nothing over either.
                 let _ = stopped.await;

@@ -4,14 +4,18 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use logcatch_settings::{LogEntry, Watch};
+use logcatch_settings::{LogEntry, Settings, Watch};
 use logcatch_tail::{Stat, Sweep, sweep};
+
+use super::remote::is_remote;
 
 /// What one look at the disk found, entry by entry.
 #[derive(Debug)]
 pub struct Findings {
     /// In the order of the settings.
     pub entries: Vec<(Arc<LogEntry>, Sweep)>,
+    /// Whether some entry must be looked at each second.
+    pub is_polled: bool,
 }
 
 impl Findings {
@@ -28,24 +32,44 @@ impl Findings {
             }
             found.push((Arc::clone(entry), swept));
         }
-        Self { entries: found }
+        let is_polled = found.iter().any(|(entry, swept)| match entry.watch {
+            Watch::Poll => true,
+            Watch::Notify => false,
+            Watch::Auto => directories(swept).any(|directory| is_remote(&directory)),
+        });
+        Self {
+            entries: found,
+            is_polled,
+        }
     }
 
     /// The directories that should be watched: those of the entries that do not poll.
     #[must_use]
     pub fn directories(&self) -> BTreeSet<PathBuf> {
         let notified = self.entries.iter().filter(|(entry, _)| entry.watch != Watch::Poll);
-        notified
-            .flat_map(|(_, swept)| {
-                let behind = swept
-                    .links
-                    .values()
-                    .filter_map(|real| real.parent())
-                    .map(Path::to_owned);
-                swept.directories.iter().cloned().chain(behind)
-            })
-            .collect()
+        notified.flat_map(|(_, swept)| directories(swept)).collect()
     }
+}
+
+/// Where the files of an entry come and go, and where those are that links lead to.
+fn directories(swept: &Sweep) -> impl Iterator<Item = PathBuf> {
+    let behind = swept.links.values().filter_map(|real| real.parent());
+    swept
+        .directories
+        .iter()
+        .map(PathBuf::as_path)
+        .chain(behind)
+        .map(Path::to_owned)
+}
+
+/// Why settings cannot be applied while the service runs.
+pub fn needs_restart(before: &Settings, after: &Settings) -> Option<String> {
+    let keys = [
+        ("state.directory", before.state.directory != after.state.directory),
+        ("host", before.host != after.host),
+    ];
+    let (key, _) = keys.into_iter().find(|(_, changed)| *changed)?;
+    Some(format!("`{key}` cannot change while the service runs: restart it"))
 }
 
 /// What a sweep means for the watchers of one entry.

@@ -8,6 +8,7 @@ mod entries;
 mod first;
 mod looks;
 mod orders;
+mod remote;
 
 pub use actor::{ApplySettings, Drain, SupervisorActor};
 pub use orders::{Change, ChangePosition, Changed, OrderError, Restart, change};

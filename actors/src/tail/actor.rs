@@ -175,12 +175,8 @@ impl TailActor {
         match next {
             Next::Sleep(until) => self.sleep(until, ctx),
             Next::Settle => self.phase = Phase::Settling,
-            Next::Lane(lane) => {
-                self.phase = Phase::Waiting;
-                let opened = async move { lane.opened().await };
-                let opened = opened.into_actor(self).map(|(), actor, ctx| actor.queue(ctx));
-                self.waiting = Some(ctx.spawn(opened));
-            }
+            Next::Lane(lane) => self.wait(async move { lane.opened().await }, ctx),
+            Next::Room(lane) => self.wait(async move { lane.has_room().await }, ctx),
             Next::Save(order) => {
                 self.phase = Phase::Saving;
                 let (myself, incarnation) = (ctx.address().downgrade(), self.incarnation);
@@ -207,6 +203,13 @@ impl TailActor {
         }
     }
 
+    /// Another step when the lane of the topic allows it.
+    fn wait(&mut self, allowed: impl Future<Output = ()> + 'static, ctx: &mut Context<Self>) {
+        self.phase = Phase::Waiting;
+        let allowed = allowed.into_actor(self).map(|(), actor, ctx| actor.queue(ctx));
+        self.waiting = Some(ctx.spawn(allowed));
+    }
+
     fn read(&mut self, cost: usize, permit: Permit, ctx: &mut Context<Self>) {
         let Some(batch) = self.guarded(ctx, |driver| driver.read(Instant::now(), cost, permit)) else {
             return;
@@ -230,6 +233,14 @@ impl TailActor {
         } else if self.driver.as_ref().is_some_and(Driver::is_empty) {
             self.tell(News::Empty);
         }
+    }
+
+    /// A step before its time.
+    fn rouse(&mut self, ctx: &mut Context<Self>) {
+        if let Some(timer) = self.timer.take() {
+            ctx.cancel_future(timer);
+        }
+        self.queue(ctx);
     }
 
     /// Runs a step of the driver. A failure or panic of it is this watcher's alone: the context stops and is restarted.
@@ -305,7 +316,13 @@ impl Handler<Begin> for TailActor {
                 myself.do_send(BatchDone);
             }
         });
-        self.driver = Some(Driver::new(&self.spec, self.common.clone(), told));
+        let myself = ctx.address().downgrade();
+        let wake = Arc::new(move || {
+            if let Some(myself) = myself.upgrade() {
+                myself.do_send(Wake { reconcile: false });
+            }
+        });
+        self.driver = Some(Driver::new(&self.spec, self.common.clone(), told, wake));
         self.queue(ctx);
     }
 }
@@ -318,15 +335,10 @@ impl Handler<Wake> for TailActor {
         let Some(driver) = self.driver.as_mut() else { return };
         driver.wake(wake.reconcile);
         match self.phase {
-            Phase::Asleep => {
-                if let Some(timer) = self.timer.take() {
-                    ctx.cancel_future(timer);
-                }
-                self.queue(ctx);
-            }
+            Phase::Asleep => self.rouse(ctx),
             // Nothing can be read now, but a file that was rotated in must be opened before it is deleted.
             Phase::Settling | Phase::Saving | Phase::Waiting => {
-                self.guarded(ctx, |driver| driver.next(Instant::now()));
+                self.guarded(ctx, |driver| driver.look(Instant::now()));
             }
             Phase::Queued | Phase::Down => {}
         }
@@ -337,8 +349,10 @@ impl Handler<BatchDone> for TailActor {
     type Result = ();
 
     fn handle(&mut self, _: BatchDone, ctx: &mut Context<Self>) {
-        if self.phase == Phase::Settling {
-            self.queue(ctx);
+        match self.phase {
+            Phase::Settling => self.queue(ctx),
+            Phase::Asleep if self.driver.as_ref().is_some_and(Driver::others_wait) => self.rouse(ctx),
+            _ => {}
         }
     }
 }

@@ -4,15 +4,19 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
-use logcatch_kafka::{Batch, Lane, Lanes, Source, Target};
+use logcatch_kafka::{Batch, Hold, Lane, Lanes, Source, Target};
 use logcatch_settings::LogEntry;
-use logcatch_tail::{FileId, Todo, WatchError, WatchSpec, Watcher, World};
+use logcatch_tail::{FileId, STEP, Todo, Wake, WatchError, WatchSpec, Watcher, World};
 
 use super::ticket::{Ticket, Told};
 use crate::budget::{Budget, Permit};
 use crate::observe::{Activity, Board, Gauge};
+
+/// Bytes that a read asks the budget for, of a file with much to read and short lines: so much is left for other topics
+/// also where an eighth of the budget is less.
+const ONE_READ: usize = STEP + STEP / 2;
 
 /// What all watchers share.
 #[derive(Debug, Clone)]
@@ -47,6 +51,8 @@ pub struct TailSpec {
 pub enum Next {
     /// The topic must take records; nothing is read before.
     Lane(Arc<Lane>),
+    /// The topic must have room: it holds its share of the budget.
+    Room(Arc<Lane>),
     /// So many bytes of the budget, for [`Driver::read`].
     Budget(usize),
     /// Positions must be on disk, then [`Driver::saved`] with this number.
@@ -62,6 +68,7 @@ impl Next {
     fn activity(&self) -> Activity {
         match self {
             Self::Lane(_) => Activity::Lane,
+            Self::Room(_) => Activity::Room,
             Self::Budget(_) => Activity::Reading,
             Self::Save(_) => Activity::Saving,
             Self::Settle => Activity::Settling,
@@ -76,6 +83,8 @@ pub struct Driver {
     entry: Arc<LogEntry>,
     watcher: Watcher,
     lane: Arc<Lane>,
+    /// Of the topic's share, for the next read.
+    hold: Option<Hold>,
     targets: HashMap<FileId, (Arc<Target>, Arc<Source>)>,
     told: Told,
     ready: bool,
@@ -83,19 +92,22 @@ pub struct Driver {
 }
 
 impl Driver {
-    /// A fresh watcher; `told` hears when a batch is settled.
+    /// A fresh watcher; `told` hears when a batch is settled, `wake` when it should be woken for the sake of a handle.
     #[must_use]
-    pub fn new(spec: &TailSpec, common: Common, told: Told) -> Self {
+    pub fn new(spec: &TailSpec, common: Common, told: Told, wake: Wake) -> Self {
         let watch = WatchSpec {
             log: spec.entry.name.clone(),
             path: spec.path.clone(),
             max_line: spec.entry.max_line,
             from_end: spec.from_end,
+            rotated: spec.entry.rotated_of(&common.host, &spec.path),
+            ignore_before: spec.entry.ignore_before(SystemTime::now()),
         };
         Self {
             lane: common.lanes.lane(topic(&spec.entry)),
-            watcher: Watcher::new(watch, common.world.clone()),
+            watcher: Watcher::new(watch, common.world.clone(), wake),
             entry: Arc::clone(&spec.entry),
+            hold: None,
             targets: HashMap::new(),
             common,
             told,
@@ -121,6 +133,8 @@ impl Driver {
     /// The entry changed in what needs no new watcher: topic, key, limits.
     pub fn retarget(&mut self, entry: Arc<LogEntry>) {
         self.watcher.set_max_line(entry.max_line);
+        let rotated = entry.rotated_of(&self.common.host, self.watcher.path());
+        self.watcher.set_rotated(rotated);
         self.lane = self.common.lanes.lane(topic(&entry));
         self.entry = entry;
         self.targets.clear();
@@ -132,10 +146,27 @@ impl Driver {
         self.ready
     }
 
+    /// Whether a settled batch is a reason for a step: others wait for the handle of this file.
+    #[must_use]
+    pub fn others_wait(&self) -> bool {
+        self.watcher.others_wait()
+    }
+
     /// Whether nothing is left to follow.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.watcher.is_empty()
+    }
+
+    /// Looks at the files, while what was asked for before is still waited for.
+    ///
+    /// # Errors
+    /// When a file that is there cannot be read.
+    pub fn look(&mut self, now: Instant) -> Result<(), WatchError> {
+        self.gauge.enter(now);
+        self.watcher.poll(now)?;
+        self.show(None, now);
+        Ok(())
     }
 
     /// What must happen now.
@@ -145,13 +176,18 @@ impl Driver {
     pub fn next(&mut self, now: Instant) -> Result<Next, WatchError> {
         self.gauge.enter(now);
         let next = self.next_unseen(now)?;
-        let target = |id| self.targets.get(&id).map(|(target, _)| Arc::clone(target));
-        self.gauge
-            .publish(next.activity(), &self.watcher, &self.lane, target, now);
+        self.show(Some(next.activity()), now);
         Ok(next)
     }
 
+    /// Publishes how it stands; what it does, if that is another thing now.
+    fn show(&self, activity: Option<Activity>, now: Instant) {
+        let target = |id| self.targets.get(&id).map(|(target, _)| Arc::clone(target));
+        self.gauge.publish(activity, &self.watcher, &self.lane, target, now);
+    }
+
     fn next_unseen(&mut self, now: Instant) -> Result<Next, WatchError> {
+        self.hold = None;
         let todo = self.watcher.poll(now)?;
         self.ready = true;
         Ok(match todo {
@@ -161,9 +197,14 @@ impl Driver {
             Todo::Read { cost } => {
                 let in_flight = usize::try_from(self.watcher.in_flight()).unwrap_or(usize::MAX);
                 if in_flight > 0 && in_flight.saturating_add(cost) > self.common.budget.share() {
-                    Next::Settle
-                } else {
-                    Next::Budget(cost)
+                    return Ok(Next::Settle);
+                }
+                let budget = &self.common.budget;
+                let free = budget.free().saturating_sub(ONE_READ);
+                self.hold = self.lane.try_hold(cost, free, budget.total());
+                match self.hold {
+                    Some(_) => Next::Budget(cost),
+                    None => Next::Room(Arc::clone(&self.lane)),
                 }
             }
         })
@@ -174,16 +215,21 @@ impl Driver {
     /// # Errors
     /// When the file cannot be read.
     pub fn read(&mut self, now: Instant, cost: usize, mut permit: Permit) -> Result<Option<Batch>, WatchError> {
+        let mut hold = self.hold.take();
         self.gauge.enter(now);
         let batch = self.watcher.read(now, cost)?;
         self.gauge.leave();
         let Some(batch) = batch else {
             return Ok(None);
         };
-        permit.cut(batch.buffer.capacity() + batch.records.capacity() * size_of::<std::ops::Range<u32>>());
+        let kept = batch.buffer.capacity() + batch.records.capacity() * size_of::<std::ops::Range<u32>>();
+        permit.cut(kept);
+        if let Some(hold) = &mut hold {
+            hold.cut(kept);
+        }
         let (target, source) = self.target(&batch.stream);
-        let ticket =
-            Ticket::new(&batch, Arc::clone(&target), permit, self.told.clone()).counted_by(Arc::clone(&self.gauge));
+        let ticket = Ticket::new(&batch, Arc::clone(&target), (permit, hold), self.told.clone())
+            .counted_by(Arc::clone(&self.gauge));
         Ok(Some(Batch {
             target,
             source,

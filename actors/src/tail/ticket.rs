@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use logcatch_kafka::{Outcome, Settle, Target};
+use logcatch_kafka::{Hold, Outcome, Settle, Target};
 use logcatch_tail::{Batch, Placement, Settled, Stream};
 
 use crate::budget::Permit;
@@ -21,14 +21,14 @@ pub struct Ticket {
     target: Arc<Target>,
     told: Told,
     gauge: Option<Arc<Gauge>>,
-    /// Freed with the ticket.
-    _permit: Permit,
+    /// What is free again with the ticket: of the budget first, then of the topic's share of it.
+    _charge: (Permit, Option<Hold>),
 }
 
 impl Ticket {
-    /// The ticket of a batch that `permit` pays for.
+    /// The ticket of a batch that `charge` pays for.
     #[must_use]
-    pub fn new(batch: &Batch, target: Arc<Target>, permit: Permit, told: Told) -> Self {
+    pub fn new(batch: &Batch, target: Arc<Target>, charge: (Permit, Option<Hold>), told: Told) -> Self {
         Self {
             stream: Arc::clone(&batch.stream),
             seq: batch.seq,
@@ -37,7 +37,7 @@ impl Ticket {
             target,
             told,
             gauge: None,
-            _permit: permit,
+            _charge: charge,
         }
     }
 
@@ -55,14 +55,13 @@ impl Settle for Ticket {
             topic: self.target.topic().to_owned(),
             partition,
         });
-        let dead = outcome.dead_lettered_bytes;
         let settled = Settled {
-            delivered: self.bytes.saturating_sub(dead),
             lines: self.lines - outcome.dead_lettered.len() as u64,
-            dead_lettered: dead,
+            dead_lettered: outcome.dead_lettered_bytes,
         };
         if let Some(gauge) = &self.gauge {
-            gauge.acknowledged(settled.delivered, settled.lines, Instant::now());
+            let delivered = self.bytes.saturating_sub(settled.dead_lettered);
+            gauge.acknowledged(delivered, settled.lines, Instant::now());
         }
         self.stream.settle(self.seq, settled, placement);
     }

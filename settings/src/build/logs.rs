@@ -1,6 +1,7 @@
 //! `[[logs]]`: the entries, and what holds among them.
 
 use std::collections::HashMap;
+use std::path::Path;
 
 use logcatch_tail::{Exclude, GlobError, PathGlob};
 
@@ -8,8 +9,9 @@ use super::{Entry, kafka, refuse_control_characters};
 use crate::given::{Given, Origin, Table, Text};
 use crate::problem::{Problem, Spot};
 use crate::reader::Report;
+use crate::rotated::{self, AUTO, RotatedFiles};
 use crate::settings::{LogEntry, Start, Watch};
-use crate::template::{Placeholder, Template};
+use crate::template::{Placeholder, Template, Values};
 use crate::units::format_size;
 
 /// Reads all entries. `max_line`: the longest line that the limits allow, in bytes.
@@ -84,6 +86,7 @@ fn read(entry: &mut Entry, topic: Option<&Template>, max_line: u64, report: &mut
     };
     check_max_line(table, max_line, report);
     check_multiline(table, report);
+    let rotated = rotated(table, &entry.directory, &paths, report);
     LogEntry {
         name: table.word("name").to_owned(),
         named,
@@ -97,10 +100,12 @@ fn read(entry: &mut Entry, topic: Option<&Template>, max_line: u64, report: &mut
         } else {
             Start::Beginning
         },
+        ignore_older: table.given("ignore_older").map(|_| table.duration("ignore_older")),
         max_line: table
             .number("max_line")
             .and_then(|bytes| usize::try_from(bytes).ok())
             .unwrap_or_default(),
+        rotated,
         watch: match table.word("watch") {
             "notify" => Watch::Notify,
             "poll" => Watch::Poll,
@@ -169,6 +174,26 @@ fn unusable(placeholder: Placeholder, text: &Text, paths: &[PathGlob]) -> Option
             Some(text.spot.problem(format!("is not supported yet with {placeholder}")))
         }
         Placeholder::Host | Placeholder::Name | Placeholder::Path | Placeholder::File => None,
+    }
+}
+
+fn rotated(table: &Table, directory: &Path, paths: &[PathGlob], report: &mut Report) -> RotatedFiles {
+    let (auto, patterns): (Vec<_>, Vec<_>) = table.texts("rotated").iter().partition(|text| text.value == AUTO);
+    let patterns = patterns.into_iter().filter_map(|text| {
+        let template = Template::parse(&text.value)
+            .map_err(|error| report.problems.push(kafka::template_problem(text, &error.to_string())))
+            .ok()?;
+        report.problems.extend(
+            template
+                .placeholders()
+                .find_map(|placeholder| unusable(placeholder, text, paths)),
+        );
+        checked(rotated::glob(&template, &Values::default(), directory), text, report)?;
+        Some((template, directory.to_owned()))
+    });
+    RotatedFiles {
+        patterns: patterns.collect(),
+        beside: !auto.is_empty(),
     }
 }
 

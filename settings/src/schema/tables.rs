@@ -145,10 +145,9 @@ static LIMITS: &[Key] = &[
     key(
         "open_files",
         Shape::Count(16, 16 << 20),
-        Default::Found("65536, or what the process may open"),
-        "Files held open at once; idle ones are closed first.",
-    )
-    .not_built(),
+        Default::Found("65536, or four fifths of what the process may open"),
+        "Files held open at once; beyond it the least active are closed, and opened again when they change.",
+    ),
     key(
         "shutdown_timeout",
         Shape::Duration(Duration::from_millis(100), Duration::from_secs(3600)),
@@ -216,8 +215,7 @@ static LOGS: &[Key] = &[
         Shape::Duration(Duration::from_secs(1), Duration::from_secs(10 * 365 * 86_400)),
         Default::None,
         "Files that old when first seen start at their end.",
-    )
-    .not_built(),
+    ),
     key(
         "input",
         Shape::Choice(&["lines", "container"]),
@@ -291,9 +289,8 @@ static LOGS: &[Key] = &[
         "rotated",
         Shape::Texts,
         Default::Values(&["auto"]),
-        "Where rotated files are found: auto, or patterns.",
-    )
-    .not_built(),
+        "Where rotated files are found: auto, by their names beside the path; or patterns with placeholders; or both.",
+    ),
     key(
         "watch",
         Shape::Choice(&["auto", "notify", "poll"]),

@@ -1,6 +1,8 @@
 //! Which values are refused, and in which words.
 
-use super::{KAFKA, LOGS, in_kafka, in_logs, problems_of};
+use std::time::Duration;
+
+use super::{KAFKA, LOGS, in_kafka, in_logs, problems_of, settings};
 
 #[test]
 fn sizes_durations_and_counts_have_units_and_ranges() {
@@ -65,6 +67,10 @@ fn placeholders_must_stand_for_something() {
              `path`, counted from 1"
                 .to_owned(),
         ),
+        (
+            "rotated = [\"auto\", \"/a/{fil}.*\"]",
+            format!("`logs[0].rotated[1]` holds the unknown placeholder `{{fil}}` | {help}"),
+        ),
         ("key = \"{pod}\"", "`logs[0].key` is not supported yet with {pod}".to_owned()),
         (
             "topic = \"logs-{1}\"",
@@ -83,12 +89,24 @@ fn placeholders_must_stand_for_something() {
 }
 
 #[test]
+fn limits_of_handles_and_age_are_taken() {
+    let settings = settings(
+        "[kafka]\nbrokers = \"a:1\"\n[limits]\nopen_files = 64\n[[logs]]\npath = \"/l\"\ntopic = \"t\"\nignore_older = \"7d\"",
+    );
+    assert_eq!(settings.limits.open_files, Some(64));
+    let log = &settings.logs[0];
+    assert_eq!(log.ignore_older, Some(Duration::from_secs(7 * 86_400)));
+    let epoch = std::time::SystemTime::UNIX_EPOCH;
+    assert_eq!(
+        log.ignore_before(epoch + Duration::from_secs(8 * 86_400)),
+        Some(86_400_000_000_000)
+    );
+    assert_eq!(log.ignore_before(epoch), Some(0));
+}
+
+#[test]
 fn what_is_not_built_yet_is_said_after_its_shape_is_checked() {
     let in_entry = [
-        (
-            "ignore_older = \"7d\"",
-            "`logs[0].ignore_older` is not supported yet | remove the key",
-        ),
         (
             "input = \"container\"",
             "`logs[0].input` is not supported yet with \"container\" | use \"lines\", which is the default",
@@ -128,10 +146,6 @@ fn what_is_not_built_yet_is_said_after_its_shape_is_checked() {
         (
             "rate_limit = \"1MiB/s\"",
             "`logs[0].rate_limit` is not supported yet | remove the key",
-        ),
-        (
-            "rotated = [\"/a/*\"]",
-            "`logs[0].rotated` is not supported yet | use \"auto\", which is the default",
         ),
         // Their shapes come first.
         (

@@ -1,0 +1,96 @@
+//! A generation whose handle was given back for a while.
+
+use std::fs::File;
+use std::sync::Arc;
+
+use super::{Generation, HeadBytes, STEP};
+use crate::identity::{Head, Inode};
+use crate::position::Mark;
+use crate::source::Source;
+use crate::stream::Stream;
+
+/// What of a generation stays when its handle is given back, see [`Generation::pause`].
+#[derive(Debug)]
+pub struct Paused {
+    inode: Inode,
+    stream: Arc<Stream>,
+    next: Mark,
+    looked: u64,
+    looked_modified: i64,
+    head: HeadBytes,
+    seen: Head,
+    hole: bool,
+    largest: u64,
+    rest: Vec<u8>,
+    room: Option<u64>,
+}
+
+impl Generation {
+    /// Closes the file; everything else is kept.
+    #[must_use]
+    pub fn pause(self) -> Paused {
+        Paused {
+            inode: self.inode,
+            stream: self.stream,
+            next: self.next,
+            looked: self.looked,
+            looked_modified: self.looked_modified,
+            head: self.head,
+            seen: self.seen,
+            hole: self.hole,
+            largest: self.largest,
+            rest: self.rest,
+            room: self.room,
+        }
+    }
+
+    /// Goes on in a file with the same inode, which may have been cut or written anew meanwhile: the next look at its
+    /// content tells.
+    #[must_use]
+    pub fn unpause(paused: Paused, file: File) -> Self {
+        Self {
+            source: Source::Plain(file),
+            inode: paused.inode,
+            stream: paused.stream,
+            next: paused.next,
+            looked: paused.looked,
+            looked_modified: paused.looked_modified,
+            checked: 0,
+            head: paused.head,
+            seen: paused.seen,
+            hole: paused.hole,
+            window: STEP,
+            largest: paused.largest,
+            rest: paused.rest,
+            room: paused.room,
+        }
+    }
+}
+
+// === impl Paused ===
+
+impl Paused {
+    /// Device and inode.
+    #[must_use]
+    pub fn inode(&self) -> Inode {
+        self.inode
+    }
+
+    /// Whether nothing was ever seen in it.
+    #[must_use]
+    pub fn is_untouched(&self) -> bool {
+        self.next.offset == 0 && self.seen.len == 0
+    }
+
+    /// End of what was handed out.
+    #[must_use]
+    pub fn next(&self) -> Mark {
+        self.next
+    }
+
+    /// The stream it belongs to.
+    #[must_use]
+    pub fn stream(&self) -> &Arc<Stream> {
+        &self.stream
+    }
+}
