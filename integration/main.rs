@@ -12,6 +12,7 @@
 
 mod cases;
 mod harness;
+mod torture;
 
 use std::process::ExitCode;
 

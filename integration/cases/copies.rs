@@ -5,7 +5,7 @@ use std::io::Write;
 
 use super::fixture::Fixture;
 use super::rotation::SMALL_BITES;
-use crate::harness::case::cases;
+use crate::harness::case::{self, cases};
 use crate::harness::writers::{LogFile, logrotate};
 
 cases![
@@ -30,7 +30,10 @@ fn watch_rotated_names(fixture: &Fixture, entry: &str) {
     let broker = crate::harness::kafka::shared();
     let head = fixture.host.head(&broker.address(), &fixture.topic);
     let paths = "path = [\"logs/*.log\", \"logs/app.log*\"]";
-    fixture.host.settings(&format!("{head}[[logs]]\n{paths}\n{entry}"));
+    let watch = case::watch_key();
+    fixture
+        .host
+        .settings(&format!("{head}[[logs]]\n{paths}\n{watch}{entry}"));
 }
 
 fn shift(fixture: &Fixture) {

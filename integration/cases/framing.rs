@@ -14,6 +14,8 @@ cases![
     f5_line_ends_go_and_blanks_stay,
     f6_bytes_that_are_no_text_arrive_unchanged,
     f7_a_line_over_the_limit_is_split_and_its_neighbours_are_whole,
+    f7_a_line_of_1_7_megabytes_is_split_in_two,
+    f7_200_megabytes_without_a_line_end_ship_in_bounded_memory,
 ];
 
 /// What a log of these bytes becomes.
@@ -128,4 +130,50 @@ fn f7_a_line_over_the_limit_is_split_and_its_neighbours_are_whole() {
         whole("after"),
     ];
     assert_eq!(found, expected);
+}
+
+/// What is longer than the limit by default, 900 KiB.
+fn f7_a_line_of_1_7_megabytes_is_split_in_two() {
+    assert_split("long", 1_700_000, 2);
+}
+
+fn f7_200_megabytes_without_a_line_end_ship_in_bounded_memory() {
+    assert_split("endless", 200_000_000, 218);
+}
+
+fn assert_split(name: &str, length: usize, parts: usize) {
+    const LIMIT: usize = 900 * 1024;
+    const PROMISED: u64 = 100_000_000;
+    let mut fixture = Fixture::new(name);
+    let long: Vec<u8> = (b'a'..b'x').cycle().take(length).collect();
+    fs::write(
+        fixture.host.path("logs/app.log"),
+        [b"before\n", long.as_slice(), b"\nafter\n"].concat(),
+    )
+    .unwrap();
+    let service = fixture.host.start();
+    fixture.reader.until_count(parts + 2);
+    let peak = service.peak_memory();
+    assert!(peak < PROMISED, "{peak} bytes resident");
+    service.stop();
+    let records = fixture.reader.everything();
+    assert_eq!(records.len(), parts + 2);
+    assert_eq!(
+        (records[0].text(), records[parts + 1].text()),
+        ("before".into(), "after".into())
+    );
+    for (index, record) in records[1..=parts].iter().enumerate() {
+        let number = index + 1;
+        let part = if number == parts {
+            format!("{parts}/{parts}")
+        } else {
+            number.to_string()
+        };
+        assert_eq!(record.header("logcatch.part"), Some(part));
+        let bytes = &long[index * LIMIT..length.min(number * LIMIT)];
+        assert!(
+            record.value.as_deref() == Some(bytes),
+            "part {number} is not what was written"
+        );
+    }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::harness::case::cases;
 use crate::harness::lines::LineId;
-use crate::harness::oracle::{Fault, Oracle};
+use crate::harness::oracle::{Fairness, Fault, Oracle, Verdict};
 use crate::harness::reader::Record;
 
 cases![
@@ -19,6 +19,10 @@ cases![
     two_lines_in_a_record_are_merged,
     what_nobody_wrote_is_a_phantom,
     a_line_under_another_key_is_misattributed,
+    a_loss_is_excused_at_the_end_of_a_generation_only,
+    a_repeat_is_excused_where_a_crash_lies_between_only,
+    a_late_line_may_be_overtaken_and_no_other,
+    half_a_line_is_excused_where_the_line_is_only,
 ];
 
 /// Two generations of one file and another file, ten lines each, as they should arrive.
@@ -43,6 +47,7 @@ fn record(partition: i32, key: &str, value: &str) -> Record {
         key,
         value,
         headers: Vec::new(),
+        time: 0,
     }
 }
 
@@ -174,4 +179,88 @@ fn a_line_under_another_key_is_misattributed() {
         [Fault::Misattributed]
     );
     assert_eq!(faults_after(|records| records[4].key = None), [Fault::Misattributed]);
+}
+
+/// Of generation 1 of `app` the lines from the ninth on could not be read, and the tenth was late; a crash at 100.
+struct Harsh;
+
+impl Fairness for Harsh {
+    fn may_miss(&self, line: &LineId) -> bool {
+        (&*line.file, line.generation) == ("app", 1) && line.number >= 9
+    }
+
+    fn may_repeat(&self, _: &LineId, first: i64, again: i64) -> bool {
+        first < 100 && again >= 100
+    }
+
+    fn may_tear(&self, piece: &[u8]) -> bool {
+        piece.starts_with(b"<app 1 9 ")
+    }
+
+    fn is_late(&self, line: &LineId) -> bool {
+        (&*line.file, line.generation, line.number) == ("app", 1, 10)
+    }
+}
+
+/// What the judge says in that world, where the lines of `app` are 0, 2 ... 18, then 20 to 29.
+fn harsh(change: impl Fn(&mut Vec<Record>)) -> Verdict {
+    let oracle = Oracle::default();
+    let mut records = world(&oracle);
+    change(&mut records);
+    oracle.judge_fairly(&records, &Harsh)
+}
+
+fn kinds(verdict: &Verdict) -> Vec<Fault> {
+    verdict.faults.iter().map(|(fault, _)| *fault).collect()
+}
+
+fn a_loss_is_excused_at_the_end_of_a_generation_only() {
+    let last_two = harsh(|records| {
+        records.remove(18);
+        records.remove(16);
+    });
+    assert_eq!((kinds(&last_two), last_two.excused), (vec![], 2));
+    let one_before_the_last = harsh(|records| drop(records.remove(16)));
+    assert_eq!(kinds(&one_before_the_last), [Fault::Lost]);
+    let one_that_is_owed = harsh(|records| {
+        records.remove(18);
+        records.remove(16);
+        records.remove(14);
+    });
+    assert_eq!(kinds(&one_that_is_owed), [Fault::Lost]);
+}
+
+fn a_repeat_is_excused_where_a_crash_lies_between_only() {
+    let repeat = |time| {
+        harsh(|records| {
+            let again = records[4].clone();
+            records.push(Record { time, ..again });
+        })
+    };
+    let explained = repeat(100);
+    assert_eq!((kinds(&explained), explained.repeated), (vec![], 1));
+    assert_eq!(kinds(&repeat(99)), [Fault::Duplicate]);
+}
+
+fn a_late_line_may_be_overtaken_and_no_other() {
+    let moved_to_the_end = |index| {
+        harsh(|records| {
+            let moved = records.remove(index);
+            records.push(moved);
+        })
+    };
+    assert_eq!(kinds(&moved_to_the_end(18)), []);
+    assert_eq!(kinds(&moved_to_the_end(14)), [Fault::Reordered]);
+}
+
+fn half_a_line_is_excused_where_the_line_is_only() {
+    let halved = |index: usize| {
+        harsh(|records| {
+            change_value(&mut records[index], |value| value.truncate(20));
+            records.remove(18);
+        })
+    };
+    let excused = halved(16);
+    assert_eq!((kinds(&excused), excused.torn, excused.excused), (vec![], 1, 2));
+    assert_eq!(kinds(&halved(14)), [Fault::Torn, Fault::Lost]);
 }

@@ -11,15 +11,18 @@ use super::fixture::{Fixture, caught_up};
 use crate::harness::case::cases;
 use crate::harness::kafka::{self, Broker};
 use crate::harness::oracle::{Fault, Oracle};
+use crate::harness::process;
 use crate::harness::reader::Reader;
 use crate::harness::service::Host;
+use crate::harness::size::sized;
 use crate::harness::writers::{Background, LogFile};
 
 cases![
     k1_kafka_absent_at_start_is_said_once_and_all_ships_when_it_comes,
     k4_kafka_killed_and_back_again_and_again_under_load,
     k4_kafka_hangs_and_goes_on,
-    k3_memory_stays_bounded_while_kafka_is_away,
+    k2_kafka_killed_with_50_000_lines_in_flight_and_the_service_stopped_meanwhile,
+    k3_memory_and_processor_time_stay_bounded_while_kafka_is_away,
     k5_a_missing_topic_holds_back_only_its_own_files,
     k5_a_first_batch_that_is_refused_is_sent_again,
     k5_a_topic_that_accepts_nothing_leaves_room_for_the_others,
@@ -92,17 +95,55 @@ fn k4_kafka_hangs_and_goes_on() {
     });
 }
 
-fn k3_memory_stays_bounded_while_kafka_is_away() {
+fn k2_kafka_killed_with_50_000_lines_in_flight_and_the_service_stopped_meanwhile() {
+    let broker = kafka::private("in-flight");
+    let mut fixture = Fixture::on(
+        &broker,
+        "in-flight",
+        "[limits]\nin_flight = \"64MiB\"\nshutdown_timeout = \"2s\"",
+    );
+    let mut logs = four_logs(&fixture, 100);
+    let service = fixture.host.start();
+    fixture.caught_up();
+    broker.pause();
+    let before = process::bytes_read(service.pid());
+    logs.iter_mut().for_each(|log| log.write(12_500));
+    let sizes = logs.iter().map(|log| log.path().metadata().unwrap().len());
+    // All but the hundred lines each, which are the least part.
+    service.wait_read(before, sizes.sum::<u64>() * 9 / 10);
+    broker.kill();
+    service.stop();
+    broker.start_again();
+    let service = fixture.host.start();
+    fixture.caught_up();
+    service.stop();
+    fixture.verdict().assert_only_duplicates(50_000);
+}
+
+fn four_logs(fixture: &Fixture, lines: usize) -> Vec<LogFile> {
+    let names = (0..4).map(|number| format!("logs/{number}.log"));
+    let mut logs: Vec<LogFile> = names.map(|name| fixture.log(&name)).collect();
+    logs.iter_mut().for_each(|log| log.write(lines));
+    logs
+}
+
+/// Ten minutes, longer than any timeout of a client; usually ten seconds, longer than a topic is kept open in vain.
+fn k3_memory_and_processor_time_stay_bounded_while_kafka_is_away() {
     const PROMISED: u64 = 100_000_000;
+    let away = sized(Duration::from_secs(10), Duration::from_secs(600));
     let broker = kafka::private("away");
     let mut fixture = Fixture::on(&broker, "away", "");
-    broker.stop();
-    let mut logs: Vec<LogFile> = (0..4)
-        .map(|number| fixture.log(&format!("logs/{number}.log")))
-        .collect();
-    logs.iter_mut().for_each(|log| log.write(100_000));
+    let mut logs = four_logs(&fixture, 100);
     let service = fixture.host.start();
+    fixture.caught_up();
+    broker.stop();
+    logs.iter_mut().for_each(|log| log.write(100_000));
     service.wait_log("cannot reach Kafka");
+    sleep(Duration::from_secs(1));
+    let before = process::cpu(service.pid());
+    sleep(away);
+    let spent = process::cpu(service.pid()) - before;
+    assert!(spent < away / 20, "{spent:?} of processor time in {away:?}");
     logs.iter_mut().for_each(|log| log.write(1000));
     broker.start_again();
     fixture.caught_up();
@@ -131,6 +172,7 @@ fn k5_a_missing_topic_holds_back_only_its_own_files() {
     log.write(1000);
     fixture.caught_up();
 
+    sleep(sized(Duration::from_secs(1), Duration::from_secs(30)));
     broker.create_topic(&missing, 1, &[]);
     let mut reader = Reader::new(broker, &missing);
     held.write(1000);

@@ -22,7 +22,6 @@ cases![
     b2_files_whose_topic_is_missing_keep_no_handle_from_the_others,
     d3_start_end_with_more_files_than_handles_ships_not_one_old_line,
     d7_an_old_file_is_skipped_what_follows_ships_and_a_known_path_is_never_skipped,
-    r3_everything_ships_when_inotify_watches_are_used_up,
 ];
 
 /// The files of a directory that the service holds open, as the kernel knows it; the service is stopped while it is asked.
@@ -224,22 +223,5 @@ fn d7_an_old_file_is_skipped_what_follows_ships_and_a_known_path_is_never_skippe
     known.write(10);
     [first.as_path(), &second, known.path()].into_iter().for_each(make_old);
     let service = fixture.host.start();
-    fixture.finish(service);
-}
-
-fn r3_everything_ships_when_inotify_watches_are_used_up() {
-    let mut fixture = Fixture::new("no-watches");
-    fixture.host = fixture.host.without_watches();
-    let mut log = fixture.log("logs/app.log");
-    log.write(10);
-    let service = fixture.host.start();
-    service.wait_log("directory cannot be watched");
-    fixture.caught_up();
-    let mut old = log.rename_to(&fixture.host.path("logs/app.log.1"));
-    old.write(10);
-    log.write(10);
-    fixture.log("logs/other.log").write(10);
-    fixture.caught_up();
-    log.copy_and_truncate(&fixture.host.path("logs/app.log.0"));
     fixture.finish(service);
 }

@@ -1,4 +1,4 @@
-//! The tests by theme. A name that begins with a letter and a number (`t1_...`) is that case of the list in `README.md`.
+//! The tests by theme. A name that begins with a letter and a number (`t1_...`) is that case of the table in `CASES.md`.
 
 mod archives;
 mod cli;
@@ -6,21 +6,26 @@ mod control;
 mod copies;
 mod dead_letters;
 mod discovery;
-mod fixture;
+pub mod fixture;
 mod framing;
 pub mod harness;
 mod judge;
 mod kafka;
 mod limits;
+mod links;
 mod live;
+mod load;
 mod orders;
+mod positions;
+mod reading;
 mod restart;
 mod rotation;
 mod seed;
 mod settings;
 mod status;
+mod table;
 
-use crate::harness::case::Case;
+use crate::harness::case::{Case, Watching};
 
 /// All tests. Those that need a broker of their own come first: they take longest.
 pub fn all() -> impl Iterator<Item = Case> {
@@ -28,6 +33,8 @@ pub fn all() -> impl Iterator<Item = Case> {
         kafka::CASES,
         dead_letters::CASES,
         restart::CASES,
+        load::CASES,
+        positions::CASES,
         rotation::CASES,
         limits::CASES,
         copies::CASES,
@@ -38,11 +45,25 @@ pub fn all() -> impl Iterator<Item = Case> {
         control::CASES,
         orders::CASES,
         live::CASES,
+        reading::CASES,
+        links::CASES,
         settings::CASES,
         framing::CASES,
         harness::CASES,
         judge::CASES,
         cli::CASES,
+        table::CASES,
     ];
-    groups.into_iter().flatten().copied()
+    let again = [Watching::Polling, Watching::Exhausted]
+        .into_iter()
+        .flat_map(|watching| {
+            let cases = rotation::CASES.iter().chain(copies::CASES);
+            cases.map(move |case| case.again(watching))
+        });
+    groups
+        .into_iter()
+        .flatten()
+        .copied()
+        .chain(again)
+        .chain(crate::torture::all())
 }

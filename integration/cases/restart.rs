@@ -3,15 +3,18 @@
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::thread::sleep;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
-use super::fixture::Fixture;
+use super::fixture::{Fixture, caught_up};
 use super::rotation::SMALL_BITES;
 use crate::harness::case::cases;
 use crate::harness::kafka;
+use crate::harness::process;
+use crate::harness::reader::Reader;
 use crate::harness::service::Host;
+use crate::harness::size::sized;
 use crate::harness::writers::Background;
 
 cases![
@@ -21,6 +24,8 @@ cases![
     p5_garbage_where_positions_should_be_means_reading_from_the_beginning,
     p8_kill_9_under_load_loses_nothing_and_repeats_little,
     q1_a_stop_with_kafka_away_ends_in_time_and_loses_nothing,
+    q1_a_stop_in_a_huge_backlog_with_kafka_hung_ends_in_time_and_loses_nothing,
+    q1_a_stop_while_everything_waits,
     q1_a_stop_by_sigint_and_a_second_signal_while_idle,
     q2_a_second_service_on_the_same_state_directory_is_refused,
     p5_a_state_directory_that_cannot_be_made_is_refused,
@@ -93,7 +98,7 @@ fn p5_garbage_where_positions_should_be_means_reading_from_the_beginning() {
 }
 
 fn p8_kill_9_under_load_loses_nothing_and_repeats_little() {
-    const CRASHES: usize = 10;
+    let crashes = sized(10, 100);
     // Half a second of the load below: what was in flight, and what was acknowledged since the last save.
     const REPEATED_PER_CRASH: usize = 1000;
     let mut fixture = Fixture::new("crash");
@@ -106,7 +111,7 @@ fn p8_kill_9_under_load_loses_nothing_and_repeats_little() {
         log.write(20);
         sleep(Duration::from_millis(10));
     });
-    for crash in 0..CRASHES {
+    for crash in 0..crashes {
         let start = fixture.oracle.written();
         let service = fixture.host.start();
         let target = start + 150 * crash;
@@ -117,7 +122,7 @@ fn p8_kill_9_under_load_loses_nothing_and_repeats_little() {
     drop(writer.stop());
     fixture.caught_up();
     service.stop();
-    fixture.verdict().assert_only_duplicates(CRASHES * REPEATED_PER_CRASH);
+    fixture.verdict().assert_only_duplicates(crashes * REPEATED_PER_CRASH);
 }
 
 fn q1_a_stop_with_kafka_away_ends_in_time_and_loses_nothing() {
@@ -135,6 +140,54 @@ fn q1_a_stop_with_kafka_away_ends_in_time_and_loses_nothing() {
     fixture.host.ship_logs(kafka::shared(), &fixture.topic, "");
     let service = fixture.host.start();
     fixture.finish(service);
+}
+
+fn q1_a_stop_in_a_huge_backlog_with_kafka_hung_ends_in_time_and_loses_nothing() {
+    const TIMEOUT: Duration = Duration::from_secs(2);
+    /// What a busy machine may take on top.
+    const GRACE: Duration = Duration::from_secs(8);
+    let broker = kafka::private("stop-hung");
+    let entry = format!("[limits]\nshutdown_timeout = \"{}s\"", TIMEOUT.as_secs());
+    let mut fixture = Fixture::on(&broker, "stop-hung", &entry);
+    let mut log = fixture.log("logs/app.log");
+    log.write(100);
+    let service = fixture.host.start();
+    fixture.caught_up();
+    broker.pause();
+    let before = process::bytes_read(service.pid());
+    log.write(100_000);
+    service.wait_read(before, 1_000_000);
+    let start = Instant::now();
+    service.stop();
+    assert!(start.elapsed() < TIMEOUT + GRACE, "{:?}", start.elapsed());
+    broker.resume();
+    let service = fixture.host.start();
+    fixture.caught_up();
+    service.stop();
+    // No file has more than a quarter of 16 MiB in flight, and no line is shorter than 40 bytes.
+    fixture.verdict().assert_only_duplicates(4 * 1024 * 1024 / 40);
+}
+
+fn q1_a_stop_while_everything_waits() {
+    let broker = kafka::shared();
+    let fixture = Fixture::new("stop-waiting");
+    let missing = kafka::unique("stop-missing");
+    let head = fixture.host.head(&broker.address(), &missing);
+    fixture.host.settings(&format!(
+        "{head}[[logs]]\npath = \"logs/*.log\"\n[[logs]]\npath = \"absent/a.log\"\n"
+    ));
+    let mut log = fixture.log("logs/app.log");
+    log.write(1000);
+    let service = fixture.host.start();
+    service.wait_log(&missing);
+    service.wait_log("no file matches yet");
+    service.stop();
+    broker.create_topic(&missing, 1, &[]);
+    let service = fixture.host.start();
+    let mut reader = Reader::new(broker, &missing);
+    caught_up(&fixture.oracle, &mut reader);
+    service.stop();
+    fixture.oracle.judge(reader.everything()).assert_clean();
 }
 
 fn q1_a_stop_by_sigint_and_a_second_signal_while_idle() {

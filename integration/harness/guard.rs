@@ -4,6 +4,7 @@
 //! pipe closes; the shell then kills what carries the run's variable in its environment, grandchildren included.
 
 use std::ffi::OsStr;
+use std::io::Write;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -16,14 +17,15 @@ const TAG: &str = "LOGCATCH_TEST_RUN";
 /// what is being killed may just have started another.
 const SCRIPT: &str = r#"
 trap '' INT TERM HUP QUIT
-read -r _
+kept=
+while read -r word; do kept=$word; done
 while found=$(grep -lzxF -e "$1" /proc/[0-9]*/environ 2>/dev/null); [ -n "$found" ]; do
     for file in $found; do
         pid=${file#/proc/}
         kill -9 "${pid%/environ}" 2>/dev/null
     done
 done
-[ -z "$2" ] || rm -rf "$2"
+[ -z "$2" ] || [ -n "$kept" ] || rm -rf "$2"
 "#;
 
 struct Guard {
@@ -66,6 +68,14 @@ fn guard() -> &'static Guard {
 /// The directory of this run. It is removed with everything in it, unless `LOGCATCH_KEEP` is set.
 pub fn run_dir() -> &'static Path {
     &guard().dir
+}
+
+/// Keeps the directory of this run: something in it must be looked at.
+pub fn keep() {
+    let mut shell = guard().shell.lock().unwrap();
+    if let Some(input) = shell.as_mut().and_then(|shell| shell.stdin.as_mut()) {
+        input.write_all(b"keep\n").expect("tell the shell that cleans up");
+    }
 }
 
 /// A program that ends with this run, in a process group of its own (a Ctrl-C meant for the tests does not reach it) and

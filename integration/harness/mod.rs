@@ -10,4 +10,5 @@ pub mod oracle;
 pub mod process;
 pub mod reader;
 pub mod service;
+pub mod size;
 pub mod writers;

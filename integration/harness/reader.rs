@@ -21,6 +21,8 @@ pub struct Record {
     /// `None` is a tombstone, which no line may ever become.
     pub value: Option<Vec<u8>>,
     pub headers: Vec<(String, Vec<u8>)>,
+    /// Milliseconds since the epoch: when the record was made, or when the broker appended it, as the topic says.
+    pub time: i64,
 }
 
 impl Record {
@@ -40,6 +42,7 @@ impl Record {
 
 /// Reads every partition of one topic from its beginning.
 pub struct Reader {
+    config: ClientConfig,
     consumer: BaseConsumer,
     topic: String,
     /// Per partition, the offset after the last one read.
@@ -75,17 +78,30 @@ impl Reader {
                 _ => Err("no such topic".to_owned()),
             }
         });
-        let mut list = TopicPartitionList::new();
-        for partition in 0..i32::try_from(partitions).unwrap() {
-            list.add_partition_offset(topic, partition, Offset::Beginning).unwrap();
-        }
-        consumer.assign(&list).unwrap();
-        Reader {
+        let reader = Reader {
+            config,
             consumer,
             topic: topic.to_owned(),
             next: vec![0; partitions],
             records: Vec::new(),
+        };
+        reader.assign();
+        reader
+    }
+
+    /// Goes on with a new client: one whose broker was killed and paused often may take it for gone when it is not.
+    pub fn renew(&mut self) {
+        self.consumer = self.config.create().unwrap();
+        self.assign();
+    }
+
+    fn assign(&self) {
+        let mut list = TopicPartitionList::new();
+        for (partition, next) in (0..).zip(&self.next) {
+            list.add_partition_offset(&self.topic, partition, Offset::Offset(*next))
+                .unwrap();
         }
+        self.consumer.assign(&list).unwrap();
     }
 
     /// Takes what arrives within `timeout`, or what is already fetched.
@@ -108,6 +124,7 @@ impl Reader {
                 key: message.key().map(<[u8]>::to_vec),
                 value: message.payload().map(<[u8]>::to_vec),
                 headers: headers.unwrap_or_default(),
+                time: message.timestamp().to_millis().unwrap_or_default(),
             });
         }
     }

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use rustix::process::Signal;
 
+use super::case::Watching;
 use super::eventually::{eventually, when};
 use super::kafka::{Broker, unique};
 use super::writers::installed;
@@ -22,7 +23,7 @@ pub struct Host {
     settings: PathBuf,
     environment: Vec<(String, String)>,
     /// What runs the binary, if it is not run by itself.
-    wrapper: Vec<&'static str>,
+    wrapper: Vec<String>,
     runs: AtomicU32,
 }
 
@@ -39,13 +40,39 @@ impl Host {
     pub fn new(name: &str) -> Host {
         let dir = guard::run_dir().join(unique(name));
         fs::create_dir_all(dir.join("logs")).unwrap();
-        Host {
+        let host = Host {
             settings: dir.join("logcatch.toml"),
             dir,
             environment: Vec::new(),
             wrapper: Vec::new(),
             runs: AtomicU32::new(0),
+        };
+        match case::watching() {
+            Watching::Exhausted => host.without_watches(),
+            Watching::Notified | Watching::Polling => host,
         }
+    }
+
+    /// The binary runs in a namespace of its own, which may have no inotify watch; skips the test where that is not allowed.
+    fn without_watches(self) -> Host {
+        const NONE: &str = "echo 0 > /proc/sys/user/max_inotify_watches && exec \"$@\"";
+        let words = ["unshare", "--user", "--map-root-user", "sh", "-c", NONE, "sh"];
+        let mut probe = guard::command(words[0]);
+        if !probe
+            .args(&words[1..])
+            .arg("true")
+            .status()
+            .is_ok_and(|status| status.success())
+        {
+            case::skip("user namespaces are not allowed here");
+        }
+        self.run_by(&words)
+    }
+
+    /// What runs the binary: a program that becomes the binary, and its arguments.
+    pub fn run_by(mut self, words: &[&str]) -> Host {
+        self.wrapper = words.iter().copied().map(str::to_owned).collect();
+        self
     }
 
     /// A path on this host.
@@ -69,8 +96,9 @@ impl Host {
     /// Writes settings that ship `logs/*.log` with what `entry` adds, and everything else at its default.
     pub fn ship_logs(&self, broker: &Broker, topic: &str, entry: &str) {
         self.settings(&format!(
-            "{}[[logs]]\npath = \"logs/*.log\"\n{entry}\n",
-            self.head(&broker.address(), topic)
+            "{}[[logs]]\npath = \"logs/*.log\"\n{}{entry}\n",
+            self.head(&broker.address(), topic),
+            case::watch_key()
         ));
     }
 
@@ -94,33 +122,20 @@ impl Host {
         self
     }
 
+    /// Adds a variable with this value to the environment of every process of the binary.
+    pub fn with_value(mut self, name: &str, value: &str) -> Host {
+        self.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
     /// The binary must keep to the permissions of files also where root runs the tests; skips the test where it cannot.
-    pub fn with_permissions(mut self) -> Host {
+    pub fn with_permissions(self) -> Host {
         if rustix::process::geteuid().is_root() {
             if !installed("setpriv") {
                 case::skip("root may read and write everything, and setpriv is not installed");
             }
-            self.wrapper = vec!["setpriv", "--bounding-set=-dac_override,-dac_read_search"];
+            return self.run_by(&["setpriv", "--bounding-set=-dac_override,-dac_read_search"]);
         }
-        self
-    }
-
-    /// The binary runs where the kernel lets it watch nothing; skips the test where that cannot be had.
-    pub fn without_watches(mut self) -> Host {
-        const WRAPPER: [&str; 6] = [
-            "unshare",
-            "--user",
-            "--map-root-user",
-            "sh",
-            "-c",
-            "echo 0 >/proc/sys/user/max_inotify_watches && exec \"$0\" \"$@\"",
-        ];
-        let mut probe = guard::command(WRAPPER[0]);
-        let probed = probe.args(&WRAPPER[1..]).args(["sh", "-c", ":"]).output();
-        if !probed.is_ok_and(|output| output.status.success()) {
-            case::skip("a user namespace of its own is not to be had");
-        }
-        self.wrapper = WRAPPER.to_vec();
         self
     }
 
@@ -131,7 +146,13 @@ impl Host {
 
     /// The binary with its arguments and this host's settings, not yet started.
     pub fn command(&self, arguments: &[&str]) -> Command {
-        let mut words = self.wrapper.iter().copied().chain([env!("CARGO_BIN_EXE_logcatch")]);
+        self.command_under(&[], arguments)
+    }
+
+    /// [`Host::command`], run by another program: `strace`, with its own arguments, say.
+    pub fn command_under(&self, runner: &[&str], arguments: &[&str]) -> Command {
+        let wrapper = runner.iter().copied().chain(self.wrapper.iter().map(String::as_str));
+        let mut words = wrapper.chain([env!("CARGO_BIN_EXE_logcatch")]);
         let mut command = guard::command(words.next().expect("the binary at least"));
         command.args(words).args(arguments);
         command.env("LOGCATCH_CONFIG", &self.settings).current_dir(&self.dir);
@@ -250,6 +271,27 @@ impl Service {
             );
             when(seen >= count, || process::tail(&log, 3))
         });
+    }
+
+    /// Waits until it has read so many more bytes than `before`, which [`process::bytes_read`] gave.
+    pub fn wait_read(&self, before: u64, bytes: u64) {
+        eventually(&format!("the service reads {bytes} bytes"), || {
+            let read = process::bytes_read(self.pid()) - before;
+            when(read >= bytes, || format!("{read}"))
+        });
+    }
+
+    /// Waits until it has the file open that is at this path.
+    pub fn wait_open(&self, path: &Path) {
+        eventually(&format!("the service opens {}", path.display()), || {
+            when(process::has_open(self.pid(), path), || "not open".to_owned())
+        });
+    }
+
+    /// Its end, if it has ended.
+    pub fn try_end(&mut self) -> Option<ExitStatus> {
+        self.ended = self.ended.or(self.child.try_wait().unwrap());
+        self.ended
     }
 
     fn is_zombie(&self) -> bool {

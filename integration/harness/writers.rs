@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::Write;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -89,6 +90,29 @@ impl LogFile {
     pub fn delete(&mut self) -> LogFile {
         fs::remove_file(&self.path).unwrap();
         self.begin(append(&self.path))
+    }
+
+    /// The log is deleted, with no handle left, and begun anew in the inode that is free then; false where the file system
+    /// does not give it again.
+    pub fn delete_and_take_inode(&mut self) -> bool {
+        const TRIES: usize = 1000;
+        let inode = fs::metadata(&self.path).unwrap().ino();
+        self.handle = File::open("/dev/null").unwrap();
+        fs::remove_file(&self.path).unwrap();
+        // Others make files, too: those that are not it stay until it is found.
+        let mut others = Vec::new();
+        let is_found = (0..TRIES).any(|number| {
+            let path = self.path.with_file_name(format!(".try-{number}"));
+            let is_it = File::create(&path).unwrap().metadata().unwrap().ino() == inode;
+            others.push(path);
+            is_it
+        });
+        if is_found && let Some(path) = others.pop() {
+            fs::rename(path, &self.path).unwrap();
+        }
+        others.iter().for_each(|path| fs::remove_file(path).unwrap());
+        drop(self.begin(append(&self.path)));
+        is_found
     }
 
     /// The log is cut to nothing in place; what follows is its next generation.

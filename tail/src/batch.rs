@@ -7,6 +7,7 @@ use crate::account::Skip;
 use crate::generation::{Chunk, Generation};
 use crate::identity::Stat;
 use crate::stream::{Settled, Stream};
+use crate::wrong::{Wrong, does};
 
 /// Records of one file that are ready to be sent.
 #[derive(Debug)]
@@ -35,6 +36,9 @@ pub(crate) fn hand_out(generation: &mut Generation, stat: &Stat, chunk: Chunk) -
     }
     stream.saw(generation.head(), stat);
     let seq = stream.issue(chunk.end, chunk.bytes);
+    if does(Wrong::PositionBeforeAcknowledgement) {
+        stream.update(|record| record.mark = chunk.end);
+    }
     if chunk.records.is_empty() {
         stream.settle(seq, Settled::default(), None);
         return None;

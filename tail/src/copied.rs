@@ -4,7 +4,7 @@ use std::io;
 use std::time::Instant;
 
 use crate::explain::is_younger;
-use crate::generation::{Generation, open_found};
+use crate::generation::Generation;
 use crate::identity::Stat;
 use crate::source::Source;
 use crate::watcher::Watcher;
@@ -46,7 +46,7 @@ impl Watcher {
             if sibling.is_archive() || shorter.is_some() || !is_later {
                 continue;
             }
-            if let Some((file, stat)) = open_found(&sibling.path)?
+            if let Some((Source::Plain(file), stat)) = self.open_sibling(&sibling)?
                 && generation.begins_like(&file, stat.size)?
             {
                 let (source, is_whole) = (file.into(), false);

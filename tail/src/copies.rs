@@ -81,7 +81,7 @@ impl Watcher {
         }
         if self.suspect.is_none() {
             // On record at once: what becomes of it is not forgotten when the service ends before that is decided.
-            let stream = self.begin(file, stat, false)?;
+            let stream = self.begin(Head::of(&first_bytes(file)?), stat, false);
             stream.update(|record| record.copy = true);
             self.suspect = Some(Suspect {
                 inode: stat.inode,

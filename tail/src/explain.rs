@@ -6,8 +6,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::generation::{Generation, fits, open_found};
+use crate::generation::{Generation, fits, is_exhausted, open_regular};
 use crate::identity::{Head, Inode, Stat};
+use crate::inspect::undecided;
 use crate::position::{FileId, Life, Mark, StreamRecord};
 use crate::resume::Found;
 use crate::siblings::{Sibling, age_of};
@@ -53,7 +54,14 @@ impl Watcher {
                 opened => opened.map(Some),
             };
         }
-        Ok(open_found(&sibling.path)?.map(|(file, stat)| (Source::Plain(file), stat)))
+        match open_regular(&sibling.path) {
+            Ok((file, stat)) if stat.inode == sibling.stat.inode => Ok(Some((Source::Plain(file), stat))),
+            // Rotation went on since the directory was listed.
+            Ok(_) => Err(undecided()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Err(undecided()),
+            Err(error) if is_exhausted(&error) => Err(error),
+            Err(_) => Ok(None),
+        }
     }
 
     /// Opens a sibling if it holds the content of a record up to `mark`.
@@ -68,7 +76,7 @@ impl Watcher {
         head: Head,
     ) -> io::Result<Option<(Source, Stat)>> {
         if !sibling.is_archive() {
-            let Some((file, stat)) = open_found(&sibling.path)? else {
+            let Some((Source::Plain(file), stat)) = self.open_sibling(sibling)? else {
                 return Ok(None);
             };
             return Ok(fits(&file, &stat, record, mark, head)?.then_some((Source::Plain(file), stat)));

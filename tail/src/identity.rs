@@ -9,6 +9,8 @@ use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
 
+use crate::wrong::{Wrong, does};
+
 /// How many bytes from the start of a file are compared to tell two files apart.
 /// Filebeat and Vector use 256 to 1024; access logs that start alike part within the first lines.
 pub const HEAD_LEN: usize = 1024;
@@ -129,7 +131,7 @@ impl Guard {
     /// Whether these bytes, exactly as many as the guard covers, are the ones it was made of.
     #[must_use]
     pub fn holds(&self, bytes: &[u8]) -> bool {
-        bytes.len() == usize::from(self.len) && xxh3_64(bytes) == self.hash
+        bytes.len() == usize::from(self.len) && (xxh3_64(bytes) == self.hash || does(Wrong::GuardNotChecked))
     }
 }
 

@@ -32,6 +32,7 @@ mod turnover;
 mod turns;
 mod unseen;
 mod watcher;
+mod wrong;
 
 pub use account::{Account, Balance, Skip};
 pub use batch::Batch;

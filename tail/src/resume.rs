@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::explain::{Content, came_since, is_younger};
-use crate::generation::{Generation, first_bytes, fits, open_found, open_regular};
+use crate::generation::{Generation, first_bytes, fits, open_regular};
 use crate::identity::{Head, Inode, Stat};
 use crate::position::{Life, StreamRecord};
 use crate::siblings::{Sibling, siblings};
@@ -40,6 +40,8 @@ impl Watcher {
         self.order = self.order.max(youngest.record().order);
         streams.iter().for_each(|stream| stream.forget_in_flight());
         let live = self.claimed_live(now)?;
+        // Before the siblings are looked at: a truncation after this moment shows by another beginning.
+        let beginning = live.as_ref().map(|(file, _)| first_bytes(file)).transpose()?;
         let around = self.siblings()?;
         let mut found: Vec<Found> = Vec::new();
         let mut missing: Vec<Arc<Stream>> = Vec::new();
@@ -98,7 +100,8 @@ impl Watcher {
         {
             // The inode that a record had, with other content: it was truncated meanwhile.
             let truncated = streams.iter().any(|stream| stream.record().inode == stat.inode);
-            let stream = self.begin(&file, &stat, truncated)?;
+            let head = beginning.as_deref().map(Head::of).unwrap_or_default();
+            let stream = self.begin(head, &stat, truncated);
             self.live = Some(Generation::open(file, &stat, stream)?);
         }
         // Claims of an earlier incarnation, or made for it from the saved records, end here.
@@ -215,7 +218,7 @@ impl Watcher {
             if sibling.is_archive() || !is_free(sibling.stat.inode) || !is_younger(sibling, &record) {
                 continue;
             }
-            let Some((file, stat)) = open_found(&sibling.path)? else {
+            let Some((Source::Plain(file), stat)) = self.open_sibling(sibling)? else {
                 continue;
             };
             if is_shorter_copy(&file, &stat, &record)? && self.take(stat.inode) {
@@ -318,11 +321,16 @@ impl Watcher {
     }
 
     /// Whether a file that is not found is gone. A directory that is away, as a late mount is, says nothing of its files; nor
-    /// does the empty mount point in its place, which is on another file system.
+    /// does the empty mount point in its place, which is on another file system. That the device number of the same one
+    /// may change with a reboot does not matter where the live file is found.
     fn could_look(&self, record: &StreamRecord) -> bool {
         use std::os::unix::fs::MetadataExt;
-        let directory = self.spec.path.parent().map(std::fs::metadata);
-        directory.is_some_and(|meta| meta.is_ok_and(|meta| meta.is_dir() && meta.dev() == record.inode.dev))
+        let Some(Ok(directory)) = self.spec.path.parent().map(std::fs::metadata) else {
+            return false;
+        };
+        let is_on = |inode: Inode| inode.dev == directory.dev();
+        let has_live = self.live.as_ref().is_some_and(|live| is_on(live.inode()));
+        directory.is_dir() && (has_live || is_on(record.inode))
     }
 
     /// The file at the path is one of our own generations: it came back, or another inode took its place with the
@@ -438,7 +446,10 @@ impl Watcher {
                     }
                 }
                 Some(sibling) if sibling.stat.size > record.mark.offset => {
-                    let Ok((file, stat)) = open_regular(&sibling.path) else {
+                    let opened = open_regular(&sibling.path).ok();
+                    let Some((file, stat)) = opened.filter(|(_, stat)| stat.inode == record.inode) else {
+                        // Rotation went on since the directory was listed.
+                        self.look_around = true;
                         self.parked.push(stream);
                         continue;
                     };

@@ -13,6 +13,7 @@ use crate::position::{Archived, Life, Mark, StreamRecord};
 use crate::source::Source;
 use crate::stream::Stream;
 use crate::watcher::{Condition, Old, Watcher};
+use crate::wrong::{Wrong, does};
 
 impl Watcher {
     /// Looks at the path: is the file there still the one that is read?
@@ -77,7 +78,11 @@ impl Watcher {
         }
         let stream = match self.skips(&stat).filter(|_| is_first) {
             Some(why) => self.begin_at_end(&file, &stat, why)?,
-            None => self.begin(&file, &stat, false)?,
+            None => {
+                let head = Head::of(&first_bytes(&file)?);
+                self.open_unseen_before_live(stat.inode, now)?;
+                self.begin(head, &stat, false)
+            }
         };
         self.live = Some(Generation::open(file, &stat, stream)?);
         Ok(())
@@ -91,9 +96,8 @@ impl Watcher {
     }
 
     /// A new stream at the start of a file.
-    pub(crate) fn begin(&mut self, file: &File, stat: &Stat, truncated: bool) -> io::Result<Arc<Stream>> {
-        let head = Head::of(&first_bytes(file)?);
-        Ok(self.begin_with(stat, truncated, Mark::default(), head))
+    pub(crate) fn begin(&mut self, head: Head, stat: &Stat, truncated: bool) -> Arc<Stream> {
+        self.begin_with(stat, truncated, Mark::default(), head)
     }
 
     /// A new stream of which nothing can be seen yet.
@@ -171,6 +175,9 @@ impl Watcher {
             return Ok(());
         };
         generation.stream().update(|record| record.life = Life::Rotated);
+        if does(Wrong::OldGenerationClosedAtRename) {
+            return Ok(());
+        }
         let stat = generation.stat()?;
         log::debug!(path:% = self.spec.path.display(), unread = generation.unread(), names = stat.links; "file was rotated or deleted");
         // What was written to one that was empty whenever it was looked at may have been copied away, and the copy be
@@ -194,9 +201,11 @@ impl Watcher {
         };
         let found = generation.stat().and_then(|stat| {
             let file = generation.try_clone_file()?;
-            Ok((stat, file, self.find_copy(&generation)?))
+            // Before the copies are looked for: another truncation after this moment shows by another beginning.
+            let head = Head::of(&first_bytes(&file)?);
+            Ok((stat, file, head, self.find_copy(&generation)?))
         });
-        let (stat, file, copied) = match found {
+        let (stat, file, head, copied) = match found {
             Ok(found) => found,
             Err(error) => {
                 // Not known yet, perhaps: the next poll finds the same.
@@ -250,7 +259,7 @@ impl Watcher {
             }
         }
         log::info!(path:% = self.spec.path.display(); "file was truncated or written anew; reading it from its start");
-        let stream = self.begin(&file, &stat, true)?;
+        let stream = self.begin(head, &stat, true);
         self.live = Some(Generation::open(file, &stat, stream)?);
         Ok(())
     }

@@ -5,12 +5,13 @@ use std::io;
 use std::time::Instant;
 
 use crate::explain::{Content, is_younger};
-use crate::generation::{Generation, is_copy, open_found};
-use crate::identity::{Inode, Stat};
+use crate::generation::{Generation, first_bytes, is_copy, open_found};
+use crate::identity::{Head, Inode, Stat};
 use crate::position::{Life, StreamRecord};
 use crate::siblings::Sibling;
 use crate::source::Source;
 use crate::watcher::{Old, Watcher};
+use crate::wrong::{Wrong, does};
 
 impl Watcher {
     /// Opens what lies between a generation and the live file and that no stream knows, oldest first. `but` is no such
@@ -22,6 +23,28 @@ impl Watcher {
         if let Some(old) = self.olds.last_mut() {
             old.archives = archives;
         }
+        self.open_plain_after(around, stat, but, now)
+    }
+
+    /// Opens what nobody saw between the youngest generation that is known and the file that is about to be read, once
+    /// that is open: what was born and rotated away between the looks before and that moment is there now.
+    pub(crate) fn open_unseen_before_live(&mut self, live: Inode, now: Instant) -> io::Result<()> {
+        let known = self.world.positions.of(&self.spec.log, &self.spec.path);
+        let Some(youngest) = known.last().map(|stream| stream.record()) else {
+            // At first sight the siblings that exist are never read.
+            return Ok(());
+        };
+        let stat = Stat {
+            inode: youngest.inode,
+            size: youngest.size,
+            modified: youngest.modified,
+            links: 1,
+            regular: true,
+        };
+        self.open_plain_after(self.siblings()?, &stat, live, now)
+    }
+
+    fn open_plain_after(&mut self, around: Vec<Sibling>, stat: &Stat, but: Inode, now: Instant) -> io::Result<()> {
         let unseen: Vec<Sibling> = match around.iter().position(|sibling| sibling.stat.inode == stat.inode) {
             Some(index) => around[..index].to_vec(),
             None => around
@@ -84,7 +107,7 @@ impl Watcher {
     /// A generation that nobody saw, from its start.
     pub(crate) fn unseen(&mut self, sibling: &Sibling, now: Instant) -> io::Result<Option<Old>> {
         // One of the path's own name may have been there for years.
-        if sibling.is_in_place() || self.is_known(sibling) {
+        if sibling.is_in_place() || self.is_known(sibling) || does(Wrong::UnseenGenerationSkipped) {
             return Ok(None);
         }
         let Some((source, stat)) = self.open_sibling(sibling)? else {
@@ -103,7 +126,7 @@ impl Watcher {
         log::info!(path:% = self.spec.path.display(), generation:% = sibling.path.display(), bytes = stat.size;
             "reading a rotated file that was never seen before");
         let stream = match &source {
-            Source::Plain(file) => self.begin(file, &stat, false)?,
+            Source::Plain(file) => self.begin(Head::of(&first_bytes(file)?), &stat, false),
             // Nothing of it is decoded yet.
             Source::Archive(_) => self.begin_unread(&Stat { size: 0, ..stat }),
         };

@@ -23,6 +23,7 @@ use crate::positions::Positions;
 use crate::siblings::Rotated;
 use crate::stream::Stream;
 use crate::turns::Closed;
+use crate::wrong::{Wrong, does};
 
 /// A rotated file without growth for this long is taken as finished: its last line ships, and its successor waits no
 /// more.
@@ -235,6 +236,9 @@ impl Watcher {
     pub fn set_max_line(&mut self, max_line: usize) {
         self.spec.max_line = max_line;
         self.framer = Framer::new(max_line);
+        if does(Wrong::DuplicateAfterReload) {
+            self.live.iter_mut().for_each(Generation::begin_again);
+        }
     }
 
     /// Rotated generations are looked for there from now on.
@@ -288,10 +292,14 @@ impl Watcher {
         self.inspections.again = None;
         let todo = match self.poll_inner(now) {
             // Between two steps through an archive the other watchers have their turn, as between two reads.
-            Err(error) if is_undecided(&error) => Ok(match self.inspections.again {
-                None => Todo::Read { cost: STEP },
-                until => Todo::Wait { until },
-            }),
+            Err(error) if is_undecided(&error) => {
+                // What was being looked at is not forgotten.
+                self.look = true;
+                Ok(match self.inspections.again {
+                    None => Todo::Read { cost: STEP },
+                    until => Todo::Wait { until },
+                })
+            }
             Err(error) if is_exhausted(&error) => Ok(self.out_of_handles(&error, now)),
             todo => todo,
         };
@@ -337,6 +345,14 @@ impl Watcher {
             // How far the live file goes is asked before the old ones are read to their end: a writer that moved on
             // to the new file wrote everything that is in the old one before that.
             let live = self.live.as_mut().map(Generation::stat).transpose()?;
+            if does(Wrong::SuccessorReadFirst)
+                && let (Some(generation), Some(stat)) = (&self.live, live)
+                && generation.has_news(&stat)
+            {
+                self.pick = Some(Pick::Live { stat });
+                let cost = generation.cost(stat.size);
+                return Ok(Todo::Read { cost });
+            }
             let mut until = match self.pick_old(now)? {
                 Ok(todo) => return Ok(todo),
                 Err(wait) => wait,

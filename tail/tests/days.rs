@@ -6,6 +6,7 @@ mod rig;
 use std::fs;
 use std::time::Duration;
 
+use logcatch_tail::Life;
 use rig::{Rig, append};
 
 /// Longer than the handle of a rotated file is kept.
@@ -150,4 +151,23 @@ fn p10_another_device_number_of_a_short_file_loses_nothing() {
     rig.settle();
     assert_eq!(rig.values().last(), Some(&"b"));
     assert!(rig.values().contains(&"a"));
+}
+
+#[test]
+fn x3_a_vanished_file_is_forgotten_also_after_its_device_number_changed() {
+    let mut rig = Rig::new();
+    append(&rig.spec.path, "a\n");
+    rig.settle();
+    fs::rename(&rig.spec.path, rig.path("elsewhere")).unwrap();
+    append(&rig.spec.path, "b\n");
+    rig.pass(A_WHILE);
+    for stream in rig.world.positions.all() {
+        stream.update(|record| record.inode.dev += u64::from(record.life == Life::Rotated));
+    }
+    rig.restart();
+    for _ in 0..26 {
+        rig.pass(HOUR);
+    }
+    assert_eq!(rig.values(), ["a", "b"]);
+    assert_eq!(rig.world.positions.all().len(), 1);
 }
