@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::control::args::{OrderArgs, PositionsArgs, ServiceArgs, StatusArgs};
 use crate::demo::DemoArgs;
 use crate::error::Failure;
 
@@ -31,6 +32,7 @@ Examples:
   logcatch check --broker                      are the settings good, and do the topics exist?
   logcatch preview /var/log/nginx/access.log   the records that a file would become
   logcatch run --config logcatch.toml          the service
+  logcatch status --watch                      how it stands, live
 
 Exit codes: 0 done, 1 failure, 2 usage, 3 another logcatch holds the state directory, 78 settings refused";
 
@@ -63,6 +65,47 @@ Examples:
   logcatch preview /var/log/nginx/access.log | head
   logcatch preview --follow app.log")]
     Preview(PreviewArgs),
+    /// Says how the running service stands: a verdict, then a row a file, worst first
+    #[command(after_help = "\
+States: idle, reading, waiting (passes by itself), blocked (needs somebody), failed (is started again by itself).
+
+Examples:
+  logcatch status
+  logcatch status --watch
+  logcatch status /var/log/nginx/access.log
+  logcatch status --json | jq '.files[] | select(.state == \"blocked\") | {path, reason, detail}'")]
+    Status(StatusArgs),
+    /// Starts watchers anew, from their saved positions
+    #[command(after_help = "\
+What a watcher has on its way to Kafka is acknowledged first, so that nothing is sent twice; others do not notice.
+
+Examples:
+  logcatch restart /var/log/nginx/access.log
+  logcatch restart nginx                       all files of the entry")]
+    Restart(OrderArgs),
+    /// Applies the settings file to the running service now, and says whether it was applied
+    #[command(after_help = "\
+The file is also applied by itself when it changes. Exit code 78: it was refused, and nothing changed.
+
+Examples:
+  logcatch plan && logcatch reload")]
+    Reload(ServiceArgs),
+    /// Says what applying the settings file would start, stop and change in the running service
+    #[command(after_help = "\
+Examples:
+  logcatch plan
+  logcatch plan --json | jq '.entries[] | {log, what, start, stop}'")]
+    Plan(ServiceArgs),
+    /// Lists or changes how far files are shipped: through the service, or on the store if none runs
+    #[command(
+        arg_required_else_help = true,
+        after_help = "\
+Examples:
+  logcatch positions list
+  logcatch positions set /var/log/app.log end
+  logcatch positions reset nginx"
+    )]
+    Positions(PositionsArgs),
     /// Lists the lines that Kafka refused for themselves, or sends them again
     #[command(
         name = "dead-letters",
@@ -205,12 +248,23 @@ pub fn stderr_has_colours() -> bool {
     io::stderr().is_terminal() && env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
+/// Whether data on stdout may have colours.
+pub fn stdout_has_colours() -> bool {
+    io::stdout().is_terminal() && env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}
+
 /// Prints data to stdout. A reader that has seen enough, such as `head`, is no error.
 pub fn print(text: &str) -> Result<(), Failure> {
+    print_on(text).map(drop)
+}
+
+/// Prints data to stdout; false when nobody reads it any more.
+pub fn print_on(text: &str) -> Result<bool, Failure> {
     let mut stdout = io::stdout().lock();
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Failure::new(crate::error::CannotPrint(error))),
-        _ => Ok(()),
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
+        Err(error) => Err(Failure::new(crate::error::CannotPrint(error))),
     }
 }
 

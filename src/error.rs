@@ -9,6 +9,7 @@ use logcatch_settings::Refused;
 use thiserror::Error as ThisError;
 
 use crate::cli::stderr_has_colours;
+use crate::control;
 
 /// Why a command ended, what to do about it, and its exit code.
 ///
@@ -68,6 +69,11 @@ impl Failure {
         self
     }
 
+    /// Without place and help.
+    pub fn sentence(&self) -> String {
+        chain(&*self.error)
+    }
+
     /// Prints the failure to stderr.
     pub fn report(&self) -> ExitCode {
         eprint!("{}", self.rendered(stderr_has_colours()));
@@ -107,6 +113,21 @@ impl From<Refused> for Failure {
             },
         };
         Self::new(refused).help(help).exit(Exit::Settings)
+    }
+}
+
+impl From<control::Refused> for Failure {
+    fn from(refused: control::Refused) -> Self {
+        let failure = Self::new(refused.error);
+        let failure = match refused.help {
+            Some(help) => failure.help(help),
+            None => failure,
+        };
+        if refused.settings {
+            failure.exit(Exit::Settings)
+        } else {
+            failure
+        }
     }
 }
 

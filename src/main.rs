@@ -2,13 +2,17 @@
 
 mod check;
 mod cli;
+mod control;
 mod dead_letters_command;
 mod demo;
 mod error;
 mod logging;
+mod orders;
+mod positions_command;
 mod preview;
 mod run;
 mod settings_command;
+mod status;
 
 use std::process::ExitCode;
 
@@ -24,6 +28,11 @@ fn main() -> ExitCode {
         Command::Check(args) => check::run(&config, &args),
         Command::Settings(args) => settings_command::run(&config, &args),
         Command::Preview(args) => preview::run(&config, &args),
+        Command::Status(args) => status::run(&config, &args),
+        Command::Restart(args) => orders::restart(&config, &args),
+        Command::Reload(args) => orders::reload(&config, &args),
+        Command::Plan(args) => orders::plan(&config, &args),
+        Command::Positions(args) => positions_command::run(&config, &args),
         Command::DeadLetters(args) => dead_letters_command::run(&config, &args),
         Command::Demo(args) => return demo::run(args),
     };

@@ -17,6 +17,7 @@ use logcatch_tail::{Claims, Handles, Positions, StateLock, StoreError, World};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::cli::environment;
+use crate::control::{Desk, Server};
 use crate::error::{Exit, Failure};
 use crate::logging;
 
@@ -94,8 +95,9 @@ async fn serve(config: std::path::PathBuf, loaded: Loaded, positions: Arc<Positi
         budget: Arc::new(Budget::new(settings.limits.in_flight)),
         lanes,
         host: settings.host.as_str().into(),
+        board: Arc::default(),
     };
-    let supervisor = SupervisorActor::new(common, kafka.clone()).start();
+    let supervisor = SupervisorActor::new(common.clone(), kafka.clone()).start();
     log::info!(version = env!("CARGO_PKG_VERSION"), settings:% = config.display(), host = settings.host,
         state:% = settings.state.directory.display(), brokers:? = settings.kafka.brokers, entries = settings.logs.len();
         "logcatch starts");
@@ -105,7 +107,22 @@ async fn serve(config: std::path::PathBuf, loaded: Loaded, positions: Arc<Positi
         logging::set_level(settings.log.level);
         letters.set_limit(settings.state.dead_letters);
     });
-    let config = ConfigActor::new(config, loaded, supervisor.clone(), on_applied).start();
+    let settings_path = config.clone();
+    let config = ConfigActor::new(config, loaded, supervisor.clone(), on_applied)
+        .shown_on(Arc::clone(&common.board))
+        .start();
+    let desk = Desk {
+        supervisor: supervisor.clone(),
+        config: config.clone(),
+        kafka: kafka.clone(),
+        common,
+        settings: settings_path,
+    };
+    // Without it the service ships all the same.
+    let _control = Server::start(&settings.state.directory, desk).inspect_err(|error| {
+        log::error!(cause:% = error, state:% = settings.state.directory.display();
+            "no control socket: status, restart and the like do not work; shipping goes on");
+    });
     let name = loop {
         tokio::select! {
             signal = signals.next() => match signal {

@@ -7,6 +7,7 @@ mod budget;
 mod config;
 mod dead_letters;
 mod kafka;
+mod observe;
 mod supervisor;
 mod tail;
 
@@ -14,5 +15,10 @@ pub use budget::{Budget, Permit};
 pub use config::{ConfigActor, Reload};
 pub use dead_letters::{DeadLetter, DeadLetterStore, LettersError, Line, Refusals, Resend, Resent, Segment, Segments};
 pub use kafka::{DrainKafka, GetStats, KafkaActor, Reconfigure, ShipBatch, options};
-pub use supervisor::{ApplySettings, Drain, SupervisorActor};
+pub use observe::{
+    Board, FileRow, Gauge, KafkaRow, Key, PositionsRow, Reason, Refusal, Report, SettingsRow, Sources, State, TopicRow,
+};
+pub use supervisor::{
+    ApplySettings, Change, ChangePosition, Changed, Drain, OrderError, Restart, SupervisorActor, change,
+};
 pub use tail::{Common, TailSpec};

@@ -2,6 +2,7 @@
 
 mod archives;
 mod cli;
+mod control;
 mod copies;
 mod dead_letters;
 mod discovery;
@@ -12,13 +13,16 @@ mod judge;
 mod kafka;
 mod limits;
 mod links;
+mod live;
 mod load;
+mod orders;
 mod positions;
 mod reading;
 mod restart;
 mod rotation;
 mod seed;
 mod settings;
+mod status;
 mod table;
 
 use crate::harness::case::{Case, Watching};
@@ -37,6 +41,10 @@ pub fn all() -> impl Iterator<Item = Case> {
         archives::CASES,
         seed::CASES,
         discovery::CASES,
+        status::CASES,
+        control::CASES,
+        orders::CASES,
+        live::CASES,
         reading::CASES,
         links::CASES,
         settings::CASES,

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use crate::errand::{Errand, Task, is_silence};
 use crate::error::Code;
 use crate::lane::{Lane, Phase};
-use crate::lanes::LaneState;
+use crate::lanes::{LaneState, Trouble};
 use crate::outlet::Outlet;
 use crate::shipper::{Shipper, enqueue};
 
@@ -128,7 +128,13 @@ pub(crate) fn hold(lane: &mut Lane, code: Code, ask: bool, now: Instant) {
     if lane.complaint.raise(kind, Duration::ZERO, now) {
         log::warn!(topic, reason:%, help = help.as_str(); "Kafka takes nothing for this topic, its files wait");
     }
+    let why = match code {
+        Code::UNKNOWN_TOPIC | Code::UNKNOWN_TOPIC_OR_PARTITION | Code::UNKNOWN_TOPIC_ID => Trouble::Missing,
+        Code::TOPIC_AUTHORIZATION_FAILED => Trouble::Forbidden,
+        Code::INVALID_TIMESTAMP => Trouble::Clock,
+        _ => Trouble::Other,
+    };
     lane.probing = true;
-    lane.door.set(LaneState::Held { reason });
+    lane.door.set(LaneState::Held { why, reason });
     lane.phase = Phase::Held(now + lane.backoff.pause(), ask);
 }

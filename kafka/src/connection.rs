@@ -10,6 +10,8 @@ use crate::pace::Complaint;
 pub(crate) struct Connection {
     brokers: String,
     connected: Option<bool>,
+    /// Since when it is so.
+    since: Option<Instant>,
     cause: String,
     complaint: Complaint,
     probe_at: Instant,
@@ -27,6 +29,7 @@ impl Connection {
         Self {
             brokers,
             connected: None,
+            since: None,
             cause: String::new(),
             complaint: Complaint::default(),
             probe_at: now,
@@ -36,6 +39,16 @@ impl Connection {
     /// True if Kafka is reached, none before it is known.
     pub(crate) fn connected(&self) -> Option<bool> {
         self.connected
+    }
+
+    /// Since when it is reached or not; none before it is known.
+    pub(crate) fn since(&self) -> Option<Instant> {
+        self.since
+    }
+
+    /// What was said last, while it is not reached.
+    pub(crate) fn cause(&self) -> Option<String> {
+        (self.is_down() && !self.cause.is_empty()).then(|| self.cause.clone())
     }
 
     /// True while it is not.
@@ -57,6 +70,7 @@ impl Connection {
     pub(crate) fn down(&mut self, now: Instant) {
         if !self.is_down() {
             self.connected = Some(false);
+            self.since = Some(now);
             self.probe_at = now + Self::PROBE / 2;
         }
         self.tick(now);
@@ -69,6 +83,7 @@ impl Connection {
         }
         let first = self.connected.is_none();
         self.connected = Some(true);
+        self.since = Some(now);
         self.cause.clear();
         let brokers = self.brokers.as_str();
         if let Some(lasted) = self.complaint.clear(now) {

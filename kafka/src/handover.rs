@@ -7,7 +7,7 @@ use crate::connection::Connection;
 use crate::errand::{Builder, Errand, Task};
 use crate::error::Code;
 
-use crate::lanes::LaneState;
+use crate::lanes::{LaneState, Trouble};
 use crate::options::{Options, StartError};
 use crate::outlet::Outlet;
 use crate::pace::{Backoff, Complaint};
@@ -193,6 +193,7 @@ impl<O: Outlet> Shipper<O> {
         for lane in self.lanes.iter_mut().flatten() {
             lane.probing = true;
             lane.door.set(LaneState::Held {
+                why: Trouble::Other,
                 reason: Arc::clone(&reason),
             });
         }

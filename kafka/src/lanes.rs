@@ -18,9 +18,26 @@ pub enum LaneState {
     Open,
     /// It takes none for now; the shipper tries again by itself.
     Held {
+        /// The kind of trouble.
+        why: Trouble,
         /// Why, in a few words for an operator.
         reason: Arc<str>,
     },
+}
+
+/// Why a topic takes no records, as far as it matters for what to do about it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trouble {
+    /// There is no such topic.
+    Missing,
+    /// The service may not write to it.
+    Forbidden,
+    /// This host's clock is out of the topic's bounds.
+    Clock,
+    /// Kafka acknowledges nothing for it.
+    Silent,
+    /// Anything else; it passes by itself.
+    Other,
 }
 
 /// The lane of a topic, shared with its readers: they read nothing for a lane that is not open.
@@ -211,6 +228,7 @@ mod tests {
             async move { lane.opened().await }
         });
         lane.set(LaneState::Held {
+            why: Trouble::Missing,
             reason: "topic does not exist".into(),
         });
         assert!(!lane.is_open());

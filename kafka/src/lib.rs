@@ -34,7 +34,7 @@ pub use batch::{Batch, Outcome, Settle, Source, Target};
 pub use errand::{Answer, Builder, Errand};
 pub use error::{Code, ErrorClass};
 pub use ffi::{Inquirer, Producer};
-pub use lanes::{Lane, LaneState, Lanes};
+pub use lanes::{Lane, LaneState, Lanes, Trouble};
 pub use letters::{BuryCause, BuryError, DeadLetters, Letter};
 pub use metadata::{InspectError, TopicFacts, TopicReport, inspect};
 pub use options::{Options, RESERVED, StartError};

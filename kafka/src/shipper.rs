@@ -16,7 +16,7 @@ use crate::errand::{Answer, Builder, Errand, Found, Task};
 use crate::error::{Code, Verdict};
 use crate::handover::Handover;
 use crate::lane::{Fed, Lane, LaneId, Phase, STALL};
-use crate::lanes::{Lane as Door, LaneState, Lanes};
+use crate::lanes::{Lane as Door, LaneState, Lanes, Trouble};
 use crate::letters::DeadLetters;
 use crate::options::Options;
 use crate::outlet::{Outlet, ParcelId, Report};
@@ -208,6 +208,8 @@ impl<O: Outlet> Shipper<O> {
     pub fn snapshot(&self) -> Stats {
         let mut stats = self.stats.clone();
         stats.connected = self.connection.connected();
+        stats.connected_since = self.connection.since();
+        stats.trouble = self.connection.cause();
         stats.in_flight_records = u64::from(self.outlet.outstanding());
         stats.unsettled_batches = self.parcels.len() as u64;
         stats
@@ -351,6 +353,7 @@ impl<O: Outlet> Shipper<O> {
             if lane.outstanding > 0 && !lane.stalled && lane.progress + STALL <= now {
                 lane.stalled = true;
                 lane.door.set(LaneState::Held {
+                    why: Trouble::Silent,
                     reason: "Kafka acknowledges nothing".into(),
                 });
                 if !self.connection.is_down() && lane.complaint.raise(Code::TIMED_OUT.0, Duration::ZERO, now) {

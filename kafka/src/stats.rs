@@ -1,7 +1,7 @@
 //! Plain counters of the Kafka side, from the start of the process.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use crate::error::{Code, ErrorClass};
 
@@ -10,6 +10,10 @@ use crate::error::{Code, ErrorClass};
 pub struct Stats {
     /// True if Kafka is reached, false if it is not, none before the first answer.
     pub connected: Option<bool>,
+    /// Since when it is so; none before the first answer.
+    pub connected_since: Option<Instant>,
+    /// What the client said last of its connections, while Kafka is not reached.
+    pub trouble: Option<String>,
     /// Records acknowledged.
     pub acked_records: u64,
     /// Bytes of settled batches, without what became dead letters.

@@ -11,7 +11,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Instant;
 
-use logcatch_kafka::{LaneState, Options, Outcome, Producer, partition};
+use logcatch_kafka::{LaneState, Options, Outcome, Producer, Trouble, partition};
 use rdkafka::mocking::MockCluster;
 use rdkafka::producer::DefaultProducerContext;
 use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
@@ -227,6 +227,7 @@ fn a_missing_topic_is_not_created_and_holds_only_its_own() {
     assert_eq!(
         missing.state(),
         LaneState::Held {
+            why: Trouble::Missing,
             reason: "topic does not exist".into()
         }
     );

@@ -154,6 +154,12 @@ impl Stream {
         }
     }
 
+    /// Everything before it is acknowledged; bytes from the start of the file.
+    #[must_use]
+    pub fn acknowledged(&self) -> u64 {
+        self.lock().record.mark.offset
+    }
+
     /// All that is left of the file is a copy that ends here and begins with `head`: the position goes no further.
     pub(crate) fn end_in_copy(self: &Arc<Self>, inode: Inode, end: Mark, head: Head) {
         {

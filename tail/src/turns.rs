@@ -17,8 +17,10 @@ pub(crate) struct Closed {
     pub(crate) paused: Paused,
     /// Size and modification time when it was closed.
     seen: (u64, i64),
+    /// Size at the last look.
+    pub(crate) size: u64,
     /// There is something to read: it waits for a turn.
-    is_wanted: bool,
+    pub(crate) is_wanted: bool,
     /// It is not where it was, and what is in flight of it must be settled before it is looked for.
     pub(crate) is_lost: bool,
 }
@@ -84,6 +86,7 @@ impl Watcher {
             self.closed = Some(Closed {
                 paused: live.pause(),
                 seen: (stat.size, stat.modified),
+                size: stat.size,
                 is_wanted,
                 is_lost: false,
             });
@@ -139,6 +142,7 @@ impl Watcher {
         {
             closed.is_wanted |= (stat.size, stat.modified) != closed.seen;
             closed.is_lost = false;
+            closed.size = stat.size;
             return Ok(true);
         }
         let inode = closed.paused.inode();

@@ -10,6 +10,7 @@ use logcatch_settings::{Loaded, Refused, Settings, Sources, load};
 use tokio::sync::Mutex;
 
 use super::watch::{Looks, SourcesWatch};
+use crate::observe::Board;
 use crate::supervisor::{ApplySettings, SupervisorActor};
 
 /// Editors and programs write a file in several steps: one reading for all.
@@ -46,6 +47,7 @@ pub struct ConfigActor {
     refused: bool,
     /// Only the reading at start was there so far.
     is_first: bool,
+    board: Arc<Board>,
 }
 
 impl ConfigActor {
@@ -64,7 +66,15 @@ impl ConfigActor {
             turns: Arc::default(),
             refused: false,
             is_first: true,
+            board: Arc::default(),
         }
+    }
+
+    /// Where it shows what was refused.
+    #[must_use]
+    pub fn shown_on(mut self, board: Arc<Board>) -> Self {
+        self.board = board;
+        self
     }
 
     fn schedule(&mut self, ctx: &mut Context<Self>) {
@@ -113,6 +123,7 @@ impl ConfigActor {
         let were_refused = std::mem::take(&mut self.refused);
         let is_first = std::mem::take(&mut self.is_first);
         if settings == *self.current {
+            self.board.is_in_force();
             let path = self.path.display();
             if were_refused {
                 log::info!(path:%; "settings are valid again and say what is in force");
@@ -136,6 +147,7 @@ impl ConfigActor {
                     actor.current = settings;
                 }
                 Err(why) => {
+                    actor.board.refused(why.clone());
                     log::error!(path:% = actor.path.display(), cause = why; "settings refused; everything stays as it was");
                 }
             }
@@ -150,7 +162,9 @@ impl ConfigActor {
             self.follow(sources.clone());
         }
         log::error!("settings refused; everything stays as it was: {refused}");
-        refused.to_string()
+        let text = refused.to_string();
+        self.board.refused(text.clone());
+        text
     }
 
     fn follow(&mut self, sources: Sources) {
@@ -266,6 +280,7 @@ mod tests {
                 budget: Arc::new(Budget::new(1 << 20)),
                 lanes,
                 host: "h".into(),
+                board: Arc::default(),
             };
             let supervisor = SupervisorActor::new(common, kafka).start();
             let settings = Arc::new(loaded.settings.clone());

@@ -198,7 +198,7 @@ impl<F: Fn(Batch)> Resend<F> {
     /// Why a topic is known to take nothing.
     fn held(&self, topic: &str) -> Option<String> {
         match self.lanes.lane(topic).state() {
-            LaneState::Held { reason } => Some(reason.to_string()),
+            LaneState::Held { reason, .. } => Some(reason.to_string()),
             LaneState::Asking | LaneState::Open => None,
         }
     }

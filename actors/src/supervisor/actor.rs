@@ -17,6 +17,7 @@ use super::entries::{Findings, compare, needs_restart};
 use super::first::FirstLooks;
 use super::looks::Looks;
 use crate::kafka::{KafkaActor, Reconfigure, ShipBatch};
+use crate::observe::{Activity, Gauge};
 use crate::tail::actor::{Begin, News, Notice, Retarget, Stop, TailActor, Wake};
 use crate::tail::{Common, TailSpec};
 
@@ -25,7 +26,7 @@ const RECONCILE: Duration = Duration::from_secs(10);
 /// Where there are no notifications, and the pace of the supervisor's own clock.
 const TICK: Duration = Duration::from_secs(1);
 /// While batches of a failed watcher are in flight, its successor waits.
-const SETTLE_POLL: Duration = Duration::from_millis(200);
+pub(super) const SETTLE_POLL: Duration = Duration::from_millis(200);
 /// More arbiters do not help: reading is cheap, and librdkafka has threads of its own.
 const ARBITERS: usize = 4;
 
@@ -45,24 +46,25 @@ pub struct Drain;
 struct DiskChanged;
 
 /// One watcher, as its supervisor knows it.
-struct Tail {
-    address: Addr<TailActor>,
+pub(super) struct Tail {
+    pub(super) address: Addr<TailActor>,
     route: Arc<Route>,
-    incarnation: u64,
+    pub(super) incarnation: u64,
     backoff: Backoff,
-    /// It failed and waits for its next start.
-    resting: bool,
+    /// It failed, or was told to rest, and waits for its next start.
+    pub(super) resting: bool,
+    pub(super) gauge: Arc<Gauge>,
 }
 
 /// The supervisor of all watchers.
 pub struct SupervisorActor {
-    common: Common,
+    pub(super) common: Common,
     kafka: Addr<KafkaActor>,
     settings: Option<Arc<Settings>>,
     /// Those of the settings, shared with the watchers and with each look.
     entries: Vec<Arc<LogEntry>>,
     arbiters: Vec<ArbiterHandle>,
-    tails: BTreeMap<(String, PathBuf), Tail>,
+    pub(super) tails: BTreeMap<(String, PathBuf), Tail>,
     /// Watchers that are being stopped: none other of their path starts before they have let go.
     stopping: HashMap<(String, PathBuf), WeakAddr<TailActor>>,
     /// Per entry, the paths that are watched and how their file looked last.
@@ -75,7 +77,7 @@ pub struct SupervisorActor {
     looks: Looks,
     spawned: usize,
     complaints: Complaints,
-    draining: bool,
+    pub(super) draining: bool,
 }
 
 impl SupervisorActor {
@@ -136,6 +138,7 @@ impl SupervisorActor {
         let world = &self.common.world;
         world.handles.set_limit(open_files(settings.limits.open_files));
         world.positions.set_interval(settings.state.checkpoint_interval);
+        self.common.board.applied(Arc::clone(&settings));
         self.settings = Some(settings);
         self.look(ctx);
     }
@@ -180,6 +183,7 @@ impl SupervisorActor {
         let key = (log.to_owned(), path.to_owned());
         self.first.taken(log, path);
         let Some(tail) = self.tails.remove(&key) else { return };
+        self.common.board.remove(&key);
         log::info!(log, path:% = path.display(); "watcher stopped");
         self.routes.remove(&tail.route);
         self.stopping.insert(key.clone(), tail.address.downgrade());
@@ -249,8 +253,11 @@ impl SupervisorActor {
             for path in changes.gone {
                 self.stop_tail(&entry.name, &path, ctx);
             }
+            let size = |path: &PathBuf| swept.files.get(path).map_or(0, |stat| stat.size);
             for path in changes.changed {
+                let size = size(&path);
                 if let Some(tail) = self.tails.get(&(entry.name.clone(), path)) {
+                    tail.gauge.on_disk(size);
                     tail.route.ring(true);
                 }
             }
@@ -269,11 +276,14 @@ impl SupervisorActor {
                     continue;
                 }
                 let from_end = is_first && entry.start == Start::End;
+                let gauge = Arc::new(Gauge::new());
+                gauge.on_disk(size(&path));
                 self.spawn(
                     TailSpec {
                         entry: Arc::clone(entry),
                         path,
                         from_end,
+                        gauge,
                     },
                     ctx,
                 );
@@ -318,6 +328,8 @@ impl SupervisorActor {
         log::info!(log = spec.entry.name, path:% = spec.path.display(); "watcher started");
         let key = (spec.entry.name.clone(), spec.path.clone());
         let incarnation = self.spawned as u64;
+        let gauge = Arc::clone(&spec.gauge);
+        self.common.board.add(key.clone(), Arc::clone(&gauge));
         address.do_send(Begin { incarnation, spec });
         self.tails.insert(
             key,
@@ -327,12 +339,13 @@ impl SupervisorActor {
                 incarnation,
                 backoff: Backoff::default(),
                 resting: false,
+                gauge,
             },
         );
     }
 
     /// Starts a failed watcher again, once what its earlier incarnation handed over is settled.
-    fn begin_again(&mut self, key: (String, PathBuf), incarnation: u64, ctx: &mut Context<Self>) {
+    pub(super) fn begin_again(&mut self, key: (String, PathBuf), incarnation: u64, ctx: &mut Context<Self>) {
         let entry = self.entry(&key.0);
         // Unless it was stopped meanwhile, or replaced by another.
         let tail = self
@@ -354,6 +367,7 @@ impl SupervisorActor {
             entry,
             path: key.1.clone(),
             from_end: false,
+            gauge: Arc::clone(&tail.gauge),
         };
         if tail.address.connected() {
             tail.address.do_send(Begin {
@@ -373,6 +387,9 @@ impl SupervisorActor {
     }
 
     fn tick(&mut self, ctx: &mut Context<Self>) {
+        let positions = &self.common.world.positions;
+        let (errors, saved_at) = (positions.save_errors(), positions.saved_at());
+        self.common.board.look_at_saves(errors, saved_at);
         self.common.world.handles.tick(Instant::now());
         let must_poll = self.is_polled || self.disk.as_ref().is_some_and(Disk::must_poll);
         let pause = if must_poll { TICK } else { RECONCILE };
@@ -397,6 +414,7 @@ impl SupervisorActor {
         tail.resting = true;
         let incarnation = tail.incarnation;
         let wait = tail.backoff.failed(Instant::now());
+        tail.gauge.restarts(Activity::Failed(reason.to_owned()), Instant::now());
         log::error!(log = key.0, path:% = key.1.display(), reason, wait_seconds = wait.as_secs();
             "watcher failed; it will be restarted from its position");
         ctx.run_later(wait, move |actor, ctx| actor.begin_again(key, incarnation, ctx));

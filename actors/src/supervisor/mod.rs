@@ -7,6 +7,8 @@ mod disk;
 mod entries;
 mod first;
 mod looks;
+mod orders;
 mod remote;
 
 pub use actor::{ApplySettings, Drain, SupervisorActor};
+pub use orders::{Change, ChangePosition, Changed, OrderError, Restart, change};

@@ -16,6 +16,7 @@ use logcatch_settings::LogEntry;
 use super::driver::{Common, Driver, Next, TailSpec};
 use crate::budget::Permit;
 use crate::kafka::ShipBatch;
+use crate::observe::Activity;
 
 /// Something happened to the path or its directory.
 #[derive(Debug, Clone, Copy, Message)]
@@ -39,6 +40,11 @@ pub struct Begin {
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct Retarget(pub Arc<LogEntry>);
+
+/// Stop reading until the next [`Begin`]. Answered when nothing more will be handed over.
+#[derive(Debug, Clone, Copy, Message)]
+#[rtype(result = "()")]
+pub struct Rest;
 
 /// Stop reading, for good. Answered when nothing more will be handed over.
 #[derive(Debug, Clone, Copy, Message)]
@@ -184,6 +190,7 @@ impl TailActor {
                 Some(permit) => self.read(cost, permit, ctx),
                 None => {
                     self.phase = Phase::Waiting;
+                    self.spec.gauge.turn_to(Activity::Budget, Instant::now());
                     let budget = Arc::clone(&self.common.budget);
                     let acquired = async move { budget.acquire(cost).await };
                     ctx.spawn(acquired.into_actor(self).map(move |permit, actor, ctx| {
@@ -377,6 +384,18 @@ impl Handler<Retarget> for TailActor {
                 ctx.cancel_future(waiting);
                 self.queue(ctx);
             }
+        }
+    }
+}
+
+impl Handler<Rest> for TailActor {
+    type Result = ();
+
+    fn handle(&mut self, _: Rest, ctx: &mut Context<Self>) {
+        self.driver = None;
+        self.phase = Phase::Down;
+        for task in self.timer.take().into_iter().chain(self.waiting.take()) {
+            ctx.cancel_future(task);
         }
     }
 }

@@ -12,6 +12,7 @@ use logcatch_tail::{FileId, STEP, Todo, Wake, WatchError, WatchSpec, Watcher, Wo
 
 use super::ticket::{Ticket, Told};
 use crate::budget::{Budget, Permit};
+use crate::observe::{Activity, Board, Gauge};
 
 /// Bytes that a read asks the budget for, of a file with much to read and short lines: so much is left for other topics
 /// also where an eighth of the budget is less.
@@ -28,6 +29,8 @@ pub struct Common {
     pub lanes: Lanes,
     /// The setting `host`.
     pub host: Arc<str>,
+    /// Where watchers show how they stand.
+    pub board: Arc<Board>,
 }
 
 /// What one watcher is made from.
@@ -39,6 +42,8 @@ pub struct TailSpec {
     pub path: PathBuf,
     /// A file that is there at first sight starts at its end.
     pub from_end: bool,
+    /// Where it shows how it stands.
+    pub gauge: Arc<Gauge>,
 }
 
 /// What must happen before the next step.
@@ -58,6 +63,20 @@ pub enum Next {
     Sleep(Option<Instant>),
 }
 
+impl Next {
+    /// What a watcher does that waits for this.
+    fn activity(&self) -> Activity {
+        match self {
+            Self::Lane(_) => Activity::Lane,
+            Self::Room(_) => Activity::Room,
+            Self::Budget(_) => Activity::Reading,
+            Self::Save(_) => Activity::Saving,
+            Self::Settle => Activity::Settling,
+            Self::Sleep(_) => Activity::Asleep,
+        }
+    }
+}
+
 /// The state of one watcher, made anew for each incarnation.
 pub struct Driver {
     common: Common,
@@ -69,6 +88,7 @@ pub struct Driver {
     targets: HashMap<FileId, (Arc<Target>, Arc<Source>)>,
     told: Told,
     ready: bool,
+    gauge: Arc<Gauge>,
 }
 
 impl Driver {
@@ -92,6 +112,7 @@ impl Driver {
             common,
             told,
             ready: false,
+            gauge: Arc::clone(&spec.gauge),
         }
     }
 
@@ -142,7 +163,10 @@ impl Driver {
     /// # Errors
     /// When a file that is there cannot be read.
     pub fn look(&mut self, now: Instant) -> Result<(), WatchError> {
-        self.watcher.poll(now).map(drop)
+        self.gauge.enter(now);
+        self.watcher.poll(now)?;
+        self.show(None, now);
+        Ok(())
     }
 
     /// What must happen now.
@@ -150,6 +174,19 @@ impl Driver {
     /// # Errors
     /// When a file that is there cannot be read.
     pub fn next(&mut self, now: Instant) -> Result<Next, WatchError> {
+        self.gauge.enter(now);
+        let next = self.next_unseen(now)?;
+        self.show(Some(next.activity()), now);
+        Ok(next)
+    }
+
+    /// Publishes how it stands; what it does, if that is another thing now.
+    fn show(&self, activity: Option<Activity>, now: Instant) {
+        let target = |id| self.targets.get(&id).map(|(target, _)| Arc::clone(target));
+        self.gauge.publish(activity, &self.watcher, &self.lane, target, now);
+    }
+
+    fn next_unseen(&mut self, now: Instant) -> Result<Next, WatchError> {
         self.hold = None;
         let todo = self.watcher.poll(now)?;
         self.ready = true;
@@ -179,7 +216,10 @@ impl Driver {
     /// When the file cannot be read.
     pub fn read(&mut self, now: Instant, cost: usize, mut permit: Permit) -> Result<Option<Batch>, WatchError> {
         let mut hold = self.hold.take();
-        let Some(batch) = self.watcher.read(now, cost)? else {
+        self.gauge.enter(now);
+        let batch = self.watcher.read(now, cost)?;
+        self.gauge.leave();
+        let Some(batch) = batch else {
             return Ok(None);
         };
         let kept = batch.buffer.capacity() + batch.records.capacity() * size_of::<std::ops::Range<u32>>();
@@ -188,7 +228,8 @@ impl Driver {
             hold.cut(kept);
         }
         let (target, source) = self.target(&batch.stream);
-        let ticket = Ticket::new(&batch, Arc::clone(&target), (permit, hold), self.told.clone());
+        let ticket = Ticket::new(&batch, Arc::clone(&target), (permit, hold), self.told.clone())
+            .counted_by(Arc::clone(&self.gauge));
         Ok(Some(Batch {
             target,
             source,

@@ -1,11 +1,13 @@
 //! What a batch owes: the bytes it was charged for, and word to its file's ledger when it is settled.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use logcatch_kafka::{Hold, Outcome, Settle, Target};
 use logcatch_tail::{Batch, Placement, Settled, Stream};
 
 use crate::budget::Permit;
+use crate::observe::Gauge;
 
 /// Called when a batch is settled or given up.
 pub type Told = Arc<dyn Fn() + Send + Sync>;
@@ -14,9 +16,11 @@ pub type Told = Arc<dyn Fn() + Send + Sync>;
 pub struct Ticket {
     stream: Arc<Stream>,
     seq: u64,
+    bytes: u64,
     lines: u64,
     target: Arc<Target>,
     told: Told,
+    gauge: Option<Arc<Gauge>>,
     /// What is free again with the ticket: of the budget first, then of the topic's share of it.
     _charge: (Permit, Option<Hold>),
 }
@@ -28,11 +32,20 @@ impl Ticket {
         Self {
             stream: Arc::clone(&batch.stream),
             seq: batch.seq,
+            bytes: batch.bytes,
             lines: batch.records.len() as u64,
             target,
             told,
+            gauge: None,
             _charge: charge,
         }
+    }
+
+    /// What is acknowledged shows there.
+    #[must_use]
+    pub fn counted_by(mut self, gauge: Arc<Gauge>) -> Self {
+        self.gauge = Some(gauge);
+        self
     }
 }
 
@@ -46,6 +59,10 @@ impl Settle for Ticket {
             lines: self.lines - outcome.dead_lettered.len() as u64,
             dead_lettered: outcome.dead_lettered_bytes,
         };
+        if let Some(gauge) = &self.gauge {
+            let delivered = self.bytes.saturating_sub(settled.dead_lettered);
+            gauge.acknowledged(delivered, settled.lines, Instant::now());
+        }
         self.stream.settle(self.seq, settled, placement);
     }
 }

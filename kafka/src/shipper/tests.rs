@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::batch::{Outcome, Target};
 use crate::error::{Code, ErrorClass};
 use crate::fake::{Fate, Rig, batch, to};
-use crate::lanes::LaneState;
+use crate::lanes::{LaneState, Trouble};
 use crate::partition::partition;
 
 fn lines(prefix: &str, count: usize) -> Vec<String> {
@@ -18,7 +18,16 @@ fn refs(lines: &[String]) -> Vec<&str> {
 }
 
 fn held(reason: &str) -> LaneState {
-    LaneState::Held { reason: reason.into() }
+    let why = match reason {
+        "topic does not exist" => Trouble::Missing,
+        "no right to write to the topic" => Trouble::Forbidden,
+        "Kafka acknowledges nothing" => Trouble::Silent,
+        _ => Trouble::Other,
+    };
+    LaneState::Held {
+        why,
+        reason: reason.into(),
+    }
 }
 
 #[test]

@@ -82,6 +82,12 @@ impl Paused {
         self.next.offset == 0 && self.seen.len == 0
     }
 
+    /// End of what was handed out.
+    #[must_use]
+    pub fn next(&self) -> Mark {
+        self.next
+    }
+
     /// The stream it belongs to.
     #[must_use]
     pub fn stream(&self) -> &Arc<Stream> {

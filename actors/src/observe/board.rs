@@ -1,0 +1,235 @@
+//! Where all gauges are, and what else a report is made from.
+
+use std::collections::{BTreeMap, HashSet};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Instant, SystemTime};
+
+use logcatch_kafka::{LaneState, Stats};
+use logcatch_settings::Settings;
+
+use super::gauge::{Gauge, Surroundings};
+use super::report::{FileRow, KafkaRow, PositionsRow, Refusal, Report, SettingsRow, TopicRow};
+use crate::tail::Common;
+
+/// A watcher: the name of its entry, and its path.
+pub type Key = (String, PathBuf);
+
+/// What a [`Report`] is made from besides the board.
+#[derive(Debug)]
+pub struct Sources<'a> {
+    /// Positions, lanes, budget.
+    pub common: &'a Common,
+    /// The counters of the Kafka side.
+    pub stats: &'a Stats,
+    /// The settings file.
+    pub settings_path: String,
+    /// Of the service.
+    pub version: &'a str,
+}
+
+/// The gauges of all watchers, and the fate of the settings.
+#[derive(Debug)]
+pub struct Board {
+    started: Instant,
+    watchers: Mutex<BTreeMap<Key, Arc<Gauge>>>,
+    settings: Mutex<Applied>,
+    saves: Mutex<Saves>,
+}
+
+#[derive(Debug, Default)]
+struct Applied {
+    settings: Option<Arc<Settings>>,
+    at: u64,
+    refused: Option<Refusal>,
+}
+
+/// Saving of positions as it was at the last look.
+#[derive(Debug, Default, Clone, Copy)]
+struct Saves {
+    errors: u64,
+    saved_at: u64,
+    failing: bool,
+}
+
+impl Board {
+    /// An empty one, at the start of the service.
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            started: Instant::now(),
+            watchers: Mutex::default(),
+            settings: Mutex::default(),
+            saves: Mutex::default(),
+        }
+    }
+
+    /// A watcher came.
+    pub(crate) fn add(&self, key: Key, gauge: Arc<Gauge>) {
+        lock(&self.watchers).insert(key, gauge);
+    }
+
+    /// A watcher went.
+    pub(crate) fn remove(&self, key: &Key) {
+        lock(&self.watchers).remove(key);
+    }
+
+    /// All watchers, by entry and path.
+    #[must_use]
+    pub fn keys(&self) -> Vec<Key> {
+        lock(&self.watchers).keys().cloned().collect()
+    }
+
+    /// These settings are in force from now on.
+    pub(crate) fn applied(&self, settings: Arc<Settings>) {
+        *lock(&self.settings) = Applied {
+            settings: Some(settings),
+            at: now_in_seconds(),
+            refused: None,
+        };
+    }
+
+    /// The file was refused, for these reasons.
+    pub(crate) fn refused(&self, text: String) {
+        let at = now_in_seconds();
+        lock(&self.settings).refused = Some(Refusal { at, text });
+    }
+
+    /// The file says again what is in force.
+    pub(crate) fn is_in_force(&self) {
+        lock(&self.settings).refused = None;
+    }
+
+    /// The settings in force.
+    #[must_use]
+    pub fn settings(&self) -> Option<Arc<Settings>> {
+        lock(&self.settings).settings.clone()
+    }
+
+    /// Looks at the saving of positions; called each second.
+    pub(crate) fn look_at_saves(&self, errors: u64, saved_at: u64) {
+        let mut saves = lock(&self.saves);
+        // A failed save is repeated until one succeeds.
+        if errors != saves.errors {
+            saves.failing = true;
+        } else if saved_at != saves.saved_at {
+            saves.failing = false;
+        }
+        (saves.errors, saves.saved_at) = (errors, saved_at);
+    }
+
+    /// How everything stands. Takes a microsecond a file: not for an arbiter where there are thousands.
+    #[must_use]
+    pub fn report(&self, sources: &Sources<'_>) -> Report {
+        let now = Instant::now();
+        let Sources { common, stats, .. } = sources;
+        let saves = *lock(&self.saves);
+        let around = Surroundings {
+            kafka: stats.connected,
+            saves_fail: saves.failing,
+        };
+        let watchers: Vec<_> = lock(&self.watchers)
+            .iter()
+            .map(|(key, gauge)| (key.clone(), Arc::clone(gauge)))
+            .collect();
+        let files: Vec<FileRow> = watchers
+            .into_iter()
+            .map(|((log, path), gauge)| {
+                let row = gauge.row(around, || common.world.positions.of(&log, &path), now);
+                FileRow {
+                    path: path.display().to_string(),
+                    log,
+                    ..row
+                }
+            })
+            .collect();
+        Report {
+            version: sources.version.to_owned(),
+            pid: std::process::id(),
+            host: common.host.to_string(),
+            uptime_seconds: now.saturating_duration_since(self.started).as_secs_f64(),
+            kafka: kafka(common, stats, now),
+            settings: self.settings_row(sources.settings_path.clone(), &files),
+            positions: PositionsRow {
+                saved_at: Some(common.world.positions.saved_at()).filter(|at| *at > 0),
+                errors: common.world.positions.save_errors(),
+                failing: saves.failing,
+            },
+            files,
+        }
+    }
+
+    fn settings_row(&self, path: String, files: &[FileRow]) -> SettingsRow {
+        let applied = lock(&self.settings);
+        let entries = applied.settings.iter().flat_map(|settings| &settings.logs);
+        let names = entries.map(|entry| &entry.name);
+        let matched: HashSet<&str> = files.iter().map(|file| file.log.as_str()).collect();
+        SettingsRow {
+            path,
+            applied_at: applied.at,
+            refused: applied.refused.clone(),
+            unmatched: names.filter(|name| !matched.contains(name.as_str())).cloned().collect(),
+        }
+    }
+}
+
+impl Default for Board {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+fn kafka(common: &Common, stats: &Stats, now: Instant) -> KafkaRow {
+    let ago = |at: SystemTime| at.elapsed().unwrap_or_default().as_secs_f64();
+    let topics = common.lanes.states().into_iter().map(|(topic, state)| TopicRow {
+        topic: topic.to_string(),
+        open: state == LaneState::Open,
+        detail: match state {
+            LaneState::Open | LaneState::Asking => None,
+            LaneState::Held { reason, .. } => Some(reason.to_string()),
+        },
+    });
+    KafkaRow {
+        up: stats.connected,
+        since_seconds: stats
+            .connected_since
+            .map(|since| now.saturating_duration_since(since).as_secs_f64()),
+        trouble: stats.trouble.clone(),
+        last_ack_seconds: stats.last_ack.map(ago),
+        in_flight_bytes: common.budget.used() as u64,
+        in_flight_limit_bytes: common.budget.total() as u64,
+        acknowledged_lines: stats.acked_records,
+        dead_lettered_lines: stats.dead_lettered,
+        producer_rebuilds: stats.rebuilds,
+        topics: topics.collect(),
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // What is in there is changed in one step.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn now_in_seconds() -> u64 {
+    SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default().as_secs()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn saving_fails_from_an_error_until_the_next_save() {
+        let board = Board::new();
+        let failing = |errors, saved_at| {
+            board.look_at_saves(errors, saved_at);
+            lock(&board.saves).failing
+        };
+        assert!(!failing(0, 0));
+        assert!(!failing(0, 100));
+        assert!(failing(1, 100));
+        assert!(failing(1, 100), "nothing was saved since");
+        assert!(failing(2, 101), "one was saved, and the next one failed");
+        assert!(!failing(2, 103));
+    }
+}

@@ -1,0 +1,457 @@
+//! How one watcher stands: published by it after each step, read by whoever asks.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
+
+use logcatch_kafka::{Lane, LaneState, Target, Trouble};
+use logcatch_tail::{Condition, FileId, LagClock, Seen, Stream, Watcher};
+
+use super::rate::Rate;
+use super::report::{FileRow, Reason, State};
+
+/// A step that takes longer than this hangs: it reads at most 256 KiB, or lists a directory.
+const HANGS: Duration = Duration::from_secs(5);
+
+/// What a watcher does, as it knows it itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Activity {
+    /// It was made and has not looked yet.
+    Starting,
+    /// It sleeps until something happens.
+    Asleep,
+    /// It reads.
+    Reading,
+    /// The topic must take records.
+    Lane,
+    /// The topic must have room: it holds its share of the budget.
+    Room,
+    /// Bytes of the budget must become free.
+    Budget,
+    /// A batch of its own must be settled.
+    Settling,
+    /// A first position must be on disk.
+    Saving,
+    /// It was told to start anew.
+    Restarting,
+    /// It failed, for this reason, and rests.
+    Failed(String),
+}
+
+/// What is not the watcher's own.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Surroundings {
+    /// True if Kafka is reached, none before the first answer.
+    pub(crate) kafka: Option<bool>,
+    /// The last save of positions failed.
+    pub(crate) saves_fail: bool,
+}
+
+/// One generation, as it was published last.
+#[derive(Debug)]
+struct Known {
+    stream: Arc<Stream>,
+    target: Option<Arc<Target>>,
+    size: u64,
+    handed_over: u64,
+    clock: LagClock,
+}
+
+#[derive(Debug)]
+struct Published {
+    activity: Activity,
+    since: Instant,
+    /// When the step under way began.
+    step: Option<Instant>,
+    condition: Condition,
+    lane: Option<Arc<Lane>>,
+    files: Vec<Known>,
+    followed: usize,
+    waits_for_handle: bool,
+    on_disk: u64,
+    restarts: u64,
+    rate: Rate,
+}
+
+/// How one watcher stands. It outlives the incarnations of the watcher.
+#[derive(Debug)]
+pub struct Gauge {
+    published: Mutex<Published>,
+}
+
+impl Gauge {
+    /// The gauge of a watcher that does not run yet.
+    #[must_use]
+    pub fn new() -> Self {
+        let now = Instant::now();
+        Self {
+            published: Mutex::new(Published {
+                activity: Activity::Starting,
+                since: now,
+                step: None,
+                condition: Condition::Absent,
+                lane: None,
+                files: Vec::new(),
+                followed: 0,
+                waits_for_handle: false,
+                on_disk: 0,
+                restarts: 0,
+                rate: Rate::new(now),
+            }),
+        }
+    }
+
+    /// A step begins, which may hang.
+    pub(crate) fn enter(&self, now: Instant) {
+        self.lock().step = Some(now);
+    }
+
+    /// It ended, and another one follows at once.
+    pub(crate) fn leave(&self) {
+        self.lock().step = None;
+    }
+
+    /// How the watcher stands after a step; what it does, unless it does the same as before.
+    pub(crate) fn publish(
+        &self,
+        activity: Option<Activity>,
+        watcher: &Watcher,
+        lane: &Arc<Lane>,
+        target: impl Fn(FileId) -> Option<Arc<Target>>,
+        now: Instant,
+    ) {
+        let mut published = self.lock();
+        published.step = None;
+        if let Some(activity) = activity {
+            published.turn_to(activity, now);
+        }
+        if published.condition != *watcher.condition() {
+            published.condition = watcher.condition().clone();
+        }
+        if published.lane.as_ref().is_none_or(|known| !Arc::ptr_eq(known, lane)) {
+            published.lane = Some(Arc::clone(lane));
+        }
+        published.followed = watcher.followed();
+        published.waits_for_handle = watcher.waits_for_handle();
+        let files = &mut published.files;
+        let mut count = 0;
+        for seen in watcher.seen() {
+            let known = files.iter().skip(count).position(|known| known.is(&seen));
+            match known {
+                Some(found) => files.swap(count, count + found),
+                None => files.insert(count, Known::new(&seen, now)),
+            }
+            if let Some(file) = files.get_mut(count) {
+                file.update(&seen, target(seen.stream.id()), now);
+            }
+            count += 1;
+        }
+        files.truncate(count);
+    }
+
+    /// What it does has another name now.
+    pub(crate) fn turn_to(&self, activity: Activity, now: Instant) {
+        self.lock().turn_to(activity, now);
+    }
+
+    /// It will be started again.
+    pub(crate) fn restarts(&self, activity: Activity, now: Instant) {
+        let mut published = self.lock();
+        published.restarts += 1;
+        published.step = None;
+        published.turn_to(activity, now);
+    }
+
+    /// The file at the path had so many bytes when directories were last looked at: what is known of one that cannot be opened.
+    pub(crate) fn on_disk(&self, size: u64) {
+        self.lock().on_disk = size;
+    }
+
+    /// So much of its files was acknowledged.
+    pub(crate) fn acknowledged(&self, bytes: u64, lines: u64, now: Instant) {
+        self.lock().rate.add(bytes, lines, now);
+    }
+
+    /// The watcher's row, without its names. `resting` are the streams of its path, for when none is open.
+    pub(crate) fn row(
+        &self,
+        around: Surroundings,
+        resting: impl FnOnce() -> Vec<Arc<Stream>>,
+        now: Instant,
+    ) -> FileRow {
+        let mut published = self.lock();
+        let mut row = published.figures(now);
+        if published.files.is_empty() {
+            published.figures_at_rest(&resting(), &mut row);
+        }
+        let (state, reason, detail) = published.judge(&row, around, now);
+        (row.state, row.reason, row.detail) = (state, reason, detail);
+        row
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Published> {
+        // Plain values, each changed in one step.
+        self.published.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Default for Gauge {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Known {
+    fn new(seen: &Seen<'_>, now: Instant) -> Self {
+        let record = seen.stream.record();
+        // What was there at first sight was there since then. Later on, what is beyond the saved position may have come at
+        // any time since the file was last seen to change.
+        let first = if record.mark.offset == 0 {
+            i64::try_from(record.id.0).unwrap_or(i64::MAX)
+        } else {
+            record.modified
+        };
+        let age = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
+        let age = age.saturating_sub(Duration::from_nanos(u64::try_from(first).unwrap_or(0)));
+        let mut clock = LagClock::default();
+        clock.seen(seen.size, now.checked_sub(age).unwrap_or(now));
+        Self {
+            stream: Arc::clone(seen.stream),
+            target: None,
+            size: 0,
+            handed_over: 0,
+            clock,
+        }
+    }
+
+    fn is(&self, seen: &Seen<'_>) -> bool {
+        Arc::ptr_eq(&self.stream, seen.stream)
+    }
+
+    fn update(&mut self, seen: &Seen<'_>, target: Option<Arc<Target>>, now: Instant) {
+        (self.size, self.handed_over, self.target) = (seen.size, seen.handed_over, target);
+        self.clock.reached(self.stream.acknowledged());
+        self.clock.seen(seen.size, now);
+    }
+}
+
+impl Published {
+    fn turn_to(&mut self, activity: Activity, now: Instant) {
+        if self.activity != activity {
+            (self.activity, self.since) = (activity, now);
+        }
+    }
+
+    fn figures(&mut self, now: Instant) -> FileRow {
+        let (mut lag, mut in_flight, mut oldest) = (0, 0, None);
+        for file in &mut self.files {
+            let acknowledged = file.stream.acknowledged();
+            lag += file.size.saturating_sub(acknowledged);
+            in_flight += file.handed_over.saturating_sub(acknowledged);
+            file.clock.reached(acknowledged);
+            oldest = file.clock.since().into_iter().chain(oldest).min();
+        }
+        let (bytes_per_second, lines_per_second) = self.rate.per_second(now);
+        let live = self.files.last();
+        let seconds = |since: Instant| now.saturating_duration_since(since).as_secs_f64();
+        FileRow {
+            log: String::new(),
+            path: String::new(),
+            topic: self
+                .lane
+                .as_ref()
+                .map_or_else(String::new, |lane| lane.topic().to_owned()),
+            state: State::Idle,
+            reason: None,
+            detail: None,
+            since_seconds: seconds(self.since),
+            size: live.map_or(self.on_disk, |file| file.size),
+            position: live.map_or(0, |file| file.stream.acknowledged()),
+            lag_bytes: lag,
+            lag_seconds: oldest.map_or(0.0, seconds),
+            in_flight_bytes: in_flight,
+            bytes_per_second,
+            lines_per_second,
+            restarts: self.restarts,
+            generations: self.followed,
+        }
+    }
+
+    /// No file is open: what was known of the path before still says how far it got.
+    fn figures_at_rest(&self, streams: &[Arc<Stream>], row: &mut FileRow) {
+        let Some(record) = streams.last().map(|stream| stream.record()) else {
+            let is_ours = matches!(self.condition, Condition::Refused(_));
+            row.lag_bytes = if is_ours { self.on_disk } else { 0 };
+            return;
+        };
+        row.position = record.mark.offset;
+        let cannot_look =
+            matches!(self.condition, Condition::Refused(_)) || matches!(self.activity, Activity::Failed(_));
+        row.size = if cannot_look {
+            record.size.max(self.on_disk)
+        } else {
+            record.size
+        };
+        row.lag_bytes = row.size.saturating_sub(row.position);
+    }
+
+    fn judge(&self, row: &FileRow, around: Surroundings, now: Instant) -> (State, Option<Reason>, Option<String>) {
+        use State::{Blocked, Failed, Waiting};
+        let is_dead_letter_kept_out = |file: &Known| file.target.as_ref().is_some_and(|target| target.is_blocked());
+        if let Activity::Failed(why) = &self.activity {
+            return (Failed, Some(Reason::WatcherFailed), Some(why.clone()));
+        }
+        if self
+            .step
+            .is_some_and(|since| now.saturating_duration_since(since) > HANGS)
+        {
+            return (Waiting, Some(Reason::NotAnswering), None);
+        }
+        match &self.condition {
+            Condition::NotAFile => return (Blocked, Some(Reason::NotAFile), None),
+            Condition::Refused(why) => return (Blocked, Some(refusal(why)), Some(why.clone())),
+            _ => {}
+        }
+        match self.activity {
+            Activity::Starting => return (Waiting, Some(Reason::Starting), None),
+            Activity::Restarting => return (Waiting, Some(Reason::Restarting), None),
+            Activity::Saving if around.saves_fail => return (Blocked, Some(Reason::PositionsNotSaved), None),
+            Activity::Saving => return (Waiting, Some(Reason::SavingPosition), None),
+            _ => {}
+        }
+        if self.files.iter().any(is_dead_letter_kept_out) {
+            return (Blocked, Some(Reason::DeadLettersFull), None);
+        }
+        let is_held = matches!(self.activity, Activity::Lane | Activity::Room) || row.in_flight_bytes > 0;
+        if is_held && let Some((state, reason, detail)) = self.topic_trouble(around) {
+            return (state, Some(reason), detail);
+        }
+        match self.activity {
+            Activity::Budget => (Waiting, Some(Reason::MemoryLimit), None),
+            Activity::Room => (Waiting, Some(Reason::TopicShare), None),
+            Activity::Settling => (Waiting, Some(Reason::Acknowledgement), None),
+            _ if row.in_flight_bytes > 0 => (State::Reading, None, None),
+            Activity::Reading | Activity::Lane => (State::Reading, None, None),
+            _ if self.waits_for_handle => (Waiting, Some(Reason::HandleLimit), None),
+            _ => self.at_rest(row),
+        }
+    }
+
+    /// Nothing is to be done: why not.
+    fn at_rest(&self, row: &FileRow) -> (State, Option<Reason>, Option<String>) {
+        let other = |path: &std::path::Path| Some(path.display().to_string());
+        let (reason, detail) = match &self.condition {
+            Condition::SharedWith(path) => (Some(Reason::SharedWithAnotherPath), other(path)),
+            Condition::CopyOf(path) => (Some(Reason::CopyOfAnotherPath), other(path)),
+            _ if row.lag_bytes > 0 && !self.files.is_empty() => (Some(Reason::UnfinishedLine), None),
+            Condition::Absent => (Some(Reason::NoFile), None),
+            _ => (None, None),
+        };
+        (State::Idle, reason, detail)
+    }
+
+    /// Why the topic takes nothing, if it does not.
+    fn topic_trouble(&self, around: Surroundings) -> Option<(State, Reason, Option<String>)> {
+        let lane = self.lane.as_ref()?;
+        let (state, reason, detail) = match lane.state() {
+            LaneState::Open => return None,
+            LaneState::Asking => (State::Waiting, Reason::AskingForTopic, None),
+            LaneState::Held { why, reason } => {
+                let (state, word) = match why {
+                    Trouble::Missing => (State::Blocked, Reason::TopicMissing),
+                    Trouble::Forbidden => (State::Blocked, Reason::TopicForbidden),
+                    Trouble::Clock => (State::Blocked, Reason::ClockWrong),
+                    Trouble::Silent => (State::Waiting, Reason::TopicSilent),
+                    Trouble::Other => (State::Waiting, Reason::TopicHeld),
+                };
+                (state, word, Some(format!("{}: {reason}", lane.topic())))
+            }
+        };
+        // While nobody answers, what is said of the topic is old.
+        let is_away = around.kafka == Some(false) && state == State::Waiting;
+        Some(if is_away {
+            (State::Waiting, Reason::KafkaAway, None)
+        } else {
+            (state, reason, detail)
+        })
+    }
+}
+
+/// The word for what the system answered.
+fn refusal(why: &str) -> Reason {
+    // EACCES, as the standard library writes it; the words before it are the C library's.
+    if why.contains("(os error 13)") {
+        Reason::Permission
+    } else {
+        Reason::Unreadable
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FINE: Surroundings = Surroundings {
+        kafka: Some(true),
+        saves_fail: false,
+    };
+
+    fn judged(gauge: &Gauge, around: Surroundings, now: Instant) -> (State, Option<Reason>) {
+        let row = gauge.row(around, Vec::new, now);
+        (row.state, row.reason)
+    }
+
+    #[test]
+    fn a_watcher_says_what_it_waits_for() {
+        let (gauge, now) = (Gauge::new(), Instant::now());
+        let failing = Surroundings {
+            saves_fail: true,
+            ..FINE
+        };
+        let cases = [
+            (Activity::Starting, FINE, State::Waiting, Reason::Starting),
+            (Activity::Restarting, FINE, State::Waiting, Reason::Restarting),
+            (Activity::Saving, FINE, State::Waiting, Reason::SavingPosition),
+            (Activity::Saving, failing, State::Blocked, Reason::PositionsNotSaved),
+            (Activity::Budget, FINE, State::Waiting, Reason::MemoryLimit),
+            (Activity::Settling, FINE, State::Waiting, Reason::Acknowledgement),
+            (Activity::Asleep, failing, State::Idle, Reason::NoFile),
+            (
+                Activity::Failed("boom".into()),
+                FINE,
+                State::Failed,
+                Reason::WatcherFailed,
+            ),
+        ];
+        for (activity, around, state, reason) in cases {
+            gauge.turn_to(activity.clone(), now);
+            assert_eq!(judged(&gauge, around, now), (state, Some(reason)), "{activity:?}");
+        }
+        assert_eq!(gauge.row(FINE, Vec::new, now).detail.as_deref(), Some("boom"));
+    }
+
+    #[test]
+    fn a_step_that_does_not_come_back_shows_and_a_restart_counts() {
+        let (gauge, now) = (Gauge::new(), Instant::now());
+        gauge.turn_to(Activity::Reading, now);
+        gauge.enter(now);
+        let later = now + HANGS + Duration::from_secs(1);
+        assert_eq!(judged(&gauge, FINE, now), (State::Reading, None));
+        assert_eq!(
+            judged(&gauge, FINE, later),
+            (State::Waiting, Some(Reason::NotAnswering))
+        );
+        gauge.leave();
+        assert_eq!(judged(&gauge, FINE, later), (State::Reading, None));
+        gauge.restarts(Activity::Failed("boom".into()), later);
+        let row = gauge.row(FINE, Vec::new, later + Duration::from_secs(2));
+        assert_eq!((row.restarts, row.since_seconds), (1, 2.0));
+    }
+
+    #[test]
+    fn what_the_system_answers_has_a_word() {
+        let denied = std::io::Error::from_raw_os_error(13).to_string();
+        assert_eq!(refusal(&denied), Reason::Permission);
+        let stale = std::io::Error::from_raw_os_error(116).to_string();
+        assert_eq!(refusal(&stale), Reason::Unreadable);
+    }
+}

@@ -1,0 +1,87 @@
+//! Bytes and lines a second, over the last seconds.
+
+use std::time::Instant;
+
+/// Whole seconds that are looked at: long enough to be steady, short enough to show a stop soon.
+const SECONDS: u64 = 5;
+/// One more, for the second that is not over yet.
+const SLOTS: usize = 6;
+
+/// Counts what was acknowledged, second by second.
+#[derive(Debug)]
+pub(crate) struct Rate {
+    start: Instant,
+    slots: [Slot; SLOTS],
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Slot {
+    /// Seconds since the start.
+    second: u64,
+    bytes: u64,
+    lines: u64,
+}
+
+impl Rate {
+    /// Nothing counted yet.
+    pub(crate) fn new(start: Instant) -> Self {
+        Self {
+            start,
+            slots: Default::default(),
+        }
+    }
+
+    /// So much was acknowledged now.
+    pub(crate) fn add(&mut self, bytes: u64, lines: u64, now: Instant) {
+        let second = self.second(now);
+        let at = usize::try_from(second).unwrap_or(0) % SLOTS;
+        if let Some(slot) = self.slots.get_mut(at) {
+            if slot.second != second {
+                *slot = Slot {
+                    second,
+                    ..Slot::default()
+                };
+            }
+            slot.bytes += bytes;
+            slot.lines += lines;
+        }
+    }
+
+    /// Bytes and lines a second.
+    pub(crate) fn per_second(&self, now: Instant) -> (f64, f64) {
+        let second = self.second(now);
+        let first = second.saturating_sub(SECONDS);
+        let recent = self.slots.iter().filter(|slot| (first..second).contains(&slot.second));
+        let (bytes, lines) = recent.fold((0, 0), |sum, slot| (sum.0 + slot.bytes, sum.1 + slot.lines));
+        // A young watcher has fewer seconds behind it.
+        let seconds = second.clamp(1, SECONDS) as f64;
+        (bytes as f64 / seconds, lines as f64 / seconds)
+    }
+
+    fn second(&self, now: Instant) -> u64 {
+        now.saturating_duration_since(self.start).as_secs()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn it_is_the_mean_of_the_last_whole_seconds_and_falls_to_nothing() {
+        let start = Instant::now();
+        let mut rate = Rate::new(start);
+        for tenth in 0..100 {
+            rate.add(100, 1, start + Duration::from_millis(tenth * 100));
+        }
+        let at = |seconds| rate.per_second(start + Duration::from_secs(seconds));
+        assert_eq!(at(10), (1000.0, 10.0));
+        assert_eq!(at(12), (600.0, 6.0));
+        assert_eq!(at(15), (0.0, 0.0));
+        let mut young = Rate::new(start);
+        young.add(100, 1, start);
+        assert_eq!(young.per_second(start + Duration::from_secs(1)), (100.0, 1.0));
+    }
+}

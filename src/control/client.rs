@@ -1,0 +1,154 @@
+//! The commands' side of the control socket.
+
+use std::fs;
+use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
+use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use logcatch_settings::state_directory;
+use thiserror::Error;
+
+use super::protocol::{Answer, LONGEST_ANSWER, Request};
+use super::socket;
+use crate::cli::environment;
+use crate::error::Failure;
+
+/// A service that says nothing for so long hangs: it answers orders that take longer before.
+const SILENCE: Duration = Duration::from_secs(60);
+
+/// A conversation with a running service.
+pub struct Client {
+    stream: BufReader<UnixStream>,
+    state: PathBuf,
+}
+
+/// Why there is no conversation.
+#[derive(Debug, Error)]
+pub enum ConnectError {
+    /// There is no socket, or nobody listens at it.
+    #[error("cannot find a running logcatch on the state directory `{state}`")]
+    NoService {
+        /// The state directory.
+        state: PathBuf,
+    },
+    /// Another reason.
+    #[error("cannot talk to the service through `{path}`")]
+    Socket {
+        /// The socket.
+        path: PathBuf,
+        /// What the system answered.
+        #[source]
+        source: io::Error,
+    },
+}
+
+/// The state directory that a command means: from `--state`, else the settings file, whatever else that says.
+pub fn state_of(config: &Path, state: Option<&Path>) -> Result<PathBuf, Failure> {
+    match state {
+        Some(state) => std::path::absolute(state).map_err(Failure::new),
+        None => state_directory(config, &environment).map_err(|refused| {
+            let help = "name the service's state directory by --state, or its settings file by --config";
+            Failure::from(refused).help(help)
+        }),
+    }
+}
+
+/// Asks the service of `state` one thing.
+pub fn ask(state: &Path, request: &Request) -> Result<Answer, Failure> {
+    Client::connect(state)?.ask(request)
+}
+
+impl Client {
+    /// Connects to the service of a state directory.
+    pub fn connect(state: &Path) -> Result<Self, ConnectError> {
+        let failed = |source: io::Error| match source.kind() {
+            io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => ConnectError::NoService {
+                state: state.to_owned(),
+            },
+            _ => ConnectError::Socket {
+                path: socket::path(state),
+                source,
+            },
+        };
+        let stream = socket::connect(state).map_err(failed)?;
+        let set = stream.set_read_timeout(Some(SILENCE));
+        set.and_then(|()| stream.set_write_timeout(Some(SILENCE)))
+            .map_err(failed)?;
+        Ok(Self {
+            stream: BufReader::new(stream),
+            state: state.to_owned(),
+        })
+    }
+
+    /// Asks and waits for the answer; one that refuses is a failure.
+    pub fn ask(&mut self, request: &Request) -> Result<Answer, Failure> {
+        let answer = self.exchange(request).map_err(|source| {
+            let source = match source.kind() {
+                // As a socket says that its time is up.
+                io::ErrorKind::WouldBlock => io::Error::new(io::ErrorKind::TimedOut, "it does not answer"),
+                _ => source,
+            };
+            let path = socket::path(&self.state);
+            Failure::new(ConnectError::Socket { path, source }).help("the service's log says more")
+        })?;
+        match answer {
+            Answer::Refused(refused) => Err(refused.into()),
+            answer => Ok(answer),
+        }
+    }
+
+    fn exchange(&mut self, request: &Request) -> io::Result<Answer> {
+        let mut text = serde_json::to_vec(request)?;
+        text.push(b'\n');
+        self.stream.get_mut().write_all(&text)?;
+        let mut line = Vec::new();
+        (&mut self.stream).take(LONGEST_ANSWER).read_until(b'\n', &mut line)?;
+        if line.last() != Some(&b'\n') {
+            return Err(io::Error::new(
+                io::ErrorKind::UnexpectedEof,
+                "the service ended meanwhile",
+            ));
+        }
+        Ok(serde_json::from_slice(&line)?)
+    }
+}
+
+impl From<ConnectError> for Failure {
+    fn from(error: ConnectError) -> Self {
+        let help = match &error {
+            ConnectError::NoService { .. } => {
+                "start it with `logcatch run`, or name its state directory by --state".to_owned()
+            }
+            ConnectError::Socket { path, source } if source.kind() == io::ErrorKind::PermissionDenied => allowed(path),
+            ConnectError::Socket { .. } => "the service's log says more".to_owned(),
+        };
+        Self::new(error).help(help)
+    }
+}
+
+/// Who may talk to the service.
+fn allowed(socket: &Path) -> String {
+    let state = socket.parent().unwrap_or(socket);
+    let found = fs::metadata(socket).or_else(|_| fs::metadata(state));
+    found.map_or_else(
+        |_| "run it as root, or as the user of the service".to_owned(),
+        |meta| {
+            let user = name_in("/etc/passwd", meta.uid());
+            let group = name_in("/etc/group", meta.gid());
+            format!("run it as root or as user `{user}`; members of group `{group}` may look")
+        },
+    )
+}
+
+/// The name of a user or group, else its number.
+fn name_in(file: &str, id: u32) -> String {
+    let text = fs::read_to_string(file).unwrap_or_default();
+    let named = text.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        let name = fields.next()?;
+        (fields.nth(1)?.parse() == Ok(id)).then(|| name.to_owned())
+    });
+    named.unwrap_or_else(|| id.to_string())
+}

@@ -1,0 +1,270 @@
+//! Answers requests: reads from the board, sends orders to the actors, and does on threads of its own what may take long.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::Addr;
+use actix_rt::task::spawn_blocking;
+use logcatch_actors::{
+    Change, ChangePosition, Changed, Common, ConfigActor, GetStats, KafkaActor, Key, OrderError, Reload, Report,
+    Restart, Sources, SupervisorActor,
+};
+use logcatch_kafka::Stats;
+use logcatch_settings::{Environment, load};
+use logcatch_tail::{EditError, Positions};
+
+use super::plan::plan;
+use super::protocol::{Answer, Done, Named, PositionRow, Refused, Request};
+use super::targets::pick;
+
+/// A watcher whose lines Kafka does not acknowledge rests for as long as that lasts. Who ordered it is told sooner.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// The Kafka side answers within milliseconds, also under load.
+const GLANCE: Duration = Duration::from_secs(2);
+
+/// The service, as the control socket reaches it.
+#[derive(Clone)]
+pub struct Desk {
+    /// All watchers.
+    pub supervisor: Addr<SupervisorActor>,
+    /// The settings.
+    pub config: Addr<ConfigActor>,
+    /// The Kafka side.
+    pub kafka: Addr<KafkaActor>,
+    /// What is read without asking anybody.
+    pub common: Common,
+    /// The settings file.
+    pub settings: PathBuf,
+}
+
+impl Desk {
+    /// Answers a request of one who may only look, or change things, too.
+    pub async fn answer(&self, request: Request, may_change: bool) -> Answer {
+        let changes = !matches!(
+            request,
+            Request::Status { .. } | Request::Plan | Request::PositionsList { .. }
+        );
+        if changes && !may_change {
+            let refused = Refused::new("cannot change anything: only root and the service's own user may, others look");
+            return Answer::Refused(refused.help("run it as root, as with sudo"));
+        }
+        let answered = match request {
+            Request::Status { of } => self.status(of).await,
+            Request::Restart { of } => self.restart(&of).await,
+            Request::Reload => self.reload().await,
+            Request::Plan => self.plan().await,
+            Request::PositionsList { of } => self.positions(of).await,
+            Request::PositionsSet { path, to } => self.change(&path, "set a position in", Change::Set(to.into())).await,
+            Request::PositionsReset { of } => self.change(&of, "reset", Change::Reset).await,
+        };
+        answered.unwrap_or_else(Answer::Refused)
+    }
+
+    async fn status(&self, of: Option<Named>) -> Result<Answer, Refused> {
+        // Of a Kafka side that hangs nothing is known, and the files still show.
+        let stats = tokio::time::timeout(GLANCE, self.kafka.send(GetStats)).await;
+        let stats = stats.map_or_else(|_| Ok(Stats::default()), |stats| stats.map_err(broken))?;
+        let (common, settings_path) = (self.common.clone(), self.settings.display().to_string());
+        let report = blocking(move || {
+            let mut report = common.board.report(&Sources {
+                common: &common,
+                stats: &stats,
+                settings_path,
+                version: env!("CARGO_PKG_VERSION"),
+            });
+            of.map_or(Ok(()), |of| narrow(&mut report, &of))?;
+            Ok(report)
+        });
+        report.await?.map(|report| Answer::Status(Box::new(report)))
+    }
+
+    async fn restart(&self, of: &Named) -> Result<Answer, Refused> {
+        let keys = pick(&self.common.board.keys(), of, "restart")?;
+        let orders = keys
+            .into_iter()
+            .map(|key| (key.clone(), self.supervisor.send(Restart(key))));
+        self.carry_out(orders.collect(), |()| "restarted".to_owned()).await
+    }
+
+    async fn change(&self, of: &Named, verb: &str, change: Change) -> Result<Answer, Refused> {
+        let mut keys = self.common.board.keys();
+        // Files that nobody watches any more have positions, too.
+        keys.extend(keys_of(&self.common.world.positions));
+        keys.sort_unstable();
+        keys.dedup();
+        let orders = pick(&keys, of, verb)?.into_iter().map(|key| {
+            let order = ChangePosition {
+                key: key.clone(),
+                change,
+            };
+            (key, self.supervisor.send(order))
+        });
+        self.carry_out(orders.collect(), said).await
+    }
+
+    /// Waits for the outcome of orders that are carried out side by side.
+    async fn carry_out<M, T>(
+        &self,
+        orders: Vec<(Key, actix::dev::Request<SupervisorActor, M>)>,
+        words: impl Fn(T) -> String,
+    ) -> Result<Answer, Refused>
+    where
+        M: actix::Message<Result = Result<T, OrderError>> + Send + 'static,
+        T: Send + 'static,
+        SupervisorActor: actix::Handler<M>,
+    {
+        // Polled as a whole, so that each is under way before the first one is waited for.
+        let running: Vec<_> = orders
+            .into_iter()
+            .map(|(key, order)| (key, actix_rt::spawn(order)))
+            .collect();
+        let deadline = tokio::time::Instant::now() + PATIENCE;
+        let mut done = Vec::new();
+        for ((log, path), order) in running {
+            let words = match tokio::time::timeout_at(deadline, order).await {
+                // It is carried out all the same, when Kafka acknowledges.
+                Err(_) => {
+                    "waits until what is on its way to Kafka is acknowledged; `logcatch status` shows it".to_owned()
+                }
+                Ok(Err(error)) => return Err(broken(error)),
+                Ok(Ok(Err(error))) => return Err(broken(error)),
+                Ok(Ok(Ok(Err(error)))) => return Err(refused(&error)),
+                Ok(Ok(Ok(Ok(outcome)))) => words(outcome),
+            };
+            let path = path.display().to_string();
+            done.push(Done { log, path, done: words });
+        }
+        Ok(Answer::Done(done))
+    }
+
+    async fn reload(&self) -> Result<Answer, Refused> {
+        let path = self.settings.display().to_string();
+        match self.config.send(Reload).await.map_err(broken)? {
+            Ok(()) => Ok(Answer::Done(vec![Done {
+                log: String::new(),
+                path,
+                done: "in force".to_owned(),
+            }])),
+            Err(why) => Err(Refused {
+                settings: true,
+                // The settings crate says it in full; the supervisor says only what it cannot do.
+                error: if why.starts_with("cannot ") {
+                    why
+                } else {
+                    format!("cannot apply `{path}`: {why}")
+                },
+                help: Some("correct what is named; everything stays as it was until then".to_owned()),
+            }),
+        }
+    }
+
+    async fn plan(&self) -> Result<Answer, Refused> {
+        let Some(before) = self.common.board.settings() else {
+            return Err(Refused::new("cannot compare: no settings are in force yet"));
+        };
+        let (path, watched) = (self.settings.clone(), self.common.board.keys());
+        let planned = blocking(move || {
+            let environment: &Environment<'_> = &|name| std::env::var(name).ok();
+            let loaded = load(&path, environment).map_err(|refused| Refused {
+                error: refused.to_string(),
+                help: Some("correct what is named; applying it would change nothing".to_owned()),
+                settings: true,
+            })?;
+            Ok(Answer::Plan(plan(&before, &loaded.settings, &watched)))
+        });
+        planned.await?
+    }
+
+    async fn positions(&self, of: Option<Named>) -> Result<Answer, Refused> {
+        let positions = Arc::clone(&self.common.world.positions);
+        let rows = blocking(move || list(&positions, of.as_ref()));
+        rows.await?.map(Answer::Positions)
+    }
+}
+
+/// The paths that have positions.
+pub fn keys_of(positions: &Positions) -> Vec<Key> {
+    let key = |record: logcatch_tail::StreamRecord| (record.log, record.path);
+    let mut keys: Vec<Key> = positions.all().iter().map(|stream| key(stream.record())).collect();
+    keys.sort_unstable();
+    keys.dedup();
+    keys
+}
+
+/// Positions by entry and path, oldest generation first.
+pub fn list(positions: &Positions, of: Option<&Named>) -> Result<Vec<PositionRow>, Refused> {
+    let mut keys = keys_of(positions);
+    if let Some(of) = of {
+        keys = pick(&keys, of, "list positions of")?;
+    }
+    let of_key = |(log, path): &Key| positions.of(log, path);
+    let streams = keys.iter().flat_map(of_key);
+    Ok(streams.map(|stream| stream.record().into()).collect())
+}
+
+/// What became of a position, in words.
+pub fn said(changed: Changed) -> String {
+    match changed {
+        Changed::Moved(moved) => format!(
+            "goes on at byte {} of {}; it was at {}",
+            moved.to, moved.size, moved.from
+        ),
+        Changed::Forgotten(0) => "had no position".to_owned(),
+        Changed::Forgotten(1) => "forgotten; what is there is read from its beginning".to_owned(),
+        Changed::Forgotten(count) => {
+            format!("forgotten, with {count} generations; what is there is read from its beginning")
+        }
+    }
+}
+
+/// An order that was refused.
+pub fn refused(error: &OrderError) -> Refused {
+    match error {
+        OrderError::Edit(error) => edit_refused(error),
+        other => Refused::new(other.to_string()),
+    }
+}
+
+/// A position that stays as it is.
+pub fn edit_refused(error: &EditError) -> Refused {
+    let text = match std::error::Error::source(error) {
+        Some(cause) => format!("{error}: {cause}"),
+        None => error.to_string(),
+    };
+    let refused = Refused::new(text);
+    match error {
+        EditError::InLine { start: Some(start), .. } => refused.help(format!("its line starts at {start}")),
+        EditError::InLine { .. } | EditError::Beyond { .. } => {
+            refused.help("name the first byte of a line, `begin` or `end`")
+        }
+        EditError::Unknown(_) => refused.help("start the service first: it gives the file a position when it sees it"),
+        EditError::InFlight(_) => refused.help("try again when Kafka has acknowledged them"),
+        EditError::Copy(_) => refused.help("`logcatch status` names the other file"),
+        EditError::File { .. } => refused,
+    }
+}
+
+fn narrow(report: &mut Report, of: &Named) -> Result<(), Refused> {
+    let keys: Vec<Key> = report
+        .files
+        .iter()
+        .map(|file| (file.log.clone(), PathBuf::from(&file.path)))
+        .collect();
+    let is_entry = report.settings.unmatched.iter().any(|name| of.is_entry(name));
+    let wanted = if is_entry { Vec::new() } else { pick(&keys, of, "show")? };
+    report.files.retain(|file| {
+        let (log, path) = (&file.log, Path::new(&file.path));
+        wanted.iter().any(|key| key.0 == *log && key.1 == path)
+    });
+    report.settings.unmatched.retain(|name| of.is_entry(name));
+    Ok(())
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Refused> {
+    spawn_blocking(work).await.map_err(broken)
+}
+
+fn broken(error: impl std::fmt::Display) -> Refused {
+    Refused::new(format!("cannot answer: {error}")).help("the service's log says more")
+}

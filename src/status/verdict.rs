@@ -1,0 +1,157 @@
+//! The verdict in one sentence, and what is wrong with the service as a whole.
+
+use logcatch_actors::{FileRow, Report, State};
+
+use super::words::{bytes, count, harmless, seconds};
+
+/// A file keeps up whose oldest line that is not acknowledged has not waited longer than this: several times what a line
+/// takes under load, and less than what anybody is paged for. Seconds.
+const KEEPS_UP: f64 = 10.0;
+
+/// "keeping up: 131 of 132 files, worst lag 0.4 s; 1 blocked"
+pub fn sentence(report: &Report) -> String {
+    let files = &report.files;
+    if files.is_empty() {
+        return "nothing to ship: no file matches".to_owned();
+    }
+    let up = files.iter().filter(|file| keeps_up(file)).count();
+    let late = files.iter().any(|file| is_moving(file) && !keeps_up(file));
+    let head = match () {
+        () if report.kafka.up == Some(false) => "waiting for Kafka",
+        () if late => "behind",
+        () if up == 0 => "not shipping",
+        () => "keeping up",
+    };
+    let moving = files.iter().filter(|file| is_moving(file));
+    let worst = moving.map(|file| file.lag_seconds).fold(0.0, f64::max);
+    let behind: u64 = files.iter().map(|file| file.lag_bytes).sum();
+    let verb = if head == "keeping up" { "" } else { " up to date" };
+    let files_up = format!("{up} of {}{verb}", count(files.len(), "file"));
+    let mut text = format!("{head}: {files_up}, worst lag {}", seconds(worst));
+    if up < files.len() && behind > 0 {
+        text += &format!(", {} to ship", bytes(behind as f64));
+    }
+    let states = [State::Blocked, State::Failed, State::Waiting];
+    let counts = states.map(|state| (state, files.iter().filter(|file| file.state == state).count()));
+    let named: Vec<String> = counts
+        .iter()
+        .filter(|(_, count)| *count > 0)
+        .map(|(state, count)| format!("{count} {state}"))
+        .collect();
+    if !named.is_empty() {
+        text += &format!("; {}", named.join(", "));
+    }
+    text
+}
+
+/// What the rows do not say: a line each.
+pub fn remarks(report: &Report) -> Vec<String> {
+    let mut remarks = Vec::new();
+    if report.kafka.up == Some(false) {
+        let since = report
+            .kafka
+            .since_seconds
+            .map_or_else(String::new, |since| format!(" for {}", seconds(since)));
+        let cause = report.kafka.trouble.as_deref().unwrap_or("no broker answers");
+        // librdkafka adds how long it tried and how often it kept silent.
+        let cause = cause.split(" (after ").next().unwrap_or(cause);
+        remarks.push(format!("Kafka is away{since}: {}", harmless(cause)));
+    }
+    if let Some(refused) = &report.settings.refused {
+        // What is wrong as a whole, and the first problem.
+        let first: Vec<&str> = refused.text.lines().take(2).map(str::trim).collect();
+        let text = harmless(&first.join(": "));
+        remarks.push(format!(
+            "the settings file is refused, those before stay in force: {text}"
+        ));
+    }
+    if report.positions.failing {
+        remarks.push("positions cannot be saved: a crash now repeats lines; the service's log says why".to_owned());
+    }
+    if report.kafka.dead_lettered_lines > 0 {
+        let lines = count(
+            usize::try_from(report.kafka.dead_lettered_lines).unwrap_or(usize::MAX),
+            "line",
+        );
+        remarks.push(format!("{lines} kept as dead letters since the start"));
+    }
+    for name in &report.settings.unmatched {
+        remarks.push(format!("no file matches entry `{}`", harmless(name)));
+    }
+    remarks
+}
+
+/// Whether nothing is wrong with a file and it is not late.
+pub fn keeps_up(file: &FileRow) -> bool {
+    match file.state {
+        State::Idle => true,
+        State::Reading | State::Waiting => file.lag_seconds < KEEPS_UP,
+        State::Blocked | State::Failed => false,
+    }
+}
+
+/// Whether its lag is that of lines on their way, and not of what is left by intention.
+fn is_moving(file: &FileRow) -> bool {
+    matches!(file.state, State::Reading | State::Waiting)
+}
+
+#[cfg(test)]
+pub mod tests {
+    use logcatch_actors::Reason;
+
+    use super::*;
+
+    pub fn file(path: &str, state: State, lag_seconds: f64) -> FileRow {
+        FileRow {
+            log: "app".into(),
+            path: path.into(),
+            topic: "t".into(),
+            state,
+            reason: (state == State::Blocked).then_some(Reason::TopicMissing),
+            detail: (state == State::Blocked).then(|| "t: topic does not exist".into()),
+            since_seconds: 1.0,
+            size: 2048,
+            position: 1024,
+            lag_bytes: if lag_seconds > 0.0 { 1024 } else { 0 },
+            lag_seconds,
+            in_flight_bytes: 0,
+            bytes_per_second: 0.0,
+            lines_per_second: 0.0,
+            restarts: 0,
+            generations: 1,
+        }
+    }
+
+    fn report(files: Vec<FileRow>) -> Report {
+        Report {
+            files,
+            ..Report::default()
+        }
+    }
+
+    #[test]
+    fn the_verdict_is_one_sentence() {
+        let mut files: Vec<_> = (0..131).map(|n| file(&n.to_string(), State::Idle, 0.0)).collect();
+        files[0] = file("0", State::Reading, 0.4);
+        files.push(file("blocked", State::Blocked, 70.0));
+        let blocked = report(files.clone());
+        assert_eq!(
+            sentence(&blocked),
+            "keeping up: 131 of 132 files, worst lag 0.4 s, 2.0 KiB to ship; 1 blocked"
+        );
+        files[1] = file("1", State::Waiting, 42.0);
+        let mut late = report(files);
+        assert!(sentence(&late).starts_with("behind: 130 of 132 files up to date, worst lag 42 s"));
+        late.kafka.up = Some(false);
+        late.kafka.since_seconds = Some(61.0);
+        assert!(sentence(&late).starts_with("waiting for Kafka: "));
+        assert_eq!(remarks(&late), ["Kafka is away for 61 s: no broker answers"]);
+        assert_eq!(sentence(&report(Vec::new())), "nothing to ship: no file matches");
+        let only = report(vec![file("a", State::Blocked, 1.0)]);
+        assert!(
+            sentence(&only).starts_with("not shipping: 0 of 1 file up to date, "),
+            "{}",
+            sentence(&only)
+        );
+    }
+}
