@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 use crate::build;
 use crate::document::{self, Data, Node, Notation};
 use crate::expand::{Environment, expand};
-use crate::load::directory_of;
 use crate::problem::{Refused, Spot};
 use crate::sources::Sources;
+use crate::texts::directory_of;
 
 /// Takes only `state.directory` from a settings file, valid or not. Of its variables only those of this key are needed.
 pub fn state_directory(path: &Path, env: &Environment<'_>) -> Result<PathBuf, Refused> {
@@ -47,6 +47,11 @@ pub fn state_directory(path: &Path, env: &Environment<'_>) -> Result<PathBuf, Re
         }
     };
     Ok(build::state_directory(given.as_deref(), &directory, env).0)
+}
+
+/// The state directory of settings that name none.
+pub fn default_state_directory(env: &Environment<'_>) -> PathBuf {
+    build::state_directory(None, Path::new("/"), env).0
 }
 
 fn directory_in(state: &Node) -> Option<&str> {
