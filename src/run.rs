@@ -11,7 +11,7 @@ use logcatch_actors::{
     options,
 };
 use logcatch_settings::{Loaded, Settings, load};
-use logcatch_tail::{Claims, Positions, StateLock, StoreError, World};
+use logcatch_tail::{Claims, Lease, Positions, StateLock, StoreError, World};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::cli::environment;
@@ -73,6 +73,7 @@ async fn serve(config: std::path::PathBuf, loaded: Loaded, positions: Arc<Positi
         world: World {
             positions,
             claims: Arc::new(Claims::default()),
+            lease: Lease::default(),
         },
         budget: Arc::new(Budget::new(settings.limits.in_flight)),
         lanes,

@@ -39,6 +39,18 @@ struct State {
     /// Forgotten once the ledger is settled: nothing of the file is left anywhere.
     retiring: bool,
     gone: bool,
+    hold: Hold,
+}
+
+/// Who may change what is known of a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Hold {
+    /// Its watcher.
+    Watcher,
+    /// Nobody but the settlements of what was handed over before: its watcher does not answer.
+    Fenced,
+    /// Nobody: another value stands for the file now.
+    Superseded,
 }
 
 impl Stream {
@@ -53,8 +65,25 @@ impl Stream {
                 ledger: Ledger::default(),
                 retiring: false,
                 gone: false,
+                hold: Hold::Watcher,
             }),
         })
+    }
+
+    /// From now on whoever reads the file changes nothing and hands nothing over: it was taken from him.
+    pub(crate) fn fence(&self) {
+        self.lock().hold = Hold::Fenced;
+    }
+
+    pub(crate) fn is_fenced(&self) -> bool {
+        self.lock().hold != Hold::Watcher
+    }
+
+    /// The same file for a new watcher, when nothing of the old one is on its way any more.
+    pub(crate) fn superseded(&self) -> Arc<Self> {
+        let mut state = self.lock();
+        state.hold = Hold::Superseded;
+        Self::new(state.record.clone(), Arc::clone(&self.account), Arc::clone(&self.dirty))
     }
 
     /// The key it is stored under.
@@ -89,7 +118,13 @@ impl Stream {
 
     /// Changes what is known of the file; the change is saved with the next checkpoint.
     pub fn update(self: &Arc<Self>, change: impl FnOnce(&mut StreamRecord)) {
-        change(&mut self.lock().record);
+        {
+            let mut state = self.lock();
+            if state.hold != Hold::Watcher {
+                return;
+            }
+            change(&mut state.record);
+        }
         self.dirty.push(self);
     }
 
@@ -99,9 +134,23 @@ impl Stream {
         self.lock().ledger.issue(end, bytes)
     }
 
+    /// A batch goes to Kafka now. False when it must not: the file was taken from its reader.
+    #[must_use]
+    pub fn hand_over(&self, seq: u64) -> bool {
+        let mut state = self.lock();
+        let is_allowed = state.hold == Hold::Watcher;
+        if is_allowed {
+            state.ledger.hand_over(seq);
+        }
+        is_allowed
+    }
+
     /// Takes down what the file looks like now; saved with its next position.
     pub fn saw(&self, head: Head, stat: &Stat) {
         let mut state = self.lock();
+        if state.hold != Hold::Watcher {
+            return;
+        }
         state.record.head = head;
         state.record.size = stat.size;
         state.record.modified = stat.modified;
@@ -119,7 +168,7 @@ impl Stream {
                 }
             }
             state.gone |= state.retiring && state.ledger.is_settled();
-            reached.is_some()
+            reached.is_some() && state.hold != Hold::Superseded
         };
         self.account
             .add_settled(settled.delivered, settled.lines, settled.dead_lettered);
@@ -140,6 +189,12 @@ impl Stream {
         self.lock().ledger.is_settled()
     }
 
+    /// Whether nothing is on its way to Kafka; see [`Ledger::is_at_rest`].
+    #[must_use]
+    pub fn is_at_rest(&self) -> bool {
+        self.lock().ledger.is_at_rest()
+    }
+
     /// What is in flight will be read again, and its late outcome changes nothing.
     pub fn forget_in_flight(&self) {
         self.lock().ledger.forget();
@@ -150,6 +205,9 @@ impl Stream {
     pub fn retire(self: &Arc<Self>) {
         {
             let mut state = self.lock();
+            if state.hold != Hold::Watcher {
+                return;
+            }
             state.retiring = true;
             state.gone |= state.ledger.is_settled();
         }

@@ -114,7 +114,7 @@ impl Watcher {
 
     pub(crate) fn begin_with(&mut self, stat: &Stat, truncated: bool, mark: Mark, head: Head) -> Arc<Stream> {
         self.order += 1;
-        self.world.positions.begin(StreamRecord {
+        let record = StreamRecord {
             log: self.spec.log.clone(),
             path: self.spec.path.clone(),
             id: self.world.positions.new_id(),
@@ -129,7 +129,8 @@ impl Watcher {
             copy: false,
             absent_seconds: 0,
             placement: None,
-        })
+        };
+        self.world.positions.begin_under(&self.world.lease, record)
     }
 
     /// The live file is no longer at its path: it is read to its end before its successors.

@@ -17,6 +17,7 @@ use crate::copies::Suspect;
 use crate::frame::Framer;
 use crate::generation::{Chunk, Generation, Reading};
 use crate::identity::{Inode, Stat};
+use crate::lease::Lease;
 use crate::positions::Positions;
 use crate::stream::Stream;
 
@@ -56,6 +57,8 @@ pub struct World {
     pub positions: Arc<Positions>,
     /// Who reads which file.
     pub claims: Arc<Claims>,
+    /// Whether it still may.
+    pub lease: Lease,
 }
 
 /// What a watcher wants next.
@@ -436,17 +439,22 @@ impl Watcher {
 
     /// Claims a file for this watcher; the error is the path of the one that has it.
     pub(crate) fn claim(&self, inode: Inode) -> Result<(), PathBuf> {
+        if self.world.lease.is_revoked() {
+            return Err(self.spec.path.clone());
+        }
         self.world.claims.claim(&self.spec.log, inode, &self.spec.path)
     }
 
     /// Claims a file that holds the content of a generation of this path, also from one that has it as a copy.
     pub(crate) fn take(&self, inode: Inode) -> bool {
-        self.world.claims.take(&self.spec.log, inode, &self.spec.path).is_ok()
+        !self.world.lease.is_revoked() && self.world.claims.take(&self.spec.log, inode, &self.spec.path).is_ok()
     }
 
     /// Gives a file up.
     pub(crate) fn release(&self, inode: Inode) {
-        self.world.claims.release(&self.spec.log, inode, &self.spec.path);
+        if !self.world.lease.is_revoked() {
+            self.world.claims.release(&self.spec.log, inode, &self.spec.path);
+        }
     }
 
     /// Whether the watcher of another path has a file.

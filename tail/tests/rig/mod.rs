@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use logcatch_tail::{Claims, Positions, Settled, StateLock, Stream, Todo, WatchSpec, Watcher, World};
+use logcatch_tail::{Claims, Lease, Positions, Settled, StateLock, Stream, Todo, WatchSpec, Watcher, World};
 
 /// One record as it was handed out.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -240,6 +240,7 @@ fn open(state: &Path) -> World {
     World {
         positions,
         claims: Arc::new(claims),
+        lease: Lease::default(),
     }
 }
 
