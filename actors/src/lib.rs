@@ -6,6 +6,8 @@
 mod budget;
 mod config;
 mod dead_letters;
+#[cfg(debug_assertions)]
+mod fault;
 mod kafka;
 mod supervisor;
 mod tail;

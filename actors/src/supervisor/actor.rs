@@ -1,6 +1,6 @@
 //! The SupervisorActor: owns the factory of the watchers, keeps one per path, restarts those that fail.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU8;
@@ -16,9 +16,12 @@ use super::disk::{Disk, Route, Routes};
 use super::entries::{Findings, compare};
 use super::first::FirstLooks;
 use super::looks::Looks;
+use super::orphans::Orphanage;
+use super::watchdog::Crew;
+use super::watchdog::actor::stop;
 use crate::kafka::{KafkaActor, Reconfigure, ShipBatch};
-use crate::tail::actor::{Begin, News, Notice, Retarget, Stop, TailActor, Wake};
-use crate::tail::{Common, TailSpec};
+use crate::tail::actor::{Begin, News, Notice, Retarget, TailActor, Wake};
+use crate::tail::{Common, Pulse, TailSpec};
 
 /// A missed notification costs this long, not lines.
 const RECONCILE: Duration = Duration::from_secs(10);
@@ -26,8 +29,6 @@ const RECONCILE: Duration = Duration::from_secs(10);
 const TICK: Duration = Duration::from_secs(1);
 /// While batches of a failed watcher are in flight, its successor waits.
 const SETTLE_POLL: Duration = Duration::from_millis(200);
-/// More arbiters do not help: reading is cheap, and librdkafka has threads of its own.
-const ARBITERS: usize = 4;
 
 /// Settings to be in force from now on. The answer says why not, and then nothing has changed.
 #[derive(Message)]
@@ -45,34 +46,39 @@ pub struct Drain;
 struct DiskChanged;
 
 /// One watcher, as its supervisor knows it.
-struct Tail {
+pub(super) struct Tail {
     address: Addr<TailActor>,
+    /// Of the thread it runs on.
+    pub(super) pulse: Arc<Pulse>,
     route: Arc<Route>,
-    incarnation: u64,
+    pub(super) incarnation: u64,
     backoff: Backoff,
     /// It failed and waits for its next start.
-    resting: bool,
+    pub(super) resting: bool,
+    /// Its first look is still to be taken, and starts at the end of what is there.
+    from_end: bool,
 }
 
 /// The supervisor of all watchers.
 pub struct SupervisorActor {
-    common: Common,
+    pub(super) common: Common,
     kafka: Addr<KafkaActor>,
     settings: Option<Arc<Settings>>,
     /// Those of the settings, shared with the watchers and with each look.
     entries: Vec<Arc<LogEntry>>,
-    arbiters: Vec<ArbiterHandle>,
-    tails: BTreeMap<(String, PathBuf), Tail>,
+    pub(super) crew: Crew,
+    pub(super) tails: BTreeMap<(String, PathBuf), Tail>,
     /// Watchers that are being stopped: none other of their path starts before they have let go.
-    stopping: HashSet<(String, PathBuf)>,
+    pub(super) stopping: HashMap<(String, PathBuf), Arc<Pulse>>,
     /// Per entry, the paths that are watched and how their file looked last.
     watched: HashMap<String, BTreeMap<PathBuf, Option<Stat>>>,
     first: FirstLooks,
     routes: Arc<Routes>,
     disk: Option<Disk>,
     looks: Looks,
-    spawned: usize,
+    pub(super) spawned: usize,
     complaints: Complaints,
+    pub(super) orphanage: Orphanage,
     draining: bool,
 }
 
@@ -85,9 +91,9 @@ impl SupervisorActor {
             kafka,
             settings: None,
             entries: Vec::new(),
-            arbiters: Vec::new(),
+            crew: Crew::default(),
             tails: BTreeMap::new(),
-            stopping: HashSet::new(),
+            stopping: HashMap::new(),
             watched: HashMap::new(),
             first: FirstLooks::default(),
             routes: Arc::default(),
@@ -95,6 +101,7 @@ impl SupervisorActor {
             looks: Looks::default(),
             spawned: 0,
             complaints: Complaints::default(),
+            orphanage: Orphanage::default(),
             draining: false,
         }
     }
@@ -180,8 +187,8 @@ impl SupervisorActor {
         let Some(tail) = self.tails.remove(&key) else { return };
         log::info!(log, path:% = path.display(); "watcher stopped");
         self.routes.remove(&tail.route);
-        self.stopping.insert(key.clone());
-        let stopped = async move { tail.address.send(Stop).await };
+        self.stopping.insert(key.clone(), Arc::clone(&tail.pulse));
+        let stopped = stop(tail.address, tail.pulse);
         ctx.spawn(stopped.into_actor(self).map(move |_, actor, ctx| {
             actor.common.world.claims.release_all(&key.0, &key.1);
             actor.stopping.remove(&key);
@@ -256,8 +263,8 @@ impl SupervisorActor {
             }
             for path in changes.new {
                 let streams = self.common.world.positions.of(&entry.name, &path);
-                let is_stopping = self.stopping.contains(&(entry.name.clone(), path.clone()));
-                if is_stopping || !streams.iter().all(|stream| stream.is_settled()) {
+                let is_stopping = self.stopping.contains_key(&(entry.name.clone(), path.clone()));
+                if is_stopping || !streams.iter().all(|stream| stream.is_at_rest()) {
                     // Its predecessor has not let go of it: the next look takes it up.
                     if let Some(watched) = self.watched.get_mut(&entry.name) {
                         watched.remove(&path);
@@ -294,18 +301,18 @@ impl SupervisorActor {
 
     /// The factory.
     fn spawn(&mut self, spec: TailSpec, ctx: &mut Context<Self>) {
-        if self.arbiters.is_empty() {
-            let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-            self.arbiters = (0..cores.min(ARBITERS)).map(|_| Arbiter::new().handle()).collect();
-        }
-        let arbiter = &self.arbiters[self.spawned % self.arbiters.len()];
+        let post = self.crew.place(&spec.path);
         self.spawned += 1;
+        // What was taken from a watcher that does not answer is this one's now.
+        self.common.world.positions.renew(&spec.entry.name, &spec.path);
         let pending = Arc::new(AtomicU8::new(0));
-        let address = Supervisor::start_in_arbiter(arbiter, {
-            let (common, spec, pending) = (self.common.clone(), spec.clone(), Arc::clone(&pending));
+        let address = Supervisor::start_in_arbiter(&post.arbiter, {
+            let (mut common, spec, pending) = (self.common.clone(), spec.clone(), Arc::clone(&pending));
+            let pulse = Arc::clone(&post.pulse);
+            common.world.lease = pulse.lease().clone();
             let kafka = self.kafka.clone().recipient::<ShipBatch>();
             let supervisor = ctx.address().downgrade().recipient();
-            move |_| TailActor::new(common, spec, kafka, supervisor, pending)
+            move |_| TailActor::new(common, spec, kafka, supervisor, pending, pulse)
         });
         let route = Route::new(pending, {
             let address = address.clone();
@@ -315,21 +322,24 @@ impl SupervisorActor {
         log::info!(log = spec.entry.name, path:% = spec.path.display(); "watcher started");
         let key = (spec.entry.name.clone(), spec.path.clone());
         let incarnation = self.spawned as u64;
+        let from_end = spec.from_end;
         address.do_send(Begin { incarnation, spec });
         self.tails.insert(
             key,
             Tail {
                 address,
+                pulse: post.pulse,
                 route,
                 incarnation,
                 backoff: Backoff::default(),
                 resting: false,
+                from_end,
             },
         );
     }
 
     /// Starts a failed watcher again, once what its earlier incarnation handed over is settled.
-    fn begin_again(&mut self, key: (String, PathBuf), incarnation: u64, ctx: &mut Context<Self>) {
+    pub(super) fn begin_again(&mut self, key: (String, PathBuf), incarnation: u64, ctx: &mut Context<Self>) {
         let entry = self.entry(&key.0);
         // Unless it was stopped meanwhile, or replaced by another.
         let tail = self
@@ -340,7 +350,7 @@ impl SupervisorActor {
             return;
         };
         let streams = self.common.world.positions.of(&key.0, &key.1);
-        if !streams.iter().all(|stream| stream.is_settled()) {
+        if !streams.iter().all(|stream| stream.is_at_rest()) {
             ctx.run_later(SETTLE_POLL, move |actor, ctx| actor.begin_again(key, incarnation, ctx));
             return;
         }
@@ -350,15 +360,15 @@ impl SupervisorActor {
         let spec = TailSpec {
             entry,
             path: key.1.clone(),
-            from_end: false,
+            from_end: tail.from_end,
         };
-        if tail.address.connected() {
+        if tail.address.connected() && !tail.pulse.is_given_up() {
             tail.address.do_send(Begin {
                 incarnation: tail.incarnation,
                 spec,
             });
         } else {
-            // It died outside its guarded step: actix never restarts that one.
+            // It died outside its guarded step, and actix never restarts that one; or its thread hangs.
             self.routes.remove(&tail.route);
             let backoff = tail.backoff;
             self.tails.remove(&key);
@@ -370,6 +380,8 @@ impl SupervisorActor {
     }
 
     fn tick(&mut self, ctx: &mut Context<Self>) {
+        self.watch_over(ctx);
+        self.look_after_orphans();
         let polled = self.entries.iter().any(|entry| entry.watch == Watch::Poll);
         let must_poll = polled || self.disk.as_ref().is_some_and(Disk::must_poll);
         let pause = if must_poll { TICK } else { RECONCILE };
@@ -379,7 +391,7 @@ impl SupervisorActor {
         let dead: Vec<_> = self
             .tails
             .iter()
-            .filter(|(_, tail)| !tail.address.connected())
+            .filter(|(_, tail)| !tail.address.connected() && !tail.pulse.is_given_up())
             .map(|(key, _)| key.clone())
             .collect();
         for key in dead {
@@ -387,7 +399,7 @@ impl SupervisorActor {
         }
     }
 
-    fn down(&mut self, key: (String, PathBuf), reason: &str, ctx: &mut Context<Self>) {
+    pub(super) fn down(&mut self, key: (String, PathBuf), reason: &str, ctx: &mut Context<Self>) {
         let Some(tail) = self.tails.get_mut(&key).filter(|tail| !tail.resting) else {
             return;
         };
@@ -471,6 +483,9 @@ impl Handler<Notice> for SupervisorActor {
         match notice.news {
             News::Ready => {
                 self.first.taken(&key.0, &key.1);
+                if let Some(tail) = self.tails.get_mut(&key) {
+                    tail.from_end = false;
+                }
                 self.say_ready(&key.0);
             }
             News::Empty => {
@@ -495,9 +510,10 @@ impl Handler<Drain> for SupervisorActor {
         self.disk = None;
         let tails = std::mem::take(&mut self.tails);
         Box::pin(async move {
-            let stopped: Vec<_> = tails.values().map(|tail| tail.address.send(Stop)).collect();
-            for stopped in stopped {
-                // One that is gone hands nothing over either.
+            let stopped = tails
+                .into_values()
+                .map(|tail| actix_rt::spawn(stop(tail.address, tail.pulse)));
+            for stopped in stopped.collect::<Vec<_>>() {
                 let _ = stopped.await;
             }
         })

@@ -7,5 +7,7 @@ mod disk;
 mod entries;
 mod first;
 mod looks;
+mod orphans;
+mod watchdog;
 
 pub use actor::{ApplySettings, Drain, SupervisorActor};

@@ -149,6 +149,10 @@ impl Driver {
             return Ok(None);
         };
         permit.cut(batch.buffer.capacity() + batch.records.capacity() * size_of::<std::ops::Range<u32>>());
+        // The file may have been taken from us while we were in a call that did not return.
+        if !batch.stream.hand_over(batch.seq) {
+            return Ok(None);
+        }
         let (target, source) = self.target(&batch.stream);
         let ticket = Ticket::new(&batch, Arc::clone(&target), permit, self.told.clone());
         Ok(Some(Batch {
