@@ -4,9 +4,11 @@ mod check;
 mod cli;
 mod demo;
 mod error;
+mod last_good;
 mod logging;
 mod preview;
 mod run;
+mod service_manager;
 mod settings_command;
 
 use std::process::ExitCode;

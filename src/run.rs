@@ -1,28 +1,41 @@
 //! `logcatch run`: the service. Opens what must be there, starts the actors, and ends them in order.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use actix::prelude::*;
 use actix_rt::signal::unix::{SignalKind, signal};
 use logcatch_actors::{
-    ApplySettings, Budget, Common, ConfigActor, DeadLetterFile, Drain, DrainKafka, KafkaActor, Reload, SupervisorActor,
-    options,
+    ApplySettings, Budget, Common, ConfigActor, DeadLetterFile, Drain, DrainKafka, Herald, KafkaActor, Ping, Reload,
+    SupervisorActor, options,
 };
-use logcatch_settings::{Loaded, Settings, load};
+use logcatch_settings::{Loaded, Refused, Settings, Texts, load};
 use logcatch_tail::{Claims, Lease, Positions, StateLock, StoreError, World};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::cli::environment;
 use crate::error::{Exit, Failure};
+use crate::last_good::{self, Keeper};
 use crate::logging;
+use crate::service_manager::{ServiceManager, feed_watchdog};
 
 /// Runs until SIGTERM or SIGINT.
 pub fn run(config: &Path) -> Result<(), Failure> {
     let config = std::path::absolute(config).map_err(Failure::new)?;
-    let loaded = load(&config, &environment)?;
+    let (loaded, refused) = match load(&config, &environment) {
+        Ok(loaded) => (loaded, None),
+        Err(refused) => match last_good::fall_back(&config) {
+            Some(loaded) => (loaded, Some(refused)),
+            None => return Err(refused.into()),
+        },
+    };
     logging::install(&loaded.settings.log);
+    if let Some(refused) = &refused {
+        log::error!(help = "correct the file; it is applied as soon as it is good";
+            "settings refused; running on those that were in force last, and not ready: {refused}");
+    }
     for notice in &loaded.notices {
         log::warn!("{notice}");
     }
@@ -36,8 +49,9 @@ pub fn run(config: &Path) -> Result<(), Failure> {
             "the position store was damaged and is moved aside: every file is read from its beginning, lines repeat and none is lost");
     }
     let system = System::new();
-    let ended = system.block_on(serve(config, loaded, Arc::clone(&positions)));
+    let ended = system.block_on(serve(config, loaded, refused, Arc::clone(&positions)));
     let saved = positions.close();
+    logging::flush();
     if ended? == End::Drained {
         if saved {
             log::info!("drained: everything that was read is acknowledged; the next start repeats nothing");
@@ -57,7 +71,13 @@ enum End {
     Cut,
 }
 
-async fn serve(config: std::path::PathBuf, loaded: Loaded, positions: Arc<Positions>) -> Result<End, Failure> {
+async fn serve(
+    config: PathBuf,
+    loaded: Loaded,
+    refused: Option<Refused>,
+    positions: Arc<Positions>,
+) -> Result<End, Failure> {
+    let manager = Rc::new(ServiceManager::of_process());
     let settings = Arc::new(loaded.settings.clone());
     let mut signals = Signals::listen().map_err(Failure::new)?;
     let letters = Arc::new(DeadLetterFile::new(
@@ -85,11 +105,33 @@ async fn serve(config: std::path::PathBuf, loaded: Loaded, positions: Arc<Positi
         "logcatch starts");
     let applied = supervisor.send(ApplySettings(Arc::clone(&settings))).await;
     applied.map_err(Failure::new)?.map_err(Failure::new)?;
-    let on_applied = Box::new(move |settings: &Settings| {
-        logging::set_level(settings.log.level);
-        letters.set_limit(settings.state.dead_letters);
+    let outside = Rc::new(Outside {
+        manager: Rc::clone(&manager),
+        letters,
+        keeper: Keeper::new(&settings.state.directory),
     });
-    let config = ConfigActor::new(config, loaded, supervisor.clone(), on_applied).start();
+    let texts = refused.is_none().then(|| loaded.texts.clone());
+    let config = ConfigActor::new(
+        config,
+        loaded,
+        refused.as_ref(),
+        supervisor.clone(),
+        Rc::clone(&outside) as _,
+    )
+    .start();
+    // What changes from here on is noticed.
+    config.send(Ping).await.map_err(Failure::new)?;
+    match texts {
+        Some(texts) => outside.in_force(&settings, &texts),
+        None => manager.status("not ready: the settings are refused; ships by those that were in force last"),
+    }
+    actix_rt::spawn(logging::say_repeats());
+    actix_rt::spawn(feed_watchdog(
+        Rc::clone(&manager),
+        config.clone(),
+        supervisor.clone(),
+        kafka.clone(),
+    ));
     let name = loop {
         tokio::select! {
             signal = signals.next() => match signal {
@@ -102,6 +144,7 @@ async fn serve(config: std::path::PathBuf, loaded: Loaded, positions: Arc<Positi
             }
         }
     };
+    manager.stopping("stopping: waits for what is in flight");
     let timeout = settings.limits.shutdown_timeout;
     log::info!(signal = name, timeout_seconds = timeout.as_secs(); "logcatch stops: nothing more is read, what is in flight is waited for");
     tokio::select! {
@@ -111,6 +154,40 @@ async fn serve(config: std::path::PathBuf, loaded: Loaded, positions: Arc<Positi
             Ok(End::Cut)
         }
     }
+}
+
+/// What follows from settings outside the actors.
+struct Outside {
+    manager: Rc<ServiceManager>,
+    letters: Arc<DeadLetterFile>,
+    keeper: Keeper,
+}
+
+impl Herald for Outside {
+    fn reading(&self) {
+        self.manager.reloading();
+    }
+
+    fn in_force(&self, settings: &Settings, texts: &Texts) {
+        logging::set_level(settings.log.level);
+        self.letters.set_limit(settings.state.dead_letters);
+        self.keeper.keep(texts);
+        self.manager.ready(&status(settings));
+    }
+
+    fn refused(&self) {
+        self.manager
+            .reloaded("the settings are refused, the log says why; ships by those that were in force before");
+    }
+}
+
+/// One line for `systemctl status`.
+fn status(settings: &Settings) -> String {
+    format!(
+        "entries: {}, brokers: {}",
+        settings.logs.len(),
+        settings.kafka.brokers.join(",")
+    )
 }
 
 /// Returns when the KafkaActor is no more, as after a panic: nobody restarts it, and without it nothing ships.

@@ -9,12 +9,14 @@ mod dead_letters;
 #[cfg(debug_assertions)]
 mod fault;
 mod kafka;
+mod ping;
 mod supervisor;
 mod tail;
 
 pub use budget::{Budget, Permit};
-pub use config::{ConfigActor, Reload};
+pub use config::{ConfigActor, Herald, Reload};
 pub use dead_letters::DeadLetterFile;
 pub use kafka::{DrainKafka, GetStats, KafkaActor, Reconfigure, ShipBatch, options};
+pub use ping::Ping;
 pub use supervisor::{ApplySettings, Drain, SupervisorActor};
 pub use tail::{Common, TailSpec};

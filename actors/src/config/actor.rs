@@ -2,12 +2,14 @@
 //! What is not valid changes nothing and is said.
 
 use std::path::PathBuf;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use actix::prelude::*;
 use logcatch_settings::{Loaded, Refused, Settings, Sources, load};
 
+use super::herald::Herald;
 use super::watch::{Looks, SourcesWatch};
 use crate::supervisor::{ApplySettings, SupervisorActor};
 
@@ -26,14 +28,11 @@ pub struct Reload;
 #[rtype(result = "()")]
 struct Changed;
 
-/// Called with settings once they are in force: what is not the actors' business, such as the level of the log.
-pub type OnApplied = Box<dyn Fn(&Settings) + Send>;
-
 /// Watches the settings file.
 pub struct ConfigActor {
     path: PathBuf,
     supervisor: Addr<SupervisorActor>,
-    on_applied: OnApplied,
+    herald: Rc<dyn Herald>,
     sources: Sources,
     current: Arc<Settings>,
     watch: Option<SourcesWatch>,
@@ -41,22 +40,35 @@ pub struct ConfigActor {
     scheduled: bool,
     /// The files as they are now were refused.
     refused: bool,
+    /// The files were never good since the start, and why they were not the last time: they are tried again and again.
+    broken: Option<String>,
 }
 
 impl ConfigActor {
-    /// Watches `path`, from which `loaded` was read and applied.
+    /// Watches `path`, from which `loaded` was read and applied: now, or earlier if the file is refused now.
     #[must_use]
-    pub fn new(path: PathBuf, loaded: Loaded, supervisor: Addr<SupervisorActor>, on_applied: OnApplied) -> Self {
+    pub fn new(
+        path: PathBuf,
+        mut loaded: Loaded,
+        refused: Option<&Refused>,
+        supervisor: Addr<SupervisorActor>,
+        herald: Rc<dyn Herald>,
+    ) -> Self {
+        if let Some(Refused::Invalid { sources, .. }) = refused {
+            loaded.sources.files.extend(sources.files.iter().cloned());
+            loaded.sources.patterns.extend(sources.patterns.iter().cloned());
+        }
         Self {
             path,
             supervisor,
-            on_applied,
+            herald,
             sources: loaded.sources,
             current: Arc::new(loaded.settings),
             watch: None,
             looks: Looks::new(),
             scheduled: false,
-            refused: false,
+            refused: refused.is_some(),
+            broken: refused.map(ToString::to_string),
         }
     }
 
@@ -74,13 +86,17 @@ impl ConfigActor {
     /// Reads, validates, applies; off the arbiter where it touches the disk.
     fn reload(&mut self) -> ResponseActFuture<Self, Result<(), String>> {
         let path = self.path.clone();
+        self.herald.reading();
         // What happens to the files while they are read shows at the next look.
         self.looks = self.watch.as_ref().map(SourcesWatch::look).unwrap_or_default();
         let loaded = actix_rt::task::spawn_blocking(move || load(&path, &|name| std::env::var(name).ok()));
         Box::pin(loaded.into_actor(self).then(|loaded, actor, _| match loaded {
             Ok(Ok(loaded)) => actor.apply(loaded),
             Ok(Err(refused)) => Box::pin(fut::ready(Err(actor.refuse(&refused)))),
-            Err(error) => Box::pin(fut::ready(Err(format!("cannot read the settings: {error}")))),
+            Err(error) => {
+                actor.herald.refused();
+                Box::pin(fut::ready(Err(format!("cannot read the settings: {error}"))))
+            }
         }))
     }
 
@@ -89,6 +105,7 @@ impl ConfigActor {
             settings,
             notices,
             sources,
+            texts,
             ..
         } = loaded;
         self.follow(sources);
@@ -100,6 +117,8 @@ impl ConfigActor {
             } else {
                 log::info!(path:%; "settings were read again and say what is in force");
             }
+            self.broken = None;
+            self.herald.in_force(&settings, &texts);
             return Box::pin(fut::ready(Ok(())));
         }
         for notice in &notices {
@@ -111,10 +130,12 @@ impl ConfigActor {
             let answer = answer.unwrap_or_else(|error| Err(error.to_string()));
             match &answer {
                 Ok(()) => {
-                    (actor.on_applied)(&settings);
+                    actor.broken = None;
+                    actor.herald.in_force(&settings, &texts);
                     actor.current = settings;
                 }
                 Err(why) => {
+                    actor.herald.refused();
                     log::error!(path:% = actor.path.display(), cause = why; "settings refused; everything stays as it was");
                 }
             }
@@ -128,8 +149,16 @@ impl ConfigActor {
             // A change of any of them is a reason to try again.
             self.follow(sources.clone());
         }
-        log::error!("settings refused; everything stays as it was: {refused}");
-        refused.to_string()
+        self.herald.refused();
+        let why = refused.to_string();
+        let is_known = self.broken.as_ref() == Some(&why);
+        if !is_known {
+            log::error!("settings refused; everything stays as it was: {why}");
+        }
+        if let Some(broken) = self.broken.as_mut() {
+            broken.clone_from(&why);
+        }
+        why
     }
 
     fn follow(&mut self, sources: Sources) {
@@ -143,7 +172,8 @@ impl ConfigActor {
         let sources = self.sources.clone();
         let Some(watch) = self.watch.as_mut() else { return };
         let looks = watch.look();
-        if looks != self.looks {
+        // Not all that keeps a file from being read shows in how it looks.
+        if looks != self.looks || self.broken.is_some() {
             self.looks = looks;
             // A directory that was away has no watch any more.
             watch.follow(sources);
