@@ -8,10 +8,14 @@ mod framing;
 pub mod harness;
 mod judge;
 mod kafka;
+mod last_good;
+mod manager;
+mod reload;
 mod restart;
 mod rotation;
 mod seed;
 mod settings;
+mod supervision;
 
 use crate::harness::case::Case;
 
@@ -24,7 +28,11 @@ pub fn all() -> impl Iterator<Item = Case> {
         copies::CASES,
         seed::CASES,
         discovery::CASES,
+        supervision::CASES,
+        reload::CASES,
         settings::CASES,
+        last_good::CASES,
+        manager::CASES,
         framing::CASES,
         harness::CASES,
         judge::CASES,
