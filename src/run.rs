@@ -52,6 +52,8 @@ pub fn run(config: &Path) -> Result<(), Failure> {
     let ended = system.block_on(serve(config, loaded, refused, Arc::clone(&positions)));
     let saved = positions.close();
     logging::flush();
+    // Its drop would wait for calls into dead network file systems. The threads end with the process.
+    std::mem::forget(system);
     if ended? == End::Drained {
         if saved {
             log::info!("drained: everything that was read is acknowledged; the next start repeats nothing");

@@ -1,8 +1,8 @@
 //! Faults that tests provoke: files in the directory that `LOGCATCH_FAULT_DIR` names. Not in release builds.
 //!
 //! `panic-NAME`, `error-NAME` and `hang-NAME` meet each step of the watchers whose path ends in NAME, for as long as the file
-//! is there; `hang-read-NAME` only a step that reads. `fatal-kafka` ends the producer once;
-//! `hang-kafka` keeps the Kafka side from answering whether it is alive.
+//! is there; `hang-read-NAME` only a step that reads, `hang-look-ENTRY` a look for the files of an
+//! entry. `fatal-kafka` ends the producer once; `hang-kafka` keeps the Kafka side from answering whether it is alive.
 
 use std::fs;
 use std::io;

@@ -21,6 +21,7 @@ cases![
     s2_a_watcher_that_fails_every_time_rests_longer_and_longer,
     s2_a_removed_watcher_is_not_resurrected,
     s4_a_watcher_that_hangs_is_replaced_and_its_neighbours_move,
+    s4_a_look_that_hangs_leaves_out_its_entry_alone,
     s4_a_stop_does_not_wait_for_a_watcher_that_hangs,
     s5_a_producer_that_fails_fatally_is_rebuilt_and_everything_sent_again,
 ];
@@ -247,8 +248,37 @@ fn s4_a_watcher_that_hangs_is_replaced_and_its_neighbours_move() {
     fixture.finish(service);
 }
 
+fn s4_a_look_that_hangs_leaves_out_its_entry_alone() {
+    let (mut fixture, faults) = Faults::on(Fixture::new("blind"));
+    let entry = |dir: &str| format!("[[logs]]\nname = \"{dir}\"\npath = \"{dir}/*.log\"\n");
+    let head = fixture.host.head(&kafka::shared().address(), &fixture.topic);
+    for dir in ["dead", "fine", "late"] {
+        fs::create_dir(fixture.host.path(dir)).unwrap();
+    }
+    fixture.host.settings(&(head.clone() + &entry("dead") + &entry("fine")));
+    let mut known = fixture.log("dead/known.log");
+    let service = fixture.host.start();
+    known.write(10);
+    fixture.caught_up();
+
+    faults.begin("hang-look-dead");
+    fixture.log("fine/new.log").write(10);
+    service.wait_log("this entry is left out until it does");
+    fixture.caught_up();
+    // Settings apply meanwhile, and what is known of the entry is read on.
+    fixture
+        .host
+        .settings(&(head + &entry("dead") + &entry("fine") + &entry("late")));
+    fixture.log("late/new.log").write(10);
+    known.write(10);
+    fixture.caught_up();
+    faults.end("hang-look-dead");
+    fixture.log("dead/new.log").write(10);
+    fixture.finish(service);
+}
+
 fn s4_a_stop_does_not_wait_for_a_watcher_that_hangs() {
-    let (mut fixture, faults) = Faults::on(Fixture::new("hang-stop"));
+    let (mut fixture, faults) = Faults::on(Fixture::with("hang-stop", "name = \"ours\""));
     let mut ill = fixture.log("logs/ill.log");
     ill.write(100);
     fixture.log("logs/well.log").write(100);
@@ -257,8 +287,12 @@ fn s4_a_stop_does_not_wait_for_a_watcher_that_hangs() {
     faults.begin("hang-ill.log");
     ill.write(100);
     wait_said(&service, GIVEN_UP, "", 1);
+    // A look for files hangs as well, and the thread it is on.
+    faults.begin("hang-look-ours");
+    service.wait_log("looking for files does not return");
     service.stop();
     faults.end("hang-ill.log");
+    faults.end("hang-look-ours");
     let service = fixture.host.start();
     fixture.finish(service);
 }

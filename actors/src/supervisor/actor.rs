@@ -11,6 +11,7 @@ use logcatch_settings::{LogEntry, Settings, Start, Watch, diff};
 use logcatch_tail::Stat;
 
 use super::backoff::Backoff;
+use super::blind::Blind;
 use super::complaints::Complaints;
 use super::disk::{Disk, Route, Routes};
 use super::entries::{Findings, compare};
@@ -50,7 +51,7 @@ pub(super) struct Tail {
     address: Addr<TailActor>,
     /// Of the thread it runs on.
     pub(super) pulse: Arc<Pulse>,
-    route: Arc<Route>,
+    pub(super) route: Arc<Route>,
     pub(super) incarnation: u64,
     backoff: Backoff,
     /// It failed and waits for its next start.
@@ -75,7 +76,8 @@ pub struct SupervisorActor {
     first: FirstLooks,
     routes: Arc<Routes>,
     disk: Option<Disk>,
-    looks: Looks,
+    pub(super) looks: Looks,
+    pub(super) blind: Blind,
     pub(super) spawned: usize,
     complaints: Complaints,
     pub(super) orphanage: Orphanage,
@@ -99,6 +101,7 @@ impl SupervisorActor {
             routes: Arc::default(),
             disk: None,
             looks: Looks::default(),
+            blind: Blind::default(),
             spawned: 0,
             complaints: Complaints::default(),
             orphanage: Orphanage::default(),
@@ -197,14 +200,18 @@ impl SupervisorActor {
     }
 
     /// Looks at the disk, off the arbiters.
-    fn look(&mut self, ctx: &mut Context<Self>) {
+    pub(super) fn look(&mut self, ctx: &mut Context<Self>) {
         if self.draining || self.settings.is_none() || !self.looks.begin() {
             return;
         }
-        let entries = self.entries.clone();
         let began = Instant::now();
-        let looked = actix_rt::task::spawn_blocking(move || Findings::look(&entries));
+        let (entries, progress) = self.blind.begin(&self.entries, began);
+        let mine = Arc::clone(&progress);
+        let looked = actix_rt::task::spawn_blocking(move || Findings::look(&entries, &mine));
         ctx.spawn(looked.into_actor(self).map(move |findings, actor, ctx| {
+            if !actor.blind.ended(&progress) {
+                return actor.look_soon(ctx);
+            }
             actor.looks.ended(began, Instant::now());
             match findings {
                 Ok(findings) => actor.found(&findings, ctx),

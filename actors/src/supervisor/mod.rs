@@ -2,6 +2,7 @@
 
 pub(crate) mod actor;
 mod backoff;
+mod blind;
 mod complaints;
 mod disk;
 mod entries;

@@ -11,10 +11,21 @@ use crate::tail::actor::{Stop, TailActor};
 use crate::tail::{Pulse, Stuck};
 
 impl SupervisorActor {
-    /// Gives up the threads that hang; their watchers go on elsewhere, from their positions.
+    /// Gives up the threads that hang; their watchers go on elsewhere, from their positions. Gives up a look that hangs.
     pub(in crate::supervisor) fn watch_over(&mut self, ctx: &mut Context<Self>) {
         for (pulse, stuck) in self.crew.give_up(Instant::now()) {
             self.move_off(&pulse, stuck, ctx);
+        }
+        if let Some(log) = self.blind.give_up(Instant::now()) {
+            log::error!(log, help = "look at the disks or network file systems that its paths are on";
+                "looking for files does not return; this entry is left out until it does");
+            self.looks.given_up();
+            self.look(ctx);
+        }
+        if self.blind.is_any_left_out() {
+            // Those of its files that can be read are read; nothing else tells of their growth.
+            let unseen = self.tails.iter().filter(|((log, _), _)| self.blind.is_left_out(log));
+            unseen.for_each(|(_, tail)| tail.route.ring(false));
         }
     }
 
