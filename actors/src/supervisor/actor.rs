@@ -496,12 +496,10 @@ impl Handler<Notice> for SupervisorActor {
                 self.say_ready(&key.0);
             }
             News::Empty => {
-                // Unless a file came meanwhile.
-                if !key.1.exists() {
-                    self.stop_tail(&key.0, &key.1, ctx);
-                    if let Some(watched) = self.watched.get_mut(&key.0) {
-                        watched.remove(&key.1);
-                    }
+                // A file that came meanwhile is found by the look that follows: none is taken here, where it could hang.
+                self.stop_tail(&key.0, &key.1, ctx);
+                if let Some(watched) = self.watched.get_mut(&key.0) {
+                    watched.remove(&key.1);
                 }
             }
             News::Down(reason) => self.down(key, &reason, ctx),
