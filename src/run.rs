@@ -49,8 +49,10 @@ pub fn run(config: &Path) -> Result<(), Failure> {
             "the position store was damaged and is moved aside: every file is read from its beginning, lines repeat and none is lost");
     }
     let system = System::new();
-    let ended = system.block_on(serve(config, loaded, refused, Arc::clone(&positions)));
+    let keeper = Keeper::new(&loaded.settings.state.directory);
+    let ended = system.block_on(serve(config, loaded, refused, Arc::clone(&positions), keeper.clone()));
     let saved = positions.close();
+    keeper.flush();
     logging::flush();
     // Its drop would wait for calls into dead network file systems. The threads end with the process.
     std::mem::forget(system);
@@ -78,6 +80,7 @@ async fn serve(
     loaded: Loaded,
     refused: Option<Refused>,
     positions: Arc<Positions>,
+    keeper: Keeper,
 ) -> Result<End, Failure> {
     let manager = Rc::new(ServiceManager::of_process());
     let settings = Arc::new(loaded.settings.clone());
@@ -110,7 +113,7 @@ async fn serve(
     let outside = Rc::new(Outside {
         manager: Rc::clone(&manager),
         letters,
-        keeper: Keeper::new(&settings.state.directory),
+        keeper,
     });
     let texts = refused.is_none().then(|| loaded.texts.clone());
     let config = ConfigActor::new(

@@ -10,6 +10,8 @@ use logcatch_settings::LogEntry;
 
 /// A look at one entry may take this long: listing a million files takes a few seconds.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// It is given up when it still hangs this long after that was seen first: the whole process may have been stopped.
+const CONFIRM: Duration = Duration::from_millis(500);
 
 /// How far a look has come: how many entries it has begun with. Held by the thread that looks, for as long as it does.
 pub type Progress = Arc<AtomicUsize>;
@@ -28,6 +30,8 @@ struct Looking {
     progress: Progress,
     /// What it had come to when that was last seen to change.
     seen: (usize, Instant),
+    /// When it was first seen to hang.
+    suspected: Option<Instant>,
 }
 
 // === impl Blind ===
@@ -43,6 +47,7 @@ impl Blind {
             names: seen.iter().map(|entry| entry.name.clone()).collect(),
             progress: Arc::clone(&progress),
             seen: (0, now),
+            suspected: None,
         });
         (seen, progress)
     }
@@ -59,9 +64,13 @@ impl Blind {
         let looking = self.looking.as_mut()?;
         let begun = looking.progress.load(Ordering::Relaxed);
         if looking.seen.0 != begun {
-            looking.seen = (begun, now);
+            (looking.seen, looking.suspected) = ((begun, now), None);
         }
         if now.saturating_duration_since(looking.seen.1) < PATIENCE {
+            return None;
+        }
+        let suspected = *looking.suspected.get_or_insert(now);
+        if now.saturating_duration_since(suspected) < CONFIRM {
             return None;
         }
         let looking = self.looking.take()?;
@@ -78,5 +87,42 @@ impl Blind {
     /// Whether any entry is.
     pub fn is_any_left_out(&self) -> bool {
         !self.left_out.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entries() -> Vec<Arc<LogEntry>> {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("logcatch.toml");
+        let logs = ["a", "b"].map(|name| format!("[[logs]]\nname = \"{name}\"\npath = \"{name}\"\n"));
+        let head = "[kafka]\nbrokers = [\"k:9092\"]\ntopic = \"t\"\n";
+        std::fs::write(&path, head.to_owned() + &logs.concat()).unwrap();
+        let loaded = logcatch_settings::load(&path, &|_| None).unwrap();
+        loaded.settings.logs.into_iter().map(Arc::new).collect()
+    }
+
+    #[test]
+    fn an_entry_in_which_a_look_hangs_is_left_out_until_it_returns() {
+        let entries = entries();
+        let mut blind = Blind::default();
+        let now = Instant::now();
+        let (seen, hung) = blind.begin(&entries, now);
+        assert_eq!(seen.len(), 2);
+        hung.fetch_add(1, Ordering::Relaxed);
+        assert_eq!(blind.give_up(now + PATIENCE), None, "it goes on");
+        hung.fetch_add(1, Ordering::Relaxed);
+        let later = now + PATIENCE + PATIENCE;
+        assert_eq!(blind.give_up(later - PATIENCE), None);
+        assert_eq!(blind.give_up(later), None, "the process may have been stopped");
+        assert_eq!(blind.give_up(later + CONFIRM).as_deref(), Some("b"));
+        let (seen, next) = blind.begin(&entries, later);
+        assert_eq!(seen.len(), 1);
+        assert!(blind.ended(&next));
+        assert!(!blind.ended(&hung), "given up");
+        drop(hung);
+        assert_eq!(blind.begin(&entries, later).0.len(), 2, "it returned");
     }
 }

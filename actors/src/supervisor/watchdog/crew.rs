@@ -11,6 +11,9 @@ use crate::tail::{Pulse, Stuck};
 
 /// A step reads 256 KiB at most. A disk that needs longer for that holds up every file of the thread.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// It is given up when it still hangs this long after that was seen first: the whole process may have been stopped, and then
+/// the step goes on with it.
+const CONFIRM: Duration = Duration::from_millis(500);
 /// More threads do not help: reading is cheap, and librdkafka has threads of its own.
 const SHARED: usize = 4;
 /// A directory in which more threads than this hang gets no other until one of them is back: a mount that is dead for days
@@ -26,6 +29,8 @@ pub struct Post {
     pub arbiter: ArbiterHandle,
     /// What it is at.
     pub pulse: Arc<Pulse>,
+    /// When it was first seen to hang.
+    suspected: Option<Instant>,
 }
 
 /// All threads of watchers.
@@ -102,11 +107,19 @@ impl Post {
         Self {
             arbiter: Arbiter::new().handle(),
             pulse: Arc::default(),
+            suspected: None,
         }
     }
 
     fn give_up(&mut self, now: Instant) -> Option<(Arc<Pulse>, Stuck)> {
-        let stuck = self.pulse.stuck(now, PATIENCE)?;
+        let Some(stuck) = self.pulse.stuck(now, PATIENCE) else {
+            self.suspected = None;
+            return None;
+        };
+        let suspected = *self.suspected.get_or_insert(now);
+        if now.saturating_duration_since(suspected) < CONFIRM {
+            return None;
+        }
         let hung = std::mem::replace(self, Self::new());
         hung.pulse.give_up();
         // Heard when it is back.
@@ -133,7 +146,8 @@ mod tests {
             // As a step does that never ends.
             std::mem::forget(hung.step(times));
             let later = Instant::now() + PATIENCE;
-            let given_up = crew.give_up(later);
+            assert!(crew.give_up(later).is_empty(), "the process may have been stopped");
+            let given_up = crew.give_up(later + CONFIRM);
             if given_up.is_empty() {
                 assert_eq!(crew.stuck(), MOST_STUCK);
                 break;
@@ -150,6 +164,8 @@ mod tests {
         }
         // One is back: the place is given to another thread again.
         held.pop();
-        assert_eq!(crew.give_up(Instant::now() + PATIENCE).len(), 1);
+        let later = Instant::now() + PATIENCE;
+        assert!(crew.give_up(later).is_empty());
+        assert_eq!(crew.give_up(later + CONFIRM).len(), 1);
     }
 }
