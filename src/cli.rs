@@ -63,6 +63,18 @@ Examples:
   logcatch preview /var/log/nginx/access.log | head
   logcatch preview --follow app.log")]
     Preview(PreviewArgs),
+    /// Lists the lines that Kafka refused for themselves, or sends them again
+    #[command(
+        name = "dead-letters",
+        arg_required_else_help = true,
+        after_help = "\
+Examples:
+  logcatch dead-letters list
+  logcatch dead-letters list --log nginx --json | jq -r .line
+  logcatch dead-letters resend                 after the topic's max.message.bytes was raised, the service being stopped
+  logcatch dead-letters resend --topic large   to a topic that takes them"
+    )]
+    DeadLetters(DeadLettersArgs),
     /// Shows the service at work on rotating logs and a broker in memory, faults included
     #[command(after_help = "\
 Examples:
@@ -90,6 +102,67 @@ pub struct SettingsArgs {
     /// Prints the JSON Schema of settings files instead
     #[arg(long)]
     pub schema: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct DeadLettersArgs {
+    #[command(subcommand)]
+    pub command: DeadLettersCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum DeadLettersCommand {
+    /// Prints the dead letters, oldest first, also while the service runs
+    #[command(after_help = "\
+Examples:
+  logcatch dead-letters list
+  logcatch dead-letters list --path /var/log/nginx/access.log
+  logcatch dead-letters list --json | jq -r .line")]
+    List(ListLetters),
+    /// Sends dead letters again, each to the topic, with the key and into the partition it had
+    #[command(after_help = "\
+What Kafka acknowledges is no longer kept; what it refuses again is. The service must be stopped. Ended halfway, it loses no
+letter, and sends some twice the next time. Exit code 0 only if none is left.
+
+Examples:
+  logcatch dead-letters resend
+  logcatch dead-letters resend --log nginx --topic large-lines")]
+    Resend(ResendLetters),
+}
+
+/// Which dead letters are meant.
+#[derive(Debug, Args)]
+pub struct LetterFilter {
+    /// Only those of this entry
+    #[arg(long, value_name = "NAME")]
+    pub log: Option<String>,
+    /// Only those of this file
+    #[arg(long)]
+    pub path: Option<PathBuf>,
+    /// The state directory [default: that of the settings]
+    #[arg(long, value_name = "DIR")]
+    pub state: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub struct ListLetters {
+    #[command(flatten)]
+    pub letters: LetterFilter,
+    /// Prints one JSON object a line, as they are kept, with key and line
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct ResendLetters {
+    #[command(flatten)]
+    pub letters: LetterFilter,
+    /// Sends them to this topic instead
+    #[arg(long)]
+    pub topic: Option<String>,
+    /// Prints JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 #[derive(Debug, Args)]

@@ -2,6 +2,7 @@
 
 mod check;
 mod cli;
+mod dead_letters_command;
 mod demo;
 mod error;
 mod last_good;
@@ -25,6 +26,7 @@ fn main() -> ExitCode {
         Command::Check(args) => check::run(&config, &args),
         Command::Settings(args) => settings_command::run(&config, &args),
         Command::Preview(args) => preview::run(&config, &args),
+        Command::DeadLetters(args) => dead_letters_command::run(&config, &args),
         Command::Demo(args) => return demo::run(args),
     };
     match done {

@@ -7,7 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use logcatch_settings::{Refused, load};
-use logcatch_tail::{Batch, Claims, Condition, Lease, Positions, Todo, WatchSpec, Watcher, World};
+use logcatch_tail::{Batch, Claims, Condition, Lease, Positions, Rotated, Todo, WatchSpec, Watcher, World};
 use serde::Serialize;
 
 use crate::cli::{self, PreviewArgs, environment};
@@ -57,6 +57,7 @@ pub fn run(config: &Path, args: &PreviewArgs) -> Result<(), Failure> {
         path,
         max_line: entry.map_or(MAX_LINE, |entry| entry.max_line),
         from_end: false,
+        rotated: Rotated::default(),
     };
     let key = settings
         .as_ref()

@@ -1,5 +1,6 @@
 //! `logcatch run`: the service. Opens what must be there, starts the actors, and ends them in order.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -8,9 +9,10 @@ use std::time::{Duration, Instant};
 use actix::prelude::*;
 use actix_rt::signal::unix::{SignalKind, signal};
 use logcatch_actors::{
-    ApplySettings, Budget, Common, ConfigActor, DeadLetterFile, Drain, DrainKafka, Herald, KafkaActor, Ping, Reload,
+    ApplySettings, Budget, Common, ConfigActor, DeadLetterStore, Drain, DrainKafka, Herald, KafkaActor, Ping, Reload,
     SupervisorActor, options,
 };
+use logcatch_kafka::StartError;
 use logcatch_settings::{Loaded, Refused, Settings, Texts, load};
 use logcatch_tail::{Claims, Lease, Positions, StateLock, StoreError, World};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -51,6 +53,7 @@ pub fn run(config: &Path) -> Result<(), Failure> {
     let system = System::new();
     let keeper = Keeper::new(&loaded.settings.state.directory);
     let ended = system.block_on(serve(config, loaded, refused, Arc::clone(&positions), keeper.clone()));
+    say_accounts(&positions);
     let saved = positions.close();
     keeper.flush();
     logging::flush();
@@ -64,6 +67,22 @@ pub fn run(config: &Path) -> Result<(), Failure> {
         }
     }
     Ok(())
+}
+
+/// Where every byte that was read went, a line an entry: read = delivered + skipped + dead_lettered + in_flight.
+fn say_accounts(positions: &Positions) {
+    let mut unread: HashMap<String, u64> = HashMap::new();
+    for stream in positions.all() {
+        *unread.entry(stream.key().log.clone()).or_default() += stream.unread();
+    }
+    for (log, account) in positions.accounts() {
+        let balance = account.balance();
+        let unread = unread.get(&log).copied().unwrap_or(0);
+        log::info!(log, read = balance.read, delivered = balance.delivered, delivered_lines = balance.delivered_lines,
+            skipped = balance.skipped(), dead_lettered = balance.dead_lettered, in_flight = balance.in_flight,
+            unreachable = balance.unreachable, unread;
+            "account since the start, in bytes");
+    }
 }
 
 /// How the service ended.
@@ -85,15 +104,11 @@ async fn serve(
     let manager = Rc::new(ServiceManager::of_process());
     let settings = Arc::new(loaded.settings.clone());
     let mut signals = Signals::listen().map_err(Failure::new)?;
-    let letters = Arc::new(DeadLetterFile::new(
+    let letters = Arc::new(DeadLetterStore::new(
         &settings.state.directory,
         settings.state.dead_letters,
     ));
-    let (kafka, lanes) = KafkaActor::start(options(&settings), Arc::clone(&letters) as _).map_err(|error| {
-        Failure::new(error)
-            .help("correct [kafka.properties] in the settings")
-            .exit(Exit::Settings)
-    })?;
+    let (kafka, lanes) = KafkaActor::start(options(&settings), Arc::clone(&letters) as _).map_err(kafka_failure)?;
     let common = Common {
         world: World {
             positions,
@@ -164,7 +179,7 @@ async fn serve(
 /// What follows from settings outside the actors.
 struct Outside {
     manager: Rc<ServiceManager>,
-    letters: Arc<DeadLetterFile>,
+    letters: Arc<DeadLetterStore>,
     keeper: Keeper,
 }
 
@@ -218,7 +233,15 @@ async fn drain(supervisor: &Addr<SupervisorActor>, kafka: &Addr<KafkaActor>, tim
     End::Cut
 }
 
-fn state_failure(error: StoreError) -> Failure {
+/// Properties that make no producer.
+pub fn kafka_failure(error: StartError) -> Failure {
+    Failure::new(error)
+        .help("correct [kafka.properties] in the settings")
+        .exit(Exit::Settings)
+}
+
+/// A state directory that cannot be used.
+pub fn state_failure(error: StoreError) -> Failure {
     match error {
         StoreError::Held { .. } => Failure::new(error)
             .help("stop the other one, or give this one another state.directory")

@@ -44,6 +44,12 @@ impl Budget {
         self.total().saturating_sub(self.semaphore.available_permits())
     }
 
+    /// Bytes that are not lent out now.
+    #[must_use]
+    pub fn free(&self) -> usize {
+        self.semaphore.available_permits()
+    }
+
     /// What one file may hold.
     #[must_use]
     pub fn share(&self) -> usize {

@@ -15,7 +15,7 @@ mod tail;
 
 pub use budget::{Budget, Permit};
 pub use config::{ConfigActor, Herald, Reload};
-pub use dead_letters::DeadLetterFile;
+pub use dead_letters::{DeadLetter, DeadLetterStore, LettersError, Line, Refusals, Resend, Resent, Segment, Segments};
 pub use kafka::{DrainKafka, GetStats, KafkaActor, Reconfigure, ShipBatch, options};
 pub use ping::Ping;
 pub use supervisor::{ApplySettings, Drain, SupervisorActor};

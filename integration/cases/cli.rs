@@ -197,9 +197,17 @@ fn help_shows_examples() {
     let host = Host::new("help");
     assert_says(
         &ok(host.run(&["--help"])),
-        &["run", "check", "preview", "demo", "settings", "logcatch "],
+        &[
+            "run",
+            "check",
+            "preview",
+            "demo",
+            "settings",
+            "dead-letters",
+            "logcatch ",
+        ],
     );
-    for command in ["run", "check", "preview", "demo", "settings"] {
+    for command in ["run", "check", "preview", "demo", "settings", "dead-letters"] {
         assert_says(&ok(host.run(&[command, "--help"])), &["logcatch", "xample"]);
     }
 }

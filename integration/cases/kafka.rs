@@ -22,8 +22,13 @@ cases![
     k3_memory_stays_bounded_while_kafka_is_away,
     k5_a_missing_topic_holds_back_only_its_own_files,
     k5_a_first_batch_that_is_refused_is_sent_again,
+    k5_a_topic_that_accepts_nothing_leaves_room_for_the_others,
+    k5_a_topic_that_stops_in_full_flow_leaves_room_for_the_others,
+    k5_a_topic_deleted_while_lines_flow_and_made_anew_gets_all_that_follow,
     k6_a_line_that_the_topic_refuses_is_a_dead_letter_and_its_neighbours_arrive,
+    k7_rights_withdrawn_and_restored_lose_nothing,
     k8_partitions_added_while_lines_flow,
+    k10_records_out_of_the_topics_time_wait_and_are_no_dead_letters,
     k11_a_batch_over_the_topics_limit_made_of_small_lines_arrives_whole,
 ];
 
@@ -134,6 +139,132 @@ fn k5_a_missing_topic_holds_back_only_its_own_files() {
     held_oracle.judge(reader.everything()).assert_clean();
 }
 
+/// Two topics share 1 MiB in flight: the files of one could hold a quarter of it each, and that topic gets into trouble.
+struct Two {
+    fixture: Fixture,
+    held_topic: String,
+    held: Vec<LogFile>,
+    oracle: Arc<Oracle>,
+}
+
+const FILES: usize = 8;
+
+impl Two {
+    fn new(broker: &Broker) -> Two {
+        let [topic, held_topic] = ["flows", "held"].map(|name| broker.topic(name, 2));
+        Two::on(&broker.address(), topic, held_topic)
+    }
+
+    fn on(address: &str, topic: String, held_topic: String) -> Two {
+        let host = Host::new("two");
+        host.settings(&format!(
+            "{}[limits]\nin_flight = \"1MiB\"\n[[logs]]\npath = \"logs/*.log\"\nmax_line = \"64KiB\"\n[[logs]]\n\
+             name = \"held\"\npath = \"held/*.log\"\ntopic = \"{held_topic}\"\nmax_line = \"64KiB\"\n",
+            host.head(address, &topic)
+        ));
+        std::fs::create_dir(host.path("held")).unwrap();
+        let oracle = Arc::new(Oracle::default());
+        let open = |number| LogFile::open(&oracle, &host, &format!("held/{number}.log"));
+        Two {
+            held: (0..FILES).map(open).collect(),
+            fixture: Fixture {
+                reader: Reader::with(kafka::client(address), &topic),
+                oracle: Arc::default(),
+                topic,
+                host,
+            },
+            held_topic,
+            oracle,
+        }
+    }
+}
+
+/// A topic whose leader is down: no line is acknowledged and none is refused.
+fn a_topic_without_its_leader_leaves_room_for_the_others(lines_before: usize) {
+    const PARTITIONS: i32 = 2;
+    let cluster = MockCluster::new(2).unwrap();
+    let [topic, held_topic] = [("flows", 1), ("held", 2)].map(|(name, leader)| {
+        let name = kafka::unique(name);
+        cluster.create_topic(&name, PARTITIONS, 1).unwrap();
+        (0..PARTITIONS).for_each(|n| cluster.partition_leader(&name, n, Some(leader)).unwrap());
+        name
+    });
+    let mut two = Two::on(&cluster.bootstrap_servers(), topic, held_topic.clone());
+    let service = two.fixture.host.start();
+    service.wait_log("connected to Kafka");
+    let mut reader = Reader::with(kafka::client(&cluster.bootstrap_servers()), &held_topic);
+    two.held.iter_mut().for_each(|log| log.write(lines_before));
+    caught_up(&two.oracle, &mut reader);
+    cluster.broker_down(2).unwrap();
+    two.held.iter_mut().for_each(|log| log.write(3_000));
+    service.wait_log("Kafka acknowledges nothing for this topic");
+    let mut log = two.fixture.log("logs/app.log");
+    log.write(10_000);
+    two.fixture.caught_up();
+    cluster.broker_up(2).unwrap();
+    caught_up(&two.oracle, &mut reader);
+    two.fixture.finish(service);
+    two.oracle.judge(reader.everything()).assert_clean();
+}
+
+fn k5_a_topic_that_accepts_nothing_leaves_room_for_the_others() {
+    a_topic_without_its_leader_leaves_room_for_the_others(0);
+}
+
+fn k5_a_topic_that_stops_in_full_flow_leaves_room_for_the_others() {
+    a_topic_without_its_leader_leaves_room_for_the_others(200);
+}
+
+fn k5_a_topic_deleted_while_lines_flow_and_made_anew_gets_all_that_follow() {
+    let broker = kafka::shared();
+    let mut two = Two::new(broker);
+    two.held.iter_mut().for_each(|log| log.write(1_000));
+    let service = two.fixture.host.start();
+    caught_up(&two.oracle, &mut Reader::new(broker, &two.held_topic));
+    broker.delete_topic(&two.held_topic);
+    // What was delivered is gone with the topic: books of their own for what follows.
+    let oracle = Arc::new(Oracle::default());
+    let mut held: Vec<LogFile> = (0..FILES)
+        .map(|number| LogFile::open(&oracle, &two.fixture.host, &format!("held/{number}.log")))
+        .collect();
+    held.iter_mut().for_each(|log| log.write(5_000));
+    service.wait_log("nothing for this topic");
+    let mut log = two.fixture.log("logs/app.log");
+    log.write(20_000);
+    two.fixture.caught_up();
+    broker.create_topic(&two.held_topic, 2, &[]);
+    let mut reader = Reader::new(broker, &two.held_topic);
+    caught_up(&oracle, &mut reader);
+    two.fixture.finish(service);
+    oracle.judge(reader.everything()).assert_clean();
+}
+
+fn k7_rights_withdrawn_and_restored_lose_nothing() {
+    let broker = kafka::private_with_rights("rights");
+    let mut two = Two::new(&broker);
+    two.held.iter_mut().for_each(|log| log.write(1_000));
+    let service = two.fixture.host.start();
+    let mut reader = Reader::new(&broker, &two.held_topic);
+    caught_up(&two.oracle, &mut reader);
+    let topic = two.held_topic.clone();
+    let rights = |verb, right, operations: &[&str]| {
+        let operations = operations.iter().flat_map(|operation| ["--operation", operation]);
+        let words = [verb, right, "User:ANONYMOUS", "--topic", &topic].into_iter();
+        broker.acl(&words.chain(operations).collect::<Vec<_>>());
+    };
+    // With rules for it, what no rule allows is forbidden.
+    rights("--add", "--allow-principal", &["Read", "Describe"]);
+    two.held.iter_mut().for_each(|log| log.write(5_000));
+    service.wait_log("no right to write to the topic");
+    let mut log = two.fixture.log("logs/app.log");
+    log.write(20_000);
+    two.fixture.caught_up();
+    rights("--add", "--allow-principal", &["Write"]);
+    caught_up(&two.oracle, &mut reader);
+    two.fixture.finish(service);
+    two.oracle.judge(reader.everything()).assert_clean();
+}
+
 /// A partition refuses its first batch, as one does whose leader is not ready, and takes the second, which was under way by
 /// then. librdkafka takes that for an acknowledgement of the first, too, and tells so.
 fn k5_a_first_batch_that_is_refused_is_sent_again() {
@@ -222,6 +353,29 @@ fn k8_partitions_added_while_lines_flow() {
     reader.until_count(900);
     service.stop();
     oracle.judge(reader.everything()).assert_clean();
+}
+
+/// For a broker it is the same whether our clock is ahead or it takes no record that is a millisecond old.
+fn k10_records_out_of_the_topics_time_wait_and_are_no_dead_letters() {
+    let broker = kafka::shared();
+    let topic = broker.topic_with("clock", 4, &[("message.timestamp.before.max.ms", "1")]);
+    let host = Host::new("clock");
+    host.ship_logs(broker, &topic, "");
+    let oracle = Arc::new(Oracle::default());
+    let mut log = LogFile::open(&oracle, &host, "logs/app.log");
+    log.write(1000);
+    let service = host.start();
+    service.wait_log("set this host's clock");
+    log.write(1000);
+    broker.alter_topic(&topic, &[]);
+    let mut reader = Reader::new(broker, &topic);
+    caught_up(&oracle, &mut reader);
+    service.stop();
+    oracle.judge(reader.everything()).assert_clean();
+    assert!(
+        !host.path("state/dead-letters").exists(),
+        "the clock is wrong, not the line"
+    );
 }
 
 fn k11_a_batch_over_the_topics_limit_made_of_small_lines_arrives_whole() {

@@ -2,6 +2,7 @@
 
 mod cli;
 mod copies;
+mod dead_letters;
 mod discovery;
 mod fixture;
 mod framing;
@@ -23,6 +24,7 @@ use crate::harness::case::Case;
 pub fn all() -> impl Iterator<Item = Case> {
     let groups = [
         kafka::CASES,
+        dead_letters::CASES,
         restart::CASES,
         rotation::CASES,
         copies::CASES,

@@ -6,7 +6,6 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use super::fixture::Fixture;
-use super::rotation::SMALL_BITES;
 use crate::harness::case::{self, cases};
 use crate::harness::eventually::{eventually, when};
 use crate::harness::kafka;
@@ -219,7 +218,7 @@ fn s2_a_removed_watcher_is_not_resurrected() {
 const GIVEN_UP: &str = "a watcher does not answer";
 
 fn s4_a_watcher_that_hangs_is_replaced_and_its_neighbours_move() {
-    let (mut fixture, faults) = Faults::on(Fixture::with("hang", SMALL_BITES));
+    let (mut fixture, faults) = Faults::on(Fixture::new("hang"));
     // More than there are threads, so that the one that hangs has neighbours.
     let mut logs: Vec<LogFile> = (0..8).map(|n| fixture.log(&format!("logs/{n}.log"))).collect();
     let mut ill = fixture.log("logs/ill.log");

@@ -10,7 +10,9 @@ use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use rdkafka::ClientConfig;
-use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions, NewTopic, TopicReplication};
+use rdkafka::admin::{
+    AdminClient, AdminOptions, AlterConfig, NewPartitions, NewTopic, ResourceSpecifier, TopicReplication,
+};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::RDKafkaErrorCode;
@@ -74,12 +76,27 @@ pub struct Private(Broker);
 /// Two at once: more would starve each other on a machine with two cores.
 static FREE: (Mutex<u32>, Condvar) = (Mutex::new(2), Condvar::new());
 
+/// Where nothing is said of a topic, everybody may do everything with it.
+const RIGHTS: &str = "
+authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer
+allow.everyone.if.no.acl.found=true
+";
+
 /// A broker for the calling test alone; waits until there is room for one.
 pub fn private(name: &str) -> Private {
+    private_with(name, "")
+}
+
+/// A [`private`] broker that knows rights.
+pub fn private_with_rights(name: &str) -> Private {
+    private_with(name, RIGHTS)
+}
+
+fn private_with(name: &str, properties: &str) -> Private {
     let mut free = FREE.1.wait_while(FREE.0.lock().unwrap(), |free| *free == 0).unwrap();
     *free -= 1;
     drop(free);
-    Private(Broker::start(name, SMALL))
+    Private(Broker::start_with(name, SMALL, properties))
 }
 
 impl Deref for Private {
@@ -140,11 +157,15 @@ pub fn client(address: &str) -> ClientConfig {
 impl Broker {
     /// Formats a directory, starts Kafka on it, and waits until it answers.
     pub fn start(name: &str, java_options: &'static [&'static str]) -> Broker {
+        Broker::start_with(name, java_options, "")
+    }
+
+    fn start_with(name: &str, java_options: &'static [&'static str], more: &str) -> Broker {
         let dir = guard::run_dir().join(unique(&format!("kafka-{name}")));
         fs::create_dir_all(&dir).unwrap();
         let (port, controller_port) = (free_port(), free_port());
         let properties = format!(
-            "{PROPERTIES}log.dirs={}\ncontroller.quorum.voters=1@127.0.0.1:{controller_port}\n\
+            "{PROPERTIES}{more}log.dirs={}\ncontroller.quorum.voters=1@127.0.0.1:{controller_port}\n\
              listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}\n",
             dir.join("data").display()
         );
@@ -314,6 +335,31 @@ impl Broker {
         let grown = NewPartitions::new(name, partitions);
         let result = block_on(self.admin().create_partitions([&grown], &AdminOptions::new())).unwrap();
         assert!(result[0].is_ok(), "cannot grow topic `{name}`: {result:?}");
+    }
+
+    /// Replaces all settings of a topic.
+    pub fn alter_topic(&self, name: &str, config: &[(&str, &str)]) {
+        let altered = config.iter().fold(
+            AlterConfig::new(ResourceSpecifier::Topic(name)),
+            |altered, (key, value)| altered.set(key, value),
+        );
+        let result = block_on(self.admin().alter_configs([&altered], &AdminOptions::new())).unwrap();
+        assert!(result[0].is_ok(), "cannot alter topic `{name}`: {result:?}");
+    }
+
+    /// Deletes a topic with all that is in it.
+    pub fn delete_topic(&self, name: &str) {
+        let result = block_on(self.admin().delete_topics(&[name], &AdminOptions::new())).unwrap();
+        assert!(result[0].is_ok(), "cannot delete topic `{name}`: {result:?}");
+    }
+
+    /// Adds or removes rights, in the words of `kafka-acls.sh`.
+    pub fn acl(&self, arguments: &[&str]) {
+        let address = self.address();
+        let all = ["--bootstrap-server", &address]
+            .into_iter()
+            .chain(arguments.iter().copied());
+        self.tool("org.apache.kafka.tools.AclCommand", &all.collect::<Vec<_>>());
     }
 
     fn admin(&self) -> &AdminClient<DefaultClientContext> {

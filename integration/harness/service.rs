@@ -287,11 +287,12 @@ impl Service {
         status
     }
 
-    /// SIGTERM: it must end by itself with success, or the test fails.
-    pub fn stop(mut self) {
+    /// SIGTERM: it must end by itself with success, or the test fails. Gives everything it said.
+    pub fn stop(mut self) -> String {
         self.signal(Signal::TERM);
         let status = self.wait();
         assert_eq!(status.code(), Some(0), "the service did not end with success: {status}");
+        self.log()
     }
 
     /// SIGKILL.

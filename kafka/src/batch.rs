@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 #[derive(Debug)]
 pub struct Target {
     topic: Arc<str>,
-    key: Box<[u8]>,
+    key: Arc<[u8]>,
     partition: AtomicI32,
     blocked: AtomicBool,
 }
@@ -60,14 +60,14 @@ pub struct Outcome {
     pub partition: Option<i32>,
     /// Indexes of the records that are in the dead-letter file instead, ascending.
     pub dead_lettered: Vec<u32>,
-    /// Bytes of those records.
+    /// Bytes of the file that are those records, line ends included.
     pub dead_lettered_bytes: u64,
 }
 
 impl Target {
     /// A target with the partition that was chosen for it earlier, if it was. An empty key is no key: such
-    /// records spread over all partitions.
-    pub fn new(topic: Arc<str>, key: impl Into<Box<[u8]>>, partition: Option<i32>) -> Self {
+    /// records spread over all partitions, batch by batch.
+    pub fn new(topic: Arc<str>, key: impl Into<Arc<[u8]>>, partition: Option<i32>) -> Self {
         Self {
             topic,
             key: key.into(),
@@ -95,6 +95,10 @@ impl Target {
     /// True while a record of it is to be a dead letter and cannot be: its positions do not move meanwhile.
     pub fn is_blocked(&self) -> bool {
         self.blocked.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn key_bytes(&self) -> &Arc<[u8]> {
+        &self.key
     }
 
     pub(crate) fn topic_name(&self) -> &Arc<str> {

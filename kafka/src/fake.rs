@@ -46,9 +46,14 @@ impl Fate {
 
     /// The indexes that became dead letters; panics unless settled exactly once.
     pub(crate) fn dead(&self) -> Vec<u32> {
+        self.outcome().dead_lettered
+    }
+
+    /// What its ticket was told; panics unless settled exactly once.
+    pub(crate) fn outcome(&self) -> Outcome {
         let told = self.told();
         assert_eq!(told.len(), 1, "settled exactly once");
-        told[0].clone().expect("settled, not dropped").dead_lettered
+        told[0].clone().expect("settled, not dropped")
     }
 }
 
@@ -307,7 +312,7 @@ impl Outlet for FakeOutlet {
             let value = shipment.record(index, buffer).unwrap();
             cluster.queue.push(Item {
                 topic: self.topics[shipment.topic.0 as usize].clone(),
-                partition: shipment.partition,
+                partition: Some(shipment.partition),
                 value: String::from_utf8(value.to_vec()).unwrap(),
                 parcel: shipment.parcel,
                 index,

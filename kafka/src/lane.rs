@@ -235,6 +235,9 @@ impl Lane {
             self.advance(u32::MAX, true);
             return Fed::More;
         };
+        let partition = parcel.partition(self.partitions);
+        // Another one only when there are fewer than before, and then nothing of it is out.
+        parcel.place = Tracks::place(partition);
         let room = match &redo {
             Some(_) => room.min(self.tracks.trial(parcel.place)),
             None => room.min(self.tracks.room(parcel.place, parcel.average(), limit, now)),
@@ -257,7 +260,7 @@ impl Lane {
         let (picks, part) = parcel.piece(picks.first(room as usize));
         let sent = outlet.send(&Shipment {
             topic,
-            partition: parcel.partition(self.partitions),
+            partition,
             key: parcel.target.key(),
             parcel: id,
             records: &parcel.records,
@@ -424,6 +427,7 @@ impl Lane {
             group.started = false;
         }
         self.phase = Phase::Asking(now);
+        self.door.share().set_flows(false);
     }
 
     /// Records of a parcel that wait to be sent again.

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
 
+use crate::share::Share;
 use crate::wake::Wake;
 
 /// Whether a topic takes records.
@@ -28,6 +29,7 @@ pub struct Lane {
     topic: Arc<str>,
     state: watch::Sender<LaneState>,
     in_flight: AtomicU64,
+    share: Share,
 }
 
 /// All lanes; clones share them.
@@ -76,7 +78,14 @@ impl Lane {
         self.in_flight.load(Ordering::Relaxed)
     }
 
+    pub(crate) fn share(&self) -> &Share {
+        &self.share
+    }
+
     pub(crate) fn set(&self, state: LaneState) {
+        if state != LaneState::Open {
+            self.share.set_flows(false);
+        }
         self.state.send_if_modified(|current| {
             let changed = *current != state;
             *current = state;
@@ -116,6 +125,7 @@ impl Lanes {
             topic: Arc::clone(&topic),
             state: watch::Sender::new(LaneState::Asking),
             in_flight: AtomicU64::new(0),
+            share: Share::default(),
         });
         registry.by_topic.insert(topic, Arc::clone(&lane));
         registry.unseen.push(Arc::clone(&lane));

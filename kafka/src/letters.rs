@@ -14,8 +14,12 @@ pub struct Letter {
     pub source: Arc<Source>,
     /// The topic that refused it.
     pub topic: Arc<str>,
+    /// Its key; empty means none.
+    pub key: Arc<[u8]>,
     /// The partition it was meant for, if it had a key.
     pub partition: Option<i32>,
+    /// The value of its header `logcatch.part`, if it is a part of a split line.
+    pub part: Option<String>,
     /// The file offset, in bytes, of its first byte.
     pub offset: u64,
     /// Why it was refused.
@@ -67,7 +71,9 @@ impl Letter {
         Self {
             source,
             topic,
+            key: Arc::default(),
             partition: None,
+            part: None,
             offset,
             reason,
             buffer: Arc::new(line),

@@ -95,12 +95,14 @@ const FIXED: [(&str, &str); 7] = [
 ];
 
 /// Ours unless the user sets them, under any of the names.
-const DEFAULTS: [(&[&str], &str); 6] = [
+const DEFAULTS: [(&[&str], &str); 7] = [
     (&["client.id"], "logcatch"),
     (&["compression.type", "compression.codec"], "lz4"),
     (&["linger.ms", "queue.buffering.max.ms"], "20"),
-    // A broker that returns is found within about a second; one that is away costs one connection attempt a second.
-    (&["reconnect.backoff.max.ms"], "1000"),
+    // A broker that returns is found within about a second; one that is away costs one connection attempt a second. The
+    // library refuses a first pause above the longest, so whoever sets one of them sets both.
+    (&["reconnect.backoff.max.ms", "reconnect.backoff.ms"], "1000"),
+    (&["reconnect.backoff.ms", "reconnect.backoff.max.ms"], "500"),
     // A host that vanished without a word is noticed, also while nothing is sent.
     (&["socket.keepalive.enable"], "true"),
     // Brokers close idle connections every ten minutes: not worth a message.
@@ -302,6 +304,15 @@ mod tests {
         let options = with(&[("sasl.password", "hunter2"), ("sasl.username", "bob")]);
         assert!(!format!("{options:?}").contains("hunter2"));
         assert_eq!(options.secrets().hide("bob says hunter2"), "bob says ***");
+    }
+
+    #[test]
+    fn pauses_between_connection_attempts_may_be_set_alone() {
+        for property in ["reconnect.backoff.ms", "reconnect.backoff.max.ms"] {
+            for value in ["100", "5000"] {
+                start(&with(&[(property, value)])).unwrap();
+            }
+        }
     }
 
     #[test]

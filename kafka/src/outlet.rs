@@ -18,8 +18,8 @@ pub type ParcelId = u32;
 pub struct Shipment<'a> {
     /// Where to.
     pub topic: TopicId,
-    /// None: each record goes where the library's partitioner says.
-    pub partition: Option<i32>,
+    /// Which partition of it.
+    pub partition: i32,
     /// Empty means none.
     pub key: &'a [u8],
     /// The parcel; its buffer has been lent.

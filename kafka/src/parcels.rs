@@ -32,6 +32,8 @@ pub(crate) struct Parcel {
     offset: u64,
     ticket: Box<dyn Settle>,
     dead: Vec<u32>,
+    /// The partition of this batch, where the target has none.
+    spread: Option<i32>,
 }
 
 /// All of them, by a number that is theirs until they are settled.
@@ -62,6 +64,7 @@ impl Parcels {
             offset: batch.offset,
             ticket: batch.ticket,
             dead: Vec::new(),
+            spread: None,
         };
         let id = self.free.pop().unwrap_or_else(|| {
             self.slots.push(None);
@@ -110,21 +113,23 @@ impl Parcel {
         self.buffer.len() as u64 / u64::from(self.count().max(1)) + self.target.key().len() as u64
     }
 
-    /// The partition of its records: chosen once for the target, and anew only when the topic has no such
-    /// partition any more. None without a key.
-    pub(crate) fn partition(&self, partitions: u32) -> Option<i32> {
-        if self.target.key().is_empty() {
-            return None;
+    /// The partition of its records, chosen anew only when the topic has no such partition any more: with a key once
+    /// for the target, without one for each batch, which spreads them.
+    pub(crate) fn partition(&mut self, partitions: u32) -> i32 {
+        let has_key = !self.target.key().is_empty();
+        let known = self.target.partition().or(self.spread);
+        if let Some(chosen) = known.filter(|chosen| u32::try_from(*chosen).is_ok_and(|chosen| chosen < partitions)) {
+            return chosen;
         }
-        let known = self.target.partition();
-        if let Some(chosen) = known
-            && u32::try_from(chosen).is_ok_and(|chosen| chosen < partitions)
-        {
-            return known;
+        if has_key {
+            let chosen = partition(self.target.key(), partitions);
+            self.target.choose(chosen);
+            return chosen;
         }
-        let chosen = partition(self.target.key(), partitions);
-        self.target.choose(chosen);
-        Some(chosen)
+        let place = [self.source.file_id.as_bytes(), &self.offset.to_le_bytes()].concat();
+        let chosen = partition(&place, partitions);
+        self.spread = Some(chosen);
+        chosen
     }
 
     /// As many of the picks, from the first, as one shipment takes: all up to a record that carries a header, or
@@ -133,15 +138,17 @@ impl Parcel {
         if self.parts.is_empty() {
             return (picks, None);
         }
-        let part = |index: u32| {
-            let place = self.parts.binary_search_by_key(&index, |(of, _)| *of).ok()?;
-            self.parts.get(place).map(|(_, value)| value.as_str())
-        };
-        if let Some(value) = picks.get(0).and_then(part) {
+        if let Some(value) = picks.get(0).and_then(|index| self.part(index)) {
             return (picks.first(1), Some(value));
         }
-        let plain = picks.iter().take_while(|index| part(*index).is_none()).count();
+        let plain = picks.iter().take_while(|index| self.part(*index).is_none()).count();
         (picks.first(plain), None)
+    }
+
+    /// The value of a record's header, if it has one.
+    fn part(&self, index: u32) -> Option<&str> {
+        let place = self.parts.binary_search_by_key(&index, |(of, _)| *of).ok()?;
+        self.parts.get(place).map(|(_, value)| value.as_str())
     }
 
     /// The bytes of a record.
@@ -151,13 +158,22 @@ impl Parcel {
             .map_or(0, |range| u64::from(range.end.saturating_sub(range.start)))
     }
 
+    /// The bytes of the file that are a record's: up to the next record, so with its line end.
+    fn extent(&self, index: u32) -> u64 {
+        let start = |index: u32| self.records.get(index as usize).map(|range| range.start as usize);
+        let end = start(index + 1).unwrap_or(self.buffer.len());
+        start(index).map_or(0, |start| end.saturating_sub(start) as u64)
+    }
+
     /// A record as a dead letter.
     pub(crate) fn letter(&self, index: u32, reason: String) -> Letter {
         let range = self.records.get(index as usize).cloned().unwrap_or_default();
         Letter {
             source: Arc::clone(&self.source),
             topic: Arc::clone(self.target.topic_name()),
+            key: Arc::clone(self.target.key_bytes()),
             partition: self.target.partition(),
+            part: self.part(index).map(str::to_owned),
             offset: self.offset + u64::from(range.start),
             reason,
             buffer: Arc::clone(&self.buffer),
@@ -185,7 +201,7 @@ impl Parcel {
     /// Tells its ticket.
     pub(crate) fn settle(self) {
         let partition = self.target.partition();
-        let dead_lettered_bytes = self.dead.iter().map(|index| self.size(*index)).sum();
+        let dead_lettered_bytes = self.dead.iter().map(|index| self.extent(*index)).sum();
         self.ticket.settle(Outcome {
             partition,
             dead_lettered: self.dead,
@@ -196,6 +212,8 @@ impl Parcel {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
     use super::*;
     use crate::fake::batch;
 
@@ -222,12 +240,39 @@ mod tests {
     fn a_partition_is_chosen_once_and_anew_only_when_it_is_gone() {
         let mut parcels = Parcels::default();
         let id = parcels.insert(batch("t", "21", &["a"]).0, 0);
-        let parcel = parcels.get(id).unwrap();
+        let parcel = parcels.get_mut(id).unwrap();
         let chosen = parcel.partition(16);
-        assert_eq!(chosen, Some(partition(b"21", 16)));
+        assert_eq!(chosen, partition(b"21", 16));
         assert_eq!(parcel.partition(1000), chosen);
-        assert_eq!(parcel.partition(1), Some(0));
-        let keyless = parcels.insert(batch("t", "", &["a"]).0, 0);
-        assert_eq!(parcels.get(keyless).unwrap().partition(16), None);
+        assert_eq!(parcel.partition(1), 0);
+    }
+
+    #[test]
+    fn batches_without_a_key_spread_and_each_keeps_its_partition() {
+        let mut parcels = Parcels::default();
+        let mut seen = HashSet::new();
+        for offset in 0..100 {
+            let mut batch = batch("t", "", &["a"]).0;
+            batch.offset = offset;
+            let id = parcels.insert(batch, 0);
+            let parcel = parcels.get_mut(id).unwrap();
+            let chosen = parcel.partition(4);
+            assert_eq!(parcel.partition(1000), chosen);
+            assert_eq!(parcel.target.partition(), None);
+            seen.insert(chosen);
+        }
+        assert_eq!(seen.len(), 4);
+    }
+
+    #[test]
+    fn dead_bytes_are_those_of_the_file() {
+        let mut parcels = Parcels::default();
+        let (batch, fate) = batch("t", "k", &["abc", "", "de"]);
+        let id = parcels.insert(batch, 0);
+        let mut parcel = parcels.remove(id).unwrap();
+        parcel.bury(1);
+        parcel.bury(2);
+        parcel.settle();
+        assert_eq!(fate.outcome().dead_lettered_bytes, 4, "line ends included");
     }
 }

@@ -276,6 +276,7 @@ impl<O: Outlet> Shipper<O> {
                 known.left = known.left.saturating_sub(records);
                 if let Some(lane) = self.lanes.get_mut(id as usize).and_then(Option::as_mut) {
                     lane.flows(now);
+                    lane.door.share().set_flows(true);
                     if let Some(took) = took {
                         lane.acked(known.place, took, now);
                     }

@@ -20,7 +20,7 @@ const RECORD_OVERHEAD: u64 = 12;
 /// How long librdkafka lets a request that is not full linger.
 const LINGER: Duration = Duration::from_millis(20);
 
-/// The partitions of a lane. Place 0 is for records without a key, which go to any.
+/// The partitions of a lane.
 #[derive(Debug, Default)]
 pub(crate) struct Tracks {
     tracks: Vec<Track>,
@@ -57,10 +57,8 @@ struct Rhythm {
 
 impl Tracks {
     /// The place of a partition.
-    pub(crate) fn place(partition: Option<i32>) -> usize {
-        partition
-            .and_then(|partition| usize::try_from(partition).ok())
-            .map_or(0, |partition| partition + 1)
+    pub(crate) fn place(partition: i32) -> usize {
+        usize::try_from(partition).unwrap_or(0)
     }
 
     /// A batch arrived.

@@ -5,249 +5,17 @@
     reason = "what a test needs and does not get fails it"
 )]
 
-use std::collections::HashSet;
-use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+mod rig;
 
-use logcatch_kafka::{
-    Answer, Batch, BuryError, DeadLetters, LaneState, Letter, Options, Outcome, Producer, Settle, Shipper, Source,
-    Target, Wake, partition,
-};
-use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::message::{Headers, Message};
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Instant;
+
+use logcatch_kafka::{LaneState, Options, Outcome, Producer, partition};
 use rdkafka::mocking::MockCluster;
 use rdkafka::producer::DefaultProducerContext;
 use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
-use rdkafka::{ClientConfig, Offset, TopicPartitionList};
-
-/// How long a condition may take before a test fails; never a time that a test asserts.
-const PATIENCE: Duration = Duration::from_secs(60);
-
-#[derive(Clone, Default)]
-struct Fate(Arc<Mutex<Vec<Option<Outcome>>>>);
-struct Ticket(Option<Fate>);
-
-impl Settle for Ticket {
-    fn settle(mut self: Box<Self>, outcome: Outcome) {
-        self.0.take().unwrap().0.lock().unwrap().push(Some(outcome));
-    }
-}
-
-impl Drop for Ticket {
-    fn drop(&mut self) {
-        if let Some(fate) = self.0.take() {
-            fate.0.lock().unwrap().push(None);
-        }
-    }
-}
-
-impl Fate {
-    fn told(&self) -> Vec<Option<Outcome>> {
-        self.0.lock().unwrap().clone()
-    }
-}
-
-#[derive(Clone, Default)]
-struct Grave(Arc<Mutex<Vec<Letter>>>);
-
-impl DeadLetters for Grave {
-    fn bury(&self, letters: &[Letter]) -> Result<(), BuryError> {
-        self.0.lock().unwrap().extend_from_slice(letters);
-        Ok(())
-    }
-}
-
-struct Rig {
-    cluster: MockCluster<'static, DefaultProducerContext>,
-    shipper: Shipper,
-    wake: Arc<Wake>,
-    grave: Grave,
-    answers: (Sender<Answer<Producer>>, Receiver<Answer<Producer>>),
-}
-
-impl Rig {
-    fn new(topics: &[(&str, i32)]) -> Self {
-        Self::with(topics, &[])
-    }
-
-    fn with(topics: &[(&str, i32)], properties: &[(&str, &str)]) -> Self {
-        let cluster = MockCluster::new(1).unwrap();
-        for (topic, partitions) in topics {
-            cluster.create_topic(topic, *partitions, 1).unwrap();
-        }
-        let properties = properties
-            .iter()
-            .map(|(name, value)| (name.to_string(), value.to_string()))
-            .collect();
-        let options = Options {
-            brokers: vec![cluster.bootstrap_servers()],
-            properties,
-        };
-        let wake = Arc::new(Wake::new().unwrap());
-        let build = {
-            let wake = Arc::clone(&wake);
-            move |options: &Options, batch_bytes| Producer::new(options, batch_bytes, Arc::clone(&wake))
-        };
-        let producer = build(&options, None).unwrap();
-        let grave = Grave::default();
-        let shipper = Shipper::new(
-            producer,
-            options,
-            Arc::new(build),
-            Arc::new(grave.clone()),
-            Arc::clone(&wake),
-            Instant::now(),
-        );
-        Self {
-            cluster,
-            shipper,
-            wake,
-            grave,
-            answers: channel(),
-        }
-    }
-
-    fn push(&mut self, target: &Arc<Target>, lines: &[String]) -> Fate {
-        self.push_parts(target, lines, &[])
-    }
-
-    fn push_parts(&mut self, target: &Arc<Target>, lines: &[String], parts: &[(u32, &str)]) -> Fate {
-        let (mut buffer, mut records) = (Vec::new(), Vec::new());
-        for line in lines {
-            let start = u32::try_from(buffer.len()).unwrap();
-            buffer.extend_from_slice(line.as_bytes());
-            records.push(start..u32::try_from(buffer.len()).unwrap());
-            buffer.push(b'\n');
-        }
-        let fate = Fate::default();
-        let batch = Batch {
-            target: Arc::clone(target),
-            buffer,
-            records,
-            parts: parts.iter().map(|(index, value)| (*index, value.to_string())).collect(),
-            source: Arc::new(Source {
-                log: "log".into(),
-                path: "/var/log/x".into(),
-                file_id: "1".into(),
-            }),
-            offset: 1000,
-            ticket: Box::new(Ticket(Some(fate.clone()))),
-        };
-        self.shipper.push(batch, Instant::now());
-        fate
-    }
-
-    /// Turns until the condition holds.
-    fn until(&mut self, what: &str, mut condition: impl FnMut(&mut Self) -> bool) {
-        let deadline = Instant::now() + PATIENCE;
-        while !condition(self) {
-            assert!(
-                Instant::now() < deadline,
-                "{what} does not come; {:?}",
-                self.shipper.lanes().states()
-            );
-            self.turn();
-        }
-    }
-
-    fn turn(&mut self) {
-        self.wake.clear();
-        let now = Instant::now();
-        self.shipper.turn(now);
-        for errand in self.shipper.take_errands(now) {
-            let (answers, wake) = (self.answers.0.clone(), Arc::clone(&self.wake));
-            std::thread::spawn(move || {
-                // Nobody waits for the answer when the test is over.
-                let _ = answers.send(errand.run());
-                wake.ring();
-            });
-        }
-        while let Ok(answer) = self.answers.1.try_recv() {
-            self.shipper.done(answer, Instant::now());
-        }
-        let wait = self.shipper.next_wake().map_or(100, |at| {
-            u64::try_from(at.saturating_duration_since(Instant::now()).as_millis())
-                .unwrap()
-                .min(100)
-        });
-        let mut fds = [rustix::event::PollFd::new(&self.wake, rustix::event::PollFlags::IN)];
-        let wait = rustix::event::Timespec {
-            tv_sec: 0,
-            tv_nsec: i64::try_from(wait).unwrap() * 1_000_000,
-        };
-        rustix::event::poll(&mut fds, Some(&wait)).unwrap();
-    }
-
-    fn settle_all(&mut self) {
-        self.until("the last settlement", |rig| rig.shipper.unsettled() == 0);
-    }
-
-    /// Everything in a partition.
-    fn read(&self, topic: &str, partition: i32) -> Vec<Read> {
-        let consumer: BaseConsumer = ClientConfig::new()
-            .set("bootstrap.servers", self.cluster.bootstrap_servers())
-            .set("group.id", "reader")
-            .set("enable.partition.eof", "true")
-            .create()
-            .unwrap();
-        let mut from = TopicPartitionList::new();
-        from.add_partition_offset(topic, partition, Offset::Beginning).unwrap();
-        consumer.assign(&from).unwrap();
-        let mut read = Vec::new();
-        loop {
-            match consumer.poll(PATIENCE).expect("the end of the partition") {
-                Ok(message) => read.push(Read {
-                    key: message.key().map(<[u8]>::to_vec),
-                    value: message
-                        .payload()
-                        .map(|value| String::from_utf8(value.to_vec()).unwrap()),
-                    part: message.headers().map(|headers| {
-                        let header = headers.get(0);
-                        assert_eq!(header.key, "logcatch.part");
-                        String::from_utf8(header.value.unwrap().to_vec()).unwrap()
-                    }),
-                }),
-                Err(rdkafka::error::KafkaError::PartitionEOF(_)) => return read,
-                Err(error) => panic!("{error}"),
-            }
-        }
-    }
-
-    fn values(&self, topic: &str, partition: i32) -> Vec<String> {
-        self.read(topic, partition)
-            .into_iter()
-            .map(|read| read.value.unwrap())
-            .collect()
-    }
-}
-
-#[derive(Debug, PartialEq, Eq)]
-struct Read {
-    key: Option<Vec<u8>>,
-    /// None is a tombstone.
-    value: Option<String>,
-    part: Option<String>,
-}
-
-fn target(topic: &str, key: &str) -> Arc<Target> {
-    Arc::new(Target::new(topic.into(), key.as_bytes(), None))
-}
-
-fn lines(count: usize) -> Vec<String> {
-    (0..count).map(|n| format!("line {n} {}", "x".repeat(n % 90))).collect()
-}
-
-fn delivered(fate: &Fate, partition: Option<i32>) {
-    assert_eq!(
-        fate.told(),
-        [Some(Outcome {
-            partition,
-            dead_lettered: vec![],
-            dead_lettered_bytes: 0,
-        })]
-    );
-}
+use rig::{Rig, delivered, lines, target};
 
 #[test]
 fn lines_arrive_in_order_in_the_partition_of_their_key_and_batches_are_settled_once() {
@@ -397,7 +165,7 @@ fn a_record_too_large_for_the_client_is_a_dead_letter_and_its_neighbours_arrive_
         [Some(Outcome {
             partition: Some(0),
             dead_lettered: vec![1],
-            dead_lettered_bytes: lines[1].len() as u64,
+            dead_lettered_bytes: lines[1].len() as u64 + 1,
         })]
     );
     assert_eq!(rig.values("t", 0), ["a", "b"]);
@@ -425,6 +193,28 @@ fn a_batch_that_a_broker_refuses_is_split_and_all_of_it_arrives() {
     let fate = rig.push(&target("t", "k"), &lines);
     rig.settle_all();
     delivered(&fate, Some(0));
+    assert_eq!(rig.values("t", 0)[1..], lines);
+}
+
+/// S5 with librdkafka's own fatal error: the broker says the idempotent producer left a gap.
+#[test]
+fn a_producer_that_fails_fatally_is_replaced_and_nothing_is_lost() {
+    let mut rig = Rig::new(&[("t", 1)]);
+    let target = target("t", "k");
+    let proof = rig.push(&target, &lines(1));
+    rig.settle_all();
+    delivered(&proof, Some(0));
+    rig.cluster.request_errors(
+        RDKafkaApiKey::Produce,
+        &[RDKafkaRespErr::RD_KAFKA_RESP_ERR_OUT_OF_ORDER_SEQUENCE_NUMBER],
+    );
+    let lines = lines(5000);
+    let fates: Vec<_> = lines.chunks(500).map(|chunk| rig.push(&target, chunk)).collect();
+    rig.settle_all();
+    for fate in &fates {
+        delivered(fate, Some(0));
+    }
+    assert_eq!(rig.shipper.snapshot().rebuilds, 1);
     assert_eq!(rig.values("t", 0)[1..], lines);
 }
 

@@ -1,6 +1,7 @@
-//! Where the bytes of one settings entry went. Every byte is in exactly one account, and the accounts add up.
+//! Where the bytes of a file and of its settings entry went. Every byte is in exactly one account, and the accounts add
+//! up at any moment: what moves bytes is one [`Posting`], entered in one step.
 
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Mutex, PoisonError};
 
 /// Why bytes were passed over without being sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,23 +14,11 @@ pub enum Skip {
     Copy,
 }
 
-/// Counters of one settings entry since the service started; bytes are file bytes, line ends included.
-#[derive(Debug, Default)]
-pub struct Account {
-    read: AtomicU64,
-    delivered: AtomicU64,
-    delivered_lines: AtomicU64,
-    skipped_start: AtomicU64,
-    skipped_nuls: AtomicU64,
-    skipped_copy: AtomicU64,
-    dead_lettered: AtomicU64,
-    unreachable: AtomicU64,
-}
-
-/// The counters at one moment.
+/// The counters of a file or of an entry at one moment, since the service started; bytes are file bytes, line ends
+/// included.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Balance {
-    /// Bytes taken from files: handed over, or skipped.
+    /// Bytes taken from files: handed over, or skipped. What a restarted watcher reads again counts once.
     pub read: u64,
     /// Bytes whose records Kafka acknowledged.
     pub delivered: u64,
@@ -41,49 +30,203 @@ pub struct Balance {
     pub skipped_nuls: u64,
     /// Bytes of copies of files that are read.
     pub skipped_copy: u64,
-    /// Bytes whose records are in the dead-letter file.
+    /// Bytes whose records are among the dead letters.
     pub dead_lettered: u64,
-    /// Bytes that are known to have been written and can no longer be read.
+    /// Bytes handed over and not settled.
+    pub in_flight: u64,
+    /// Bytes that are known to have been written and can no longer be read; they were never read.
     pub unreachable: u64,
+}
+
+/// One move of bytes, by which the books stay balanced.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Posting {
+    /// Read and handed over.
+    Issued(u64),
+    /// A batch is settled: of its bytes so many are dead letters, all others delivered in so many records.
+    Settled { bytes: u64, dead: u64, lines: u64 },
+    /// What was in flight will be read again.
+    Forgotten(u64),
+    /// Read and passed over.
+    Skipped(Skip, u64),
+    /// Never to be read.
+    Unreachable(u64),
+}
+
+/// The counters of one settings entry: those of all its files, forgotten ones included.
+#[derive(Debug, Default)]
+pub struct Account {
+    balance: Mutex<Balance>,
 }
 
 impl Account {
     /// The counters now.
     #[must_use]
     pub fn balance(&self) -> Balance {
-        Balance {
-            read: self.read.load(Relaxed),
-            delivered: self.delivered.load(Relaxed),
-            delivered_lines: self.delivered_lines.load(Relaxed),
-            skipped_start: self.skipped_start.load(Relaxed),
-            skipped_nuls: self.skipped_nuls.load(Relaxed),
-            skipped_copy: self.skipped_copy.load(Relaxed),
-            dead_lettered: self.dead_lettered.load(Relaxed),
-            unreachable: self.unreachable.load(Relaxed),
+        *self.balance.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn post(&self, posting: Posting) {
+        self.balance
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .post(posting);
+    }
+}
+
+impl Balance {
+    /// Bytes passed over, for whatever reason.
+    #[must_use]
+    pub fn skipped(&self) -> u64 {
+        self.skipped_start + self.skipped_nuls + self.skipped_copy
+    }
+
+    /// Whether every byte that was read is in exactly one of the other accounts.
+    #[must_use]
+    pub fn adds_up(&self) -> bool {
+        self.read == self.delivered + self.skipped() + self.dead_lettered + self.in_flight
+    }
+
+    pub(crate) fn post(&mut self, posting: Posting) {
+        match posting {
+            Posting::Issued(bytes) => {
+                self.read += bytes;
+                self.in_flight += bytes;
+            }
+            Posting::Settled { bytes, dead, lines } => {
+                self.in_flight -= bytes;
+                self.dead_lettered += dead;
+                self.delivered += bytes - dead;
+                self.delivered_lines += lines;
+            }
+            Posting::Forgotten(bytes) => {
+                self.read -= bytes;
+                self.in_flight -= bytes;
+            }
+            Posting::Skipped(why, bytes) => {
+                self.read += bytes;
+                match why {
+                    Skip::Start => self.skipped_start += bytes,
+                    Skip::Nuls => self.skipped_nuls += bytes,
+                    Skip::Copy => self.skipped_copy += bytes,
+                }
+            }
+            Posting::Unreachable(bytes) => self.unreachable += bytes,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::thread;
+
+    use super::*;
+    use crate::position::{Life, Mark, StreamRecord};
+    use crate::positions::Positions;
+    use crate::stream::Settled;
+
+    fn record(positions: &Positions) -> StreamRecord {
+        StreamRecord {
+            log: "app".into(),
+            path: "/a".into(),
+            id: positions.new_id(),
+            order: 0,
+            inode: crate::identity::Inode {
+                dev: 1,
+                ino: 1,
+                born: None,
+            },
+            head: crate::identity::Head::default(),
+            mark: Mark::default(),
+            size: 0,
+            modified: 0,
+            life: Life::Live,
+            truncated: false,
+            copy: false,
+            archived: None,
+            absent_seconds: 0,
+            placement: None,
         }
     }
 
-    pub(crate) fn add_read(&self, bytes: u64) {
-        self.read.fetch_add(bytes, Relaxed);
+    /// One thread a file reads, settles and forgets; meanwhile others look at the books of files and entry.
+    #[test]
+    fn the_books_add_up_at_any_moment() {
+        const FILES: usize = 4;
+        const ROUNDS: u64 = 20_000;
+        let positions = Positions::in_memory();
+        let account = positions.account("app");
+        let streams: Vec<_> = (0..FILES).map(|_| positions.begin(record(&positions))).collect();
+        let done = AtomicBool::new(false);
+        thread::scope(|scope| {
+            let workers: Vec<_> = streams
+                .iter()
+                .map(|stream| {
+                    scope.spawn(move || {
+                        for round in 1..=ROUNDS {
+                            let first = stream.issue(Mark::default(), round % 97);
+                            let second = stream.issue(Mark::default(), 7);
+                            let settled = Settled {
+                                lines: 1,
+                                dead_lettered: round % 3,
+                            };
+                            stream.settle(second, settled, None);
+                            match round % 5 {
+                                0 => stream.forget_in_flight(),
+                                1 => stream.skip(Skip::Nuls, 3),
+                                2 => stream.skip(Skip::Start, 5),
+                                3 => stream.unreachable(11),
+                                _ => {}
+                            }
+                            stream.settle(first, settled, None);
+                        }
+                    })
+                })
+                .collect();
+            let watch = || {
+                let mut looks = 0;
+                while !done.load(Ordering::Relaxed) {
+                    let entry = account.balance();
+                    assert!(entry.adds_up(), "{entry:?}");
+                    for stream in &streams {
+                        let file = stream.balance();
+                        assert!(file.adds_up(), "{file:?}");
+                    }
+                    looks += 1;
+                }
+                looks
+            };
+            let watcher = scope.spawn(watch);
+            workers.into_iter().for_each(|worker| worker.join().unwrap());
+            done.store(true, Ordering::Relaxed);
+            assert!(watcher.join().unwrap() > 0);
+        });
+        let sum = |count: fn(&Balance) -> u64| streams.iter().map(|stream| count(&stream.balance())).sum::<u64>();
+        let entry = account.balance();
+        assert_eq!(entry.in_flight, 0);
+        assert_eq!(entry.read, sum(|file| file.read));
+        assert_eq!(entry.delivered, sum(|file| file.delivered));
+        assert_eq!(entry.dead_lettered, sum(|file| file.dead_lettered));
+        assert_eq!(entry.unreachable, sum(|file| file.unreachable));
     }
 
-    pub(crate) fn add_skipped(&self, why: Skip, bytes: u64) {
-        self.read.fetch_add(bytes, Relaxed);
-        match why {
-            Skip::Start => &self.skipped_start,
-            Skip::Nuls => &self.skipped_nuls,
-            Skip::Copy => &self.skipped_copy,
-        }
-        .fetch_add(bytes, Relaxed);
-    }
-
-    pub(crate) fn add_unreachable(&self, bytes: u64) {
-        self.unreachable.fetch_add(bytes, Relaxed);
-    }
-
-    pub(crate) fn add_settled(&self, delivered: u64, lines: u64, dead_lettered: u64) {
-        self.delivered.fetch_add(delivered, Relaxed);
-        self.delivered_lines.fetch_add(lines, Relaxed);
-        self.dead_lettered.fetch_add(dead_lettered, Relaxed);
+    #[test]
+    fn what_is_forgotten_in_flight_and_read_again_counts_once() {
+        let positions = Positions::in_memory();
+        let stream = positions.begin(record(&positions));
+        let late = stream.issue(Mark::default(), 10);
+        stream.forget_in_flight();
+        let again = stream.issue(Mark::default(), 10);
+        let settled = Settled {
+            lines: 1,
+            dead_lettered: 4,
+        };
+        stream.settle(late, settled, None);
+        assert_eq!(stream.balance().in_flight, 10);
+        stream.settle(again, settled, None);
+        let balance = stream.balance();
+        assert_eq!((balance.read, balance.delivered, balance.dead_lettered), (10, 6, 4));
+        assert_eq!(balance, positions.account("app").balance());
     }
 }

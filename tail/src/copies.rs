@@ -12,18 +12,20 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::account::Skip;
+use crate::explain::came_after;
 use crate::generation::{Generation, first_bytes, is_copy, open_regular};
 use crate::identity::{Head, Inode, Stat};
-use crate::position::Mark;
-use crate::resume::is_younger;
+use crate::position::{Life, Mark};
 use crate::siblings::live_names;
 use crate::stream::Stream;
-use crate::watcher::{Condition, QUIET, Watcher};
+use crate::watcher::{Condition, Old, QUIET, Watcher};
 
 /// A file at the path that may be a copy.
 #[derive(Debug)]
 pub(crate) struct Suspect {
     pub(crate) inode: Inode,
+    /// While that is not decided: its name may go before it is.
+    file: Option<File>,
     /// Size and modification time at the last look, and since when.
     seen: (u64, i64),
     quiet: Instant,
@@ -31,12 +33,14 @@ pub(crate) struct Suspect {
     deviates: Option<Instant>,
     /// Once it was found to be one: its end is the mark.
     copy: Option<Arc<Stream>>,
+    /// Size and modification time with which it was.
+    found: Option<(u64, i64)>,
 }
 
 impl Suspect {
     /// Whether it is known to be a copy, and nothing is waited for.
     pub(crate) fn is_decided(&self) -> bool {
-        self.copy.is_some()
+        self.found == Some(self.seen)
     }
 }
 
@@ -55,12 +59,12 @@ impl Watcher {
     pub(crate) fn is_held(&mut self, file: &File, stat: &Stat, now: Instant) -> io::Result<bool> {
         let other_file = self.suspect.as_ref().is_some_and(|known| known.inode != stat.inode);
         if other_file {
-            self.drop_suspect();
+            self.drop_suspect(now)?;
         }
         let seen = (stat.size, stat.modified);
-        let is_settled = |known: &Suspect| known.copy.is_some() && known.seen == seen;
+        let is_settled = |known: &Suspect| known.found == Some(seen);
         if self.suspect.as_ref().is_some_and(is_settled) {
-            return Ok(!self.yields_to_owner(stat.inode));
+            return Ok(!self.yields_to_owner(stat.inode, now)?);
         }
         let kinship = self.kinship(file, stat)?;
         let (Kinship::Alike(other) | Kinship::Prefix(other)) = &kinship else {
@@ -72,16 +76,21 @@ impl Watcher {
             .claim_copy(&self.spec.log, stat.inode, &self.spec.path)
             .is_err()
         {
-            self.drop_suspect();
+            self.drop_suspect(now)?;
             return Ok(false);
         }
         let suspect = self.suspect.get_or_insert_with(|| Suspect {
             inode: stat.inode,
+            file: None,
             seen,
             quiet: now,
             deviates: None,
             copy: None,
+            found: None,
         });
+        if suspect.file.is_none() {
+            suspect.file = Some(file.try_clone()?);
+        }
         if suspect.seen != seen {
             (suspect.seen, suspect.quiet) = (seen, now);
         }
@@ -98,12 +107,12 @@ impl Watcher {
     }
 
     /// The watcher of the original took the file, so it has its content.
-    fn yields_to_owner(&mut self, inode: Inode) -> bool {
+    fn yields_to_owner(&mut self, inode: Inode, now: Instant) -> io::Result<bool> {
         let is_other = self.has_other_owner(inode);
         if is_other {
-            self.drop_suspect();
+            self.drop_suspect(now)?;
         }
-        is_other
+        Ok(is_other)
     }
 
     /// What is known of the other paths of which this one is a rotated name.
@@ -114,26 +123,25 @@ impl Watcher {
         let mut found = Kinship::None;
         for other in live_names(name).into_iter().map(|name| directory.join(name)) {
             let streams = self.world.positions.of(&self.spec.log, &other);
-            let records = streams.iter().map(|stream| stream.record());
-            // One that was there first is a log of its own.
-            let records: Vec<_> = records
-                .filter(|record| !record.copy && is_younger(stat, record))
-                .collect();
-            if records.is_empty() {
+            let records: Vec<_> = streams.iter().map(|stream| stream.record()).collect();
+            // Only what that path's watcher reads needs no reading here.
+            if records.iter().all(|record| record.copy) {
                 continue;
             }
             if let Ok((original, theirs)) = open_regular(&other)
-                && records.iter().any(|record| record.inode == theirs.inode)
                 && is_copy(file, stat, &original, &theirs)?
             {
                 return Ok(Kinship::Prefix(other));
             }
             let bytes = first_bytes(file)?;
-            let begins_like = |head: Head| {
-                let beginning = bytes.get(..usize::from(head.len));
-                head.len > 0 && beginning.map(Head::of) == Some(head)
+            // Where there is too little to tell, it waits as well: that costs a few seconds, once.
+            let begins_like = |head: Head| match bytes.get(..usize::from(head.len)) {
+                Some(beginning) => head.len > 0 && Head::of(beginning) == head,
+                None => true,
             };
-            if records.iter().any(|record| begins_like(record.head)) {
+            // One that was there first is a log of its own.
+            let mut later = records.iter().filter(|record| !record.copy && came_after(stat, record));
+            if later.any(|record| begins_like(record.head)) {
                 found = Kinship::Alike(other);
             }
         }
@@ -144,7 +152,7 @@ impl Watcher {
     fn is_a_copy(&mut self, file: &File, stat: &Stat) -> io::Result<()> {
         let (mark, head) = Self::end_of(file, stat)?;
         let known = self.suspect.as_ref().and_then(|suspect| suspect.copy.clone());
-        let passed = stat.size - known.as_ref().map_or(0, |stream| stream.record().mark.offset);
+        let before = known.as_ref().map_or(0, |stream| stream.record().mark.offset);
         let stream = match known {
             Some(stream) => {
                 stream.update(|record| (record.mark, record.head, record.size) = (mark, head, stat.size));
@@ -153,9 +161,11 @@ impl Watcher {
             None => self.begin_with(stat, false, mark, head),
         };
         stream.update(|record| record.copy = true);
-        stream.account().add_skipped(Skip::Copy, passed);
+        stream.skip(Skip::Copy, stat.size.saturating_sub(before));
         if let Some(suspect) = &mut self.suspect {
             suspect.copy = Some(stream);
+            suspect.found = Some(suspect.seen);
+            suspect.file = None;
         }
         Ok(())
     }
@@ -196,32 +206,45 @@ impl Watcher {
             stream.retire();
             return Ok(());
         }
+        let seen = (stat.size, stat.modified);
         let is_as_marked = stream.record().mark.offset == stat.size;
         self.suspect = Some(Suspect {
             inode: stat.inode,
-            seen: if is_as_marked {
-                (stat.size, stat.modified)
-            } else {
-                (0, 0)
-            },
+            file: None,
+            seen,
             quiet: now,
             deviates: None,
             copy: Some(stream),
+            found: is_as_marked.then_some(seen),
         });
         self.is_held(file, stat, now).map(|_| ())
     }
 
     /// The path no longer leads to the file, or another watcher has it.
-    pub(crate) fn drop_suspect(&mut self) {
-        let Some(suspect) = self.suspect.take() else { return };
+    pub(crate) fn drop_suspect(&mut self, now: Instant) -> io::Result<()> {
+        let Some(suspect) = self.suspect.take() else {
+            return Ok(());
+        };
         if self.has_other_owner(suspect.inode) {
             if let Some(stream) = suspect.copy {
                 stream.retire();
             }
-        } else {
-            self.release(suspect.inode);
-            // Under another name of the pattern it is known by its inode.
-            self.missing.extend(suspect.copy);
+            return Ok(());
         }
+        if let Some(file) = suspect.file {
+            let stat = Stat::from(&file.metadata()?);
+            let is_in_original = matches!(self.kinship(&file, &stat)?, Kinship::Prefix(_));
+            if suspect.copy.is_none() && stat.size > 0 && !is_in_original && self.claim(stat.inode).is_ok() {
+                // Nobody knows what it is, and its name is gone: it is read.
+                let stream = self.begin(&file, &stat, false)?;
+                stream.update(|record| record.life = Life::Rotated);
+                self.olds.push(Old::new(Generation::open(file, &stat, stream)?, now));
+                return Ok(());
+            }
+        }
+        self.release(suspect.inode);
+        // Under another name of the pattern it is known by its inode.
+        self.missing.extend(suspect.copy);
+        Ok(())
     }
 }

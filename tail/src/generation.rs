@@ -6,9 +6,11 @@ use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::archive::Archive;
 use crate::frame::{Framer, Tail, trailing_nuls};
 use crate::identity::{GUARD_LEN, Guard, HEAD_LEN, Head, Inode, Stat, read_at};
 use crate::position::{Mark, StreamRecord};
+use crate::source::Source;
 use crate::stream::Stream;
 
 /// Bytes read in one step: large enough that the system call does not count, small enough that a busy file never
@@ -88,7 +90,7 @@ impl HeadBytes {
 /// One open file generation.
 #[derive(Debug)]
 pub struct Generation {
-    file: File,
+    source: Source,
     inode: Inode,
     stream: Arc<Stream>,
     /// End of what was handed out.
@@ -107,6 +109,8 @@ pub struct Generation {
     window: usize,
     largest: u64,
     rest: Vec<u8>,
+    /// Where the NULs at the end begin that were found: room that a program may have mapped into memory and fills.
+    room: Option<u64>,
 }
 
 impl Generation {
@@ -114,24 +118,18 @@ impl Generation {
     ///
     /// # Errors
     /// When the file cannot be read.
-    pub fn open(file: File, stat: &Stat, stream: Arc<Stream>) -> io::Result<Self> {
+    pub fn open(source: impl Into<Source>, stat: &Stat, stream: Arc<Stream>) -> io::Result<Self> {
         let record = stream.record();
-        Self::at(
-            file,
-            stat,
-            stream,
-            record.mark,
-            record.truncated && record.mark.offset == 0,
-        )
+        let hole = record.truncated && record.mark.offset == 0;
+        Self::at(source.into(), stat, stream, record.mark, hole)
     }
 
-    fn at(file: File, stat: &Stat, stream: Arc<Stream>, next: Mark, hole: bool) -> io::Result<Self> {
-        let mut bytes = Vec::new();
+    fn at(mut source: Source, stat: &Stat, stream: Arc<Stream>, next: Mark, hole: bool) -> io::Result<Self> {
         let known = next.offset.min(HEAD_LEN as u64);
-        read_at(&file, &mut bytes, 0, usize::try_from(known).unwrap_or(HEAD_LEN))?;
+        let bytes = source.head(usize::try_from(known).unwrap_or(HEAD_LEN))?;
         let record_head = stream.record().head;
         Ok(Self {
-            file,
+            source,
             inode: stat.inode,
             stream,
             next,
@@ -144,6 +142,7 @@ impl Generation {
             window: STEP,
             largest: next.offset,
             rest: Vec::new(),
+            room: None,
         })
     }
 
@@ -151,9 +150,9 @@ impl Generation {
     ///
     /// # Errors
     /// When the copy cannot be read.
-    pub fn in_copy(&self, file: File, stat: &Stat) -> io::Result<Self> {
+    pub fn in_copy(&self, source: impl Into<Source>, stat: &Stat) -> io::Result<Self> {
         self.stream.update(|record| record.inode = stat.inode);
-        Self::at(file, stat, Arc::clone(&self.stream), self.next, self.hole)
+        Self::at(source.into(), stat, Arc::clone(&self.stream), self.next, self.hole)
     }
 
     /// The open file, for a new generation in the same inode.
@@ -161,15 +160,30 @@ impl Generation {
     /// # Errors
     /// When no handle is left.
     pub fn try_clone_file(&self) -> io::Result<File> {
-        self.file.try_clone()
+        self.source.try_clone_file()
     }
 
-    /// What the system says of it now.
+    /// The archive it is read from, unless that is a plain file.
+    #[must_use]
+    pub fn archive(&self) -> Option<&Archive> {
+        match &self.source {
+            Source::Plain(_) => None,
+            Source::Archive(archive) => Some(archive),
+        }
+    }
+
+    /// Where it is read from, for another stream.
+    #[must_use]
+    pub fn into_source(self) -> Source {
+        self.source
+    }
+
+    /// What the system says of it now; the size of an archive is what was decoded of it, see [`Source::stat`].
     ///
     /// # Errors
     /// What `fstat` answers.
     pub fn stat(&mut self) -> io::Result<Stat> {
-        let stat = Stat::from(&self.file.metadata()?);
+        let stat = self.source.stat(self.next.offset)?;
         self.largest = self.largest.max(stat.size);
         Ok(stat)
     }
@@ -202,6 +216,25 @@ impl Generation {
         }
     }
 
+    /// A mark that tells the content from others that begin alike: where it was read to, else its end as it is now.
+    #[must_use]
+    pub fn witness(&self) -> Mark {
+        let end = || {
+            let mut bytes = Vec::new();
+            let Source::Plain(file) = &self.source else { return None };
+            let offset = file.metadata().ok()?.len();
+            let length = GUARD_LEN.min(usize::try_from(offset).unwrap_or(GUARD_LEN));
+            read_at(file, &mut bytes, offset - length as u64, length).ok()?;
+            let guard = Guard::of(&bytes);
+            Some(Mark { offset, guard, part: 0 })
+        };
+        if self.next.offset > 0 {
+            self.next
+        } else {
+            end().unwrap_or(self.next)
+        }
+    }
+
     /// Whether nothing was ever seen in it.
     #[must_use]
     pub fn is_untouched(&self) -> bool {
@@ -227,7 +260,10 @@ impl Generation {
     /// # Errors
     /// When one of them cannot be read.
     pub fn has_copy(&self, file: &File, stat: &Stat) -> io::Result<bool> {
-        is_copy(file, stat, &self.file, &Stat::from(&self.file.metadata()?))
+        match &self.source {
+            Source::Plain(original) => is_copy(file, stat, original, &Stat::from(&original.metadata()?)),
+            Source::Archive(_) => Ok(false),
+        }
     }
 
     /// The largest size it was seen with; bytes.
@@ -240,7 +276,27 @@ impl Generation {
     /// do that reserve room and fill it.
     #[must_use]
     pub fn has_news(&self, stat: &Stat) -> bool {
-        stat.size > self.looked || (self.has_rest(stat.size) && stat.modified != self.looked_modified)
+        self.source.has_more()
+            || stat.size > self.looked
+            || (self.has_rest(stat.size) && stat.modified != self.looked_modified)
+    }
+
+    /// Whether the file ends in NULs that may be room to be filled.
+    #[must_use]
+    pub fn has_room(&self) -> bool {
+        self.room.is_some()
+    }
+
+    /// Whether something was written into that room. Of a write to a mapping neither a notification nor the modification
+    /// time tells, as long as its page is dirty: see mmap(2).
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn is_room_filled(&self) -> io::Result<bool> {
+        let Some(room) = self.room else { return Ok(false) };
+        let mut bytes = Vec::new();
+        self.source.read_at(&mut bytes, room, 1)?;
+        Ok(bytes.first().is_some_and(|byte| *byte != 0))
     }
 
     /// Whether something is left that is no finished line.
@@ -259,7 +315,11 @@ impl Generation {
     #[must_use]
     pub fn cost(&self, size: u64) -> usize {
         let unread = usize::try_from(size.saturating_sub(self.next.offset)).unwrap_or(usize::MAX);
-        let window = unread.min(self.window);
+        let window = if self.source.has_more() {
+            self.window
+        } else {
+            unread.min(self.window)
+        };
         window + window / 4 + GUARD_LEN + 64 * RECORD_COST
     }
 
@@ -269,13 +329,17 @@ impl Generation {
     /// # Errors
     /// When it cannot be read.
     pub fn is_unchanged(&mut self, stat: &Stat) -> io::Result<bool> {
+        let Source::Plain(file) = &self.source else {
+            return Ok(true);
+        };
         if self.checked == stat.modified {
             return Ok(true);
         }
         let unchanged = if self.next.offset == 0 {
-            self.begins_as_seen()?
+            let bytes = first_bytes(file)?;
+            self.begins_as_seen(&bytes)
         } else {
-            holds(&self.file, &self.next)?
+            holds(file, &self.next)?
         };
         if unchanged {
             self.checked = stat.modified;
@@ -284,18 +348,17 @@ impl Generation {
     }
 
     /// Whether the first bytes are still the ones that were seen. What came since is seen now.
-    fn begins_as_seen(&mut self) -> io::Result<bool> {
-        let bytes = first_bytes(&self.file)?;
+    fn begins_as_seen(&mut self, bytes: &[u8]) -> bool {
         let known = bytes.get(..usize::from(self.seen.len));
         if known.map(Head::of) != Some(self.seen) {
-            return Ok(false);
+            return false;
         }
-        let head = Head::of(&bytes);
+        let head = Head::of(bytes);
         if head != self.seen {
             self.seen = head;
             self.stream.update(|record| record.head = head);
         }
-        Ok(true)
+        true
     }
 
     /// Reads the next records from a file whose size was `stat.size`, within a `budget` of [`Generation::cost`] bytes.
@@ -304,33 +367,59 @@ impl Generation {
     /// # Errors
     /// When it cannot be read; the position stays.
     pub fn read(&mut self, framer: &Framer, stat: &Stat, budget: usize, last: bool) -> io::Result<Reading> {
-        let size = stat.size;
         let guard = usize::from(self.next.guard.len);
         let start = self.next.offset - guard as u64;
+        let size = match &mut self.source {
+            Source::Plain(_) => stat.size,
+            Source::Archive(archive) => {
+                if archive.seek_data()? {
+                    return Ok(Reading::Nothing);
+                }
+                archive.advance(start, self.next.offset + self.window as u64)?;
+                if archive.decoded() < self.next.offset {
+                    return Ok(if archive.is_whole() {
+                        Reading::Rewritten
+                    } else {
+                        Reading::Nothing
+                    });
+                }
+                archive.decoded()
+            }
+        };
         let unread = usize::try_from(size.saturating_sub(self.next.offset)).unwrap_or(usize::MAX);
         let length = unread.min(self.window);
         if length + guard > budget {
             return Ok(Reading::More);
         }
         let mut buffer = Vec::new();
-        let found = read_at(&self.file, &mut buffer, start, guard + length)?;
+        let found = self.source.read_at(&mut buffer, start, guard + length)?;
         if found < guard || !self.next.guard.holds(&buffer[..guard]) {
             return Ok(Reading::Rewritten);
         }
-        let whole = length == unread && found == guard + length;
+        let is_open = self
+            .archive()
+            .is_some_and(|archive| !archive.is_whole() && !archive.is_cut());
+        let whole = length == unread && found == guard + length && !is_open;
         let limit = ((budget - found) / RECORD_COST).max(1);
         let tail = if last && whole { Tail::Final } else { Tail::Open };
         let hole = if self.hole {
-            self.hole_end(&buffer[guard..], size)?
+            match self.hole_end(&buffer[guard..], size)? {
+                Some(hole) => hole,
+                None => return Ok(Reading::Nothing),
+            }
         } else {
             0
         };
         let mut framed = framer.frame(&buffer, guard + hole, tail, self.next.part, limit);
         if framed.consumed == guard && !whole && length >= framer.decidable() {
             // Undecided for so long: NULs stand at the end of what was read.
-            if self.data_follows(&buffer, size)? {
+            let Some(data_follows) = self.data_follows(&buffer, size)? else {
+                return Ok(Reading::Nothing);
+            };
+            if data_follows {
                 framed = framer.frame(&buffer, guard, Tail::MoreFollows, self.next.part, limit);
-            } else if last {
+            } else if last || self.archive().is_some() {
+                // What was looked through to its end is an archive, and nobody writes on in it.
                 framed = framer.frame(&buffer, guard, Tail::Final, self.next.part, limit);
             }
         }
@@ -339,11 +428,16 @@ impl Generation {
             buffer.truncate(framed.consumed);
             return Ok(Reading::Chunk(self.advance(stat, buffer, framed, guard, nuls)));
         }
+        if is_open && length < self.window {
+            return Ok(Reading::Nothing);
+        }
         if !whole && length < framer.decidable() {
             self.window = (self.window * 2).min(framer.decidable().max(STEP));
             return Ok(Reading::More);
         }
         self.looked_modified = stat.modified;
+        let nuls = trailing_nuls(&buffer[guard..]);
+        self.room = (nuls > 0).then(|| start + (found - nuls) as u64);
         if whole {
             self.looked = self.next.offset + length as u64;
             self.checked = stat.modified;
@@ -367,7 +461,7 @@ impl Generation {
         }
         let framed = framer.frame(&buffer, 0, Tail::Final, self.next.part, usize::MAX);
         let nuls = framed.dropped_nuls as u64;
-        let stat = Stat::from(&self.file.metadata().ok()?);
+        let stat = self.source.stat(self.next.offset).ok()?;
         Some(self.advance(&stat, buffer, framed, 0, nuls))
     }
 
@@ -391,6 +485,7 @@ impl Generation {
         self.looked = self.next.offset;
         self.checked = stat.modified;
         self.hole = false;
+        self.room = None;
         self.window = STEP;
         self.rest = Vec::new();
         if buffer.capacity() > 2 * buffer.len() {
@@ -408,46 +503,25 @@ impl Generation {
         }
     }
 
-    /// How many NULs at the start of `data` are a hole: those that another byte is known to follow.
-    fn hole_end(&self, data: &[u8], size: u64) -> io::Result<usize> {
+    /// How many NULs at the start of `data` are a hole: those that another byte is known to follow. None when that is
+    /// not known yet.
+    fn hole_end(&mut self, data: &[u8], size: u64) -> io::Result<Option<usize>> {
         let nuls = data.iter().take_while(|byte| **byte == 0).count();
-        Ok(
-            if nuls < data.len() || self.find_data(self.next.offset + nuls as u64, size)? {
-                nuls
-            } else {
-                0
-            },
-        )
-    }
-
-    /// Whether the NULs at the end of `buffer` are content, because data follows in the file.
-    fn data_follows(&self, buffer: &[u8], size: u64) -> io::Result<bool> {
-        let end = self.next.offset + buffer.len() as u64 - u64::from(self.next.guard.len);
-        Ok(trailing_nuls(buffer) == 0 || self.find_data(end, size)?)
-    }
-
-    /// Whether there is a byte other than NUL in `from..size`. Holes are jumped over.
-    fn find_data(&self, mut from: u64, size: u64) -> io::Result<bool> {
-        let mut buffer = Vec::new();
-        while from < size {
-            match rustix::fs::seek(&self.file, rustix::fs::SeekFrom::Data(from)) {
-                Ok(data) => from = data.max(from),
-                Err(rustix::io::Errno::NXIO) => return Ok(false),
-                // A file system that does not know its holes is read through.
-                Err(_) => {}
-            }
-            buffer.clear();
-            let length = usize::try_from(size.saturating_sub(from)).unwrap_or(STEP).min(STEP);
-            let found = read_at(&self.file, &mut buffer, from, length)?;
-            if found == 0 {
-                return Ok(false);
-            }
-            if trailing_nuls(&buffer) < found {
-                return Ok(true);
-            }
-            from += found as u64;
+        if nuls < data.len() {
+            return Ok(Some(nuls));
         }
-        Ok(false)
+        let follows = self.source.find_data(self.next.offset + nuls as u64, size)?;
+        Ok(follows.map(|follows| if follows { nuls } else { 0 }))
+    }
+
+    /// Whether the NULs at the end of `buffer` are content, because data follows in the file. None when that is not
+    /// known yet.
+    fn data_follows(&mut self, buffer: &[u8], size: u64) -> io::Result<Option<bool>> {
+        let end = self.next.offset + buffer.len() as u64 - u64::from(self.next.guard.len);
+        if trailing_nuls(buffer) == 0 {
+            return Ok(Some(true));
+        }
+        self.source.find_data(end, size)
     }
 }
 

@@ -13,6 +13,15 @@ struct Issued {
     settled: bool,
 }
 
+/// What settling a batch came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Done {
+    /// File bytes of the batch.
+    pub bytes: u64,
+    /// The mark up to which everything is settled, when that moved.
+    pub reached: Option<Mark>,
+}
+
 /// Batches of one file in file order. A position may be saved only when its batch, and every one before it, is
 /// settled: acknowledged by Kafka, or written to the dead-letter file.
 #[derive(Debug, Default)]
@@ -42,9 +51,8 @@ impl Ledger {
         }
     }
 
-    /// A batch is settled. Returns the mark up to which everything is, when that moved. A batch that is not known, or
-    /// known as settled, changes nothing.
-    pub fn settle(&mut self, seq: u64) -> Option<Mark> {
+    /// A batch is settled. None for a batch that is not known, or known as settled: that changes nothing.
+    pub fn settle(&mut self, seq: u64) -> Option<Done> {
         let batch = self.batch(seq).filter(|batch| !batch.settled)?;
         batch.settled = true;
         let bytes = batch.bytes;
@@ -54,14 +62,20 @@ impl Ledger {
             reached = self.issued.pop_front().map(|batch| batch.end);
             self.first += 1;
         }
-        reached
+        Some(Done { bytes, reached })
     }
 
-    /// Forgets what is not settled: it will be read and sent again.
-    pub fn forget(&mut self) {
+    /// Forgets what is not settled: it will be read and sent again. Returns how many file bytes that are.
+    pub fn forget(&mut self) -> u64 {
         self.first += self.issued.len() as u64;
         self.issued.clear();
-        self.in_flight = 0;
+        std::mem::take(&mut self.in_flight)
+    }
+
+    /// The end of the last batch that was handed over and is not below the mark reached.
+    #[must_use]
+    pub fn end(&self) -> Option<Mark> {
+        self.issued.back().map(|batch| batch.end)
     }
 
     /// File bytes handed over and not settled.
@@ -112,7 +126,9 @@ mod tests {
             let mut reached = 0;
             for seq in order {
                 settled.insert(seq);
-                if let Some(mark) = ledger.settle(seq) { reached = mark.offset; }
+                let done = ledger.settle(seq).unwrap();
+                prop_assert_eq!(done.bytes, 10);
+                if let Some(mark) = done.reached { reached = mark.offset; }
                 prop_assert_eq!(ledger.settle(seq), None);
                 let run = (0..20).take_while(|n| settled.contains(n)).count() as u64;
                 prop_assert_eq!(reached, run * 10);
@@ -126,10 +142,12 @@ mod tests {
     fn what_was_forgotten_settles_nothing() {
         let mut ledger = Ledger::default();
         let old = ledger.issue(mark(10), 10);
-        ledger.forget();
+        assert_eq!(ledger.forget(), 10);
         let new = ledger.issue(mark(5), 5);
         assert_eq!(ledger.settle(old), None);
-        assert_eq!(ledger.settle(new), Some(mark(5)));
+        assert_eq!(ledger.end(), Some(mark(5)));
+        let reached = Some(mark(5));
+        assert_eq!(ledger.settle(new), Some(Done { bytes: 5, reached }));
     }
 
     #[test]

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use crate::identity::Stat;
 use crate::position::Life;
-use crate::siblings::siblings;
+use crate::siblings::{Rotated, siblings};
 use crate::stream::Stream;
 use crate::watcher::KEEP_ABSENT;
 
@@ -20,6 +20,8 @@ struct Around {
     dev: u64,
     live: Option<Stat>,
     rotated: Vec<Stat>,
+    /// Some of the rotated ones are compressed: any of them may hold what had another inode before.
+    has_archives: bool,
 }
 
 /// Looks for the files of generations that nobody watches, `elapsed` after the last such look, and forgets those whose
@@ -38,7 +40,8 @@ pub fn sweep_orphans(streams: &[Arc<Stream>], elapsed: Duration) {
         let is_there = around
             .live
             .is_some_and(|live| record.life == Life::Live || is_here(&live))
-            || around.rotated.iter().any(is_here);
+            || around.rotated.iter().any(is_here)
+            || (record.life != Life::Live && around.has_archives);
         let absent = record.absent_seconds + elapsed.as_secs();
         if is_there {
             if record.absent_seconds > 0 {
@@ -55,16 +58,17 @@ pub fn sweep_orphans(streams: &[Arc<Stream>], elapsed: Duration) {
 }
 
 fn look(path: &Path) -> Option<Around> {
-    let (directory, name) = (path.parent()?, path.file_name()?);
+    let directory = path.parent()?;
     let live = match fs::metadata(path) {
         Ok(meta) => Some(Stat::from(&meta)),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
         Err(_) => return None,
     };
-    let rotated = siblings(directory, name).ok()?;
+    let rotated = siblings(path, &Rotated::default()).ok()?;
     Some(Around {
         dev: fs::metadata(directory).ok()?.dev(),
         live,
+        has_archives: rotated.iter().any(|sibling| sibling.plain_path() != sibling.path),
         rotated: rotated.into_iter().map(|sibling| sibling.stat).collect(),
     })
 }
@@ -99,6 +103,7 @@ mod tests {
             life: Life::Live,
             truncated: false,
             copy: false,
+            archived: None,
             absent_seconds: 0,
             placement: None,
         });

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::identity::{Guard, Head, Inode};
+use crate::identity::{Guard, Head, Inode, Stat};
 
 /// Names one generation of a file for life, as `logcatch.file_id` in records: it goes with the content through
 /// renames and restarts, and (file id, offset) names a line.
@@ -54,6 +54,17 @@ pub struct Placement {
     pub partition: i32,
 }
 
+/// The compressed file that holds a generation, as it was when it was last read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Archived {
+    /// Compressed size in bytes.
+    pub size: u64,
+    /// Modification time, nanoseconds since the epoch.
+    pub modified: i64,
+    /// Whether the end of its content was reached: then it need not be decoded again.
+    pub is_read: bool,
+}
+
 /// All that must be known of one file generation to go on with it after a restart.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StreamRecord {
@@ -81,13 +92,15 @@ pub struct StreamRecord {
     /// Whether it began with a truncation: NULs at its start are then a hole, not data.
     #[serde(default)]
     pub truncated: bool,
-    /// Whether the file is a copy, so that what is before the mark was read elsewhere: from another path, or from the
-    /// file itself before it was truncated; the copy then ends before the mark.
+    /// Whether the file is a copy of what another path holds: what is before the mark was not read here.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub copy: bool,
     /// Seconds of running time for which it was known to have no name.
     #[serde(default)]
     pub absent_seconds: u64,
+    /// Set when it was read in an archive.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub archived: Option<Archived>,
     /// Where its records go, once chosen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub placement: Option<Placement>,
@@ -101,6 +114,19 @@ impl StreamRecord {
             log: self.log.clone(),
             id: self.id,
         }
+    }
+
+    /// Whether it was read to its end in the archive that looks like this.
+    #[must_use]
+    pub fn is_read_in(&self, stat: &Stat) -> bool {
+        self.archived.is_some_and(|archived| archived.is_read) && self.is_left_in(stat)
+    }
+
+    /// Whether the archive it was read in, as far as that went, has not changed since.
+    #[must_use]
+    pub fn is_left_in(&self, stat: &Stat) -> bool {
+        let is_same = |archived: Archived| (archived.size, archived.modified) == (stat.size, stat.modified);
+        self.inode == stat.inode && self.archived.is_some_and(is_same)
     }
 }
 

@@ -3,73 +3,22 @@
 
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 use crate::account::Account;
-use crate::identity::Inode;
+use crate::identity::{Inode, Stat};
 use crate::lease::Lease;
 use crate::position::{FileId, StreamRecord};
-use crate::store::{Changes, Contents, StateLock, Store};
+use crate::saver::{Dirty, Figures, save_until_stopped};
+use crate::store::{Contents, StateLock, Store};
 use crate::stream::Stream;
-
-/// After a failed save: often enough that a disk that has room again is used soon, rarely enough to cost nothing.
-const RETRY: Duration = Duration::from_secs(1);
-/// A save that keeps failing is said again after this long.
-const SAY_AGAIN: Duration = Duration::from_secs(60);
 
 /// Forgotten generations are taken out of the index after half as many new ones as there are, and this many: often enough
 /// that files that come and go leave nothing, rarely enough to cost a new one next to nothing.
 const TIDY_AFTER: usize = 1024;
-
-type Callback = Box<dyn FnOnce() + Send>;
-
-/// What waits to be saved.
-#[derive(Debug)]
-pub(crate) struct Dirty {
-    queue: Mutex<Queue>,
-    changed: Condvar,
-}
-
-#[derive(Default)]
-struct Queue {
-    streams: Vec<Arc<Stream>>,
-    entries: Vec<String>,
-    /// Called once everything queued before them is on disk.
-    callbacks: Vec<Callback>,
-    interval: Duration,
-    stop: bool,
-}
-
-impl std::fmt::Debug for Queue {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Queue")
-            .field("streams", &self.streams.len())
-            .finish_non_exhaustive()
-    }
-}
-
-impl Dirty {
-    pub(crate) fn push(&self, stream: &Arc<Stream>) {
-        if !stream.listed.swap(true, Ordering::AcqRel) {
-            self.lock().streams.push(Arc::clone(stream));
-            self.changed.notify_one();
-        }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Queue> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Figures about saving.
-#[derive(Debug, Default)]
-struct Figures {
-    saved_at: AtomicU64,
-    errors: AtomicU64,
-}
 
 /// Every known file generation, by entry and path.
 #[derive(Debug)]
@@ -78,7 +27,10 @@ pub struct Positions {
     dirty: Arc<Dirty>,
     figures: Arc<Figures>,
     saver: Mutex<Option<JoinHandle<bool>>>,
-    after_damage: bool,
+    /// False where nothing is ever saved.
+    kept: bool,
+    /// When the store that was found damaged was last written; nanoseconds since the epoch.
+    damaged_since: Option<i64>,
 }
 
 #[derive(Debug, Default)]
@@ -110,14 +62,7 @@ impl Positions {
             entries,
             damaged,
         } = contents;
-        let queue = Queue {
-            interval,
-            ..Queue::default()
-        };
-        let dirty = Arc::new(Dirty {
-            queue: Mutex::new(queue),
-            changed: Condvar::new(),
-        });
+        let dirty = Arc::new(Dirty::new(interval));
         let figures = Arc::new(Figures::default());
         let saver = std::thread::Builder::new()
             .name("positions".into())
@@ -141,7 +86,8 @@ impl Positions {
             dirty,
             figures,
             saver: Mutex::new(Some(saver)),
-            after_damage: damaged.is_some(),
+            kept: true,
+            damaged_since: damaged.as_deref().map(last_written),
         };
         {
             let mut index = positions.lock();
@@ -157,13 +103,11 @@ impl Positions {
     pub fn in_memory() -> Arc<Self> {
         Arc::new(Self {
             index: Mutex::default(),
-            dirty: Arc::new(Dirty {
-                queue: Mutex::default(),
-                changed: Condvar::new(),
-            }),
+            dirty: Arc::new(Dirty::new(Duration::ZERO)),
             figures: Arc::default(),
             saver: Mutex::new(None),
-            after_damage: false,
+            kept: false,
+            damaged_since: None,
         })
     }
 
@@ -261,20 +205,31 @@ impl Positions {
         FileId(index.last_id)
     }
 
-    /// Calls back, from another thread, when everything changed before now is on disk; at once where nothing is kept.
+    /// Calls back, from another thread, when everything changed before now is on disk; at once where nothing is kept;
+    /// never after [`Positions::close`], which saves nothing more.
     pub fn when_saved(&self, callback: impl FnOnce() + Send + 'static) {
-        if self.saver.lock().unwrap_or_else(PoisonError::into_inner).is_none() {
+        if !self.kept {
             return callback();
         }
-        self.dirty.lock().callbacks.push(Box::new(callback));
-        self.dirty.changed.notify_one();
+        let mut queue = self.dirty.lock();
+        if !queue.stop {
+            queue.callbacks.push(Box::new(callback));
+            self.dirty.changed.notify_one();
+        }
     }
 
     /// Whether `start` counts for files of this entry that exist now: the entry was never applied before, and no
     /// damaged store hides that it was.
     #[must_use]
     pub fn is_first_application(&self, log: &str) -> bool {
-        !self.after_damage && !self.lock().applied.contains(log)
+        self.damaged_since.is_none() && !self.lock().applied.contains(log)
+    }
+
+    /// When the store was last saved that was found damaged at the start, so that all positions are gone; nanoseconds
+    /// since the epoch.
+    #[must_use]
+    pub fn damaged_since(&self) -> Option<i64> {
+        self.damaged_since
     }
 
     /// The files that exist were seen; from now on a new file of this entry is read from its beginning.
@@ -296,6 +251,19 @@ impl Positions {
     #[must_use]
     pub fn account(&self, log: &str) -> Arc<Account> {
         Arc::clone(self.lock().accounts.entry(log.to_owned()).or_default())
+    }
+
+    /// Every entry that has counters, by name.
+    #[must_use]
+    pub fn accounts(&self) -> Vec<(String, Arc<Account>)> {
+        let index = self.lock();
+        let mut accounts: Vec<_> = index
+            .accounts
+            .iter()
+            .map(|(log, account)| (log.clone(), Arc::clone(account)))
+            .collect();
+        accounts.sort_unstable_by(|a, b| a.0.cmp(&b.0));
+        accounts
     }
 
     /// Saves at most this often from now on.
@@ -358,86 +326,9 @@ impl Index {
     }
 }
 
-/// True when everything was saved in the end.
-fn save_until_stopped(mut store: Store, dirty: &Dirty, figures: &Figures) -> bool {
-    let mut last = Instant::now();
-    let mut said: Option<Instant> = None;
-    loop {
-        let (streams, entries, callbacks, stop) = {
-            let mut queue = dirty.lock();
-            loop {
-                let due = (!queue.streams.is_empty() || !queue.entries.is_empty())
-                    .then(|| queue.interval.saturating_sub(last.elapsed()));
-                if queue.stop || !queue.callbacks.is_empty() || due == Some(Duration::ZERO) {
-                    break;
-                }
-                queue = match due {
-                    Some(wait) => {
-                        dirty
-                            .changed
-                            .wait_timeout(queue, wait)
-                            .unwrap_or_else(PoisonError::into_inner)
-                            .0
-                    }
-                    None => dirty.changed.wait(queue).unwrap_or_else(PoisonError::into_inner),
-                };
-            }
-            let queue = &mut *queue;
-            (
-                std::mem::take(&mut queue.streams),
-                std::mem::take(&mut queue.entries),
-                std::mem::take(&mut queue.callbacks),
-                queue.stop,
-            )
-        };
-        last = Instant::now();
-        let mut changes = Changes {
-            entries,
-            ..Changes::default()
-        };
-        for stream in &streams {
-            // Before the record is read: a change after that lists it again.
-            stream.take_listed();
-            match stream.to_save() {
-                Some(record) => changes.puts.push(record),
-                None => changes.removes.push(stream.key().clone()),
-            }
-        }
-        let saved = if changes.is_empty() {
-            Ok(())
-        } else {
-            store.save(&changes)
-        };
-        match saved {
-            Ok(()) => {
-                if said.take().is_some() {
-                    log::info!("positions are saved again");
-                }
-                let now = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default().as_secs();
-                figures.saved_at.store(now, Ordering::Relaxed);
-                callbacks.into_iter().for_each(|callback| callback());
-            }
-            Err(error) => {
-                figures.errors.fetch_add(1, Ordering::Relaxed);
-                if said.is_none_or(|at| at.elapsed() >= SAY_AGAIN) {
-                    said = Some(Instant::now());
-                    let cause = std::error::Error::source(&error).map_or_else(String::new, ToString::to_string);
-                    log::error!(cause:%, help = "free space or repair the disk; shipping goes on and a crash now repeats lines"; "{error}");
-                }
-                streams.iter().for_each(|stream| dirty.push(stream));
-                let mut queue = dirty.lock();
-                queue.entries.extend(changes.entries);
-                queue.callbacks.splice(0..0, callbacks);
-                if !stop {
-                    drop(queue);
-                    std::thread::sleep(RETRY);
-                }
-            }
-        }
-        if stop {
-            return said.is_none();
-        }
-    }
+/// When a file was last written; nanoseconds since the epoch, 0 where that cannot be told.
+fn last_written(path: &Path) -> i64 {
+    std::fs::metadata(path).map_or(0, |meta| Stat::from(&meta).modified)
 }
 
 #[cfg(test)]
@@ -470,6 +361,7 @@ mod tests {
             truncated: false,
             copy: false,
             absent_seconds: 0,
+            archived: None,
             placement: None,
         }
     }
@@ -489,7 +381,6 @@ mod tests {
             stream.issue(mark(30), 10),
         );
         let settled = Settled {
-            delivered: 10,
             lines: 1,
             dead_lettered: 0,
         };
@@ -553,6 +444,18 @@ mod tests {
         positions.close();
         let positions = open(directory.path());
         assert_eq!(positions.of(&key.0, &key.1)[0].record().mark, mark(30));
+    }
+
+    #[test]
+    fn nothing_is_said_to_be_saved_after_the_end() {
+        let directory = tempfile::tempdir().unwrap();
+        let positions = open(directory.path());
+        assert!(positions.close());
+        positions.begin(record(&positions, "/a"));
+        let (sender, receiver) = std::sync::mpsc::channel();
+        positions.when_saved(move || sender.send(()).unwrap());
+        assert!(receiver.recv().is_err(), "the callback is dropped uncalled");
+        assert!(open(directory.path()).of("app", Path::new("/a")).is_empty());
     }
 
     #[test]

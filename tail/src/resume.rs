@@ -6,20 +6,22 @@ use std::io;
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::generation::{Generation, first_bytes, fits, is_copy, open_regular};
+use crate::explain::{Content, is_younger};
+use crate::generation::{Generation, first_bytes, fits, open_regular};
 use crate::identity::{Head, Inode, Stat};
 use crate::position::{Life, StreamRecord};
 use crate::siblings::{Sibling, siblings};
+use crate::source::Source;
 use crate::stream::Stream;
 use crate::watcher::{KEEP_ABSENT, Old, Watcher};
 
 /// A saved generation and the file that holds it.
-struct Found {
-    stream: Arc<Stream>,
-    file: File,
-    stat: Stat,
+pub(crate) struct Found {
+    pub(crate) stream: Arc<Stream>,
+    pub(crate) source: Source,
+    pub(crate) stat: Stat,
     /// Place among the siblings, youngest first; none for the live file.
-    sibling: Option<usize>,
+    pub(crate) sibling: Option<usize>,
 }
 
 impl Watcher {
@@ -27,8 +29,11 @@ impl Watcher {
     pub(crate) fn resume(&mut self, now: Instant) -> io::Result<()> {
         let streams = self.world.positions.of(&self.spec.log, &self.spec.path);
         let Some(youngest) = streams.last() else {
+            self.open_since_damage(now)?;
             return self.open_live(self.spec.from_end, now);
         };
+        // What an attempt that could not decide everything had opened is found again.
+        (self.olds, self.parked, self.missing, self.live) = Default::default();
         self.order = youngest.record().order;
         streams.iter().for_each(|stream| stream.forget_in_flight());
         let live = self.claimed_live(now)?;
@@ -41,6 +46,7 @@ impl Watcher {
                 None => missing.push(Arc::clone(stream)),
             }
         }
+        let missing = self.unread_in_archives(missing, &around, &mut found)?;
         let youngest_record = youngest.record();
         if let Some(hit) = found.iter().position(|hit| Arc::ptr_eq(&hit.stream, youngest)) {
             let hit = found.swap_remove(hit);
@@ -48,19 +54,21 @@ impl Watcher {
             found.push(hit);
         }
         let youngest_found = found.iter().find(|hit| Arc::ptr_eq(&hit.stream, youngest));
-        let unseen: Vec<&Sibling> = match youngest_found {
-            Some(hit) => around[..hit.sibling.unwrap_or(0)].iter().collect(),
+        let is_unseen = |index: usize, sibling: &Sibling| match youngest_found {
+            Some(hit) => index < hit.sibling.unwrap_or(0),
             // What the youngest record knew is gone; younger is what was changed after it was last looked at.
-            None => around
-                .iter()
-                .filter(|sibling| sibling.stat.modified > youngest_record.modified)
-                .collect(),
+            None => sibling.stat.modified > youngest_record.modified,
         };
-        let unseen: Vec<Sibling> = unseen
-            .into_iter()
-            .filter(|sibling| !found.iter().any(|hit| hit.stat.inode == sibling.stat.inode))
-            .cloned()
-            .collect();
+        let is_found = |sibling: &Sibling| found.iter().any(|hit| hit.stat.inode == sibling.stat.inode);
+        let unseen = around
+            .iter()
+            .enumerate()
+            .filter(|(index, sibling)| is_unseen(*index, sibling) && !is_found(sibling));
+        let unseen = unseen.map(|(_, sibling)| sibling.clone()).collect();
+        let in_files = found.iter().filter(|hit| matches!(hit.source, Source::Plain(_)));
+        let contents = in_files.map(|hit| Content::of(&hit.stream.record())).collect();
+        let unseen = self.unexplained(unseen, contents)?;
+        self.inspections.close(&around);
         for stream in missing {
             self.gone(&stream, Arc::ptr_eq(&stream, youngest));
         }
@@ -91,7 +99,7 @@ impl Watcher {
     }
 
     /// Every file that is open or followed.
-    fn inodes(&self) -> impl Iterator<Item = Inode> {
+    pub(crate) fn inodes(&self) -> impl Iterator<Item = Inode> {
         let open = self
             .olds
             .iter()
@@ -131,11 +139,9 @@ impl Watcher {
         }
     }
 
-    fn siblings(&self) -> io::Result<Vec<Sibling>> {
-        let (Some(directory), Some(name)) = (self.spec.path.parent(), self.spec.path.file_name()) else {
-            return Ok(Vec::new());
-        };
-        match siblings(directory, name) {
+    pub(crate) fn siblings(&self) -> io::Result<Vec<Sibling>> {
+        let directory = self.spec.path.parent().unwrap_or(&self.spec.path);
+        match siblings(&self.spec.path, &self.spec.rotated) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
             // A directory that can be searched but not listed: rotated files cannot be found there.
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
@@ -149,7 +155,7 @@ impl Watcher {
 
     /// The file that holds a stream: its inode is asked first, its content decides.
     fn find(
-        &self,
+        &mut self,
         stream: &Arc<Stream>,
         live: Option<&(File, Stat)>,
         around: &[Sibling],
@@ -157,10 +163,10 @@ impl Watcher {
     ) -> io::Result<Option<Found>> {
         let record = stream.record();
         let is_free = |inode: Inode| taken.iter().all(|hit| hit.stat.inode != inode);
-        let found = |file, stat, sibling| {
+        let found = |source, stat, sibling| {
             Some(Found {
                 stream: Arc::clone(stream),
-                file,
+                source,
                 stat,
                 sibling,
             })
@@ -173,20 +179,18 @@ impl Watcher {
                 // A rotated generation is never what the path leads to, unless it is that very file.
                 && (by_inode || (record.life == Life::Live && record.head.is_full()))
             {
-                return Ok(found(file.try_clone()?, *stat, None));
+                return Ok(found(file.try_clone()?.into(), *stat, None));
             }
             for (index, sibling) in around
                 .iter()
                 .enumerate()
                 .filter(|(_, sibling)| wanted(sibling.stat.inode))
             {
-                let Ok((file, stat)) = open_regular(&sibling.path) else {
-                    continue;
-                };
-                let is_it =
-                    record_fits(&file, &stat, &record)? || (by_inode && record.copy && stat.size < record.mark.offset);
-                if is_it && self.take(stat.inode) {
-                    return Ok(found(file, stat, Some(index)));
+                let holder = self.holding(sibling, &record, &record.mark, record.head)?;
+                if let Some((source, stat)) = holder
+                    && self.take(stat.inode)
+                {
+                    return Ok(found(source, stat, Some(index)));
                 }
             }
         }
@@ -195,14 +199,16 @@ impl Watcher {
             return Ok(None);
         }
         for (index, sibling) in around.iter().enumerate().rev() {
-            if !is_free(sibling.stat.inode) || !is_younger(&sibling.stat, &record) {
+            if sibling.is_archive() || !is_free(sibling.stat.inode) || !is_younger(sibling, &record) {
                 continue;
             }
             let Ok((file, stat)) = open_regular(&sibling.path) else {
                 continue;
             };
             if is_shorter_copy(&file, &stat, &record)? && self.take(stat.inode) {
-                return Ok(found(file, stat, Some(index)));
+                let (end, head) = Self::end_of(&file, &stat)?;
+                stream.end_in_copy(stat.inode, end, head);
+                return Ok(found(file.into(), stat, Some(index)));
             }
         }
         Ok(None)
@@ -211,7 +217,7 @@ impl Watcher {
     /// A file of which nothing was saved as delivered is known by its inode alone, and keeps that through a copy and
     /// truncate: its content is then in the oldest copy that is younger than our first sight of it.
     fn in_oldest_copy(
-        &self,
+        &mut self,
         hit: Found,
         record: &StreamRecord,
         around: &[Sibling],
@@ -223,16 +229,16 @@ impl Watcher {
         let older = hit.sibling.map_or(0, |index| index + 1);
         for (index, sibling) in around.iter().enumerate().skip(older).rev() {
             let is_taken = taken.iter().any(|other| other.stat.inode == sibling.stat.inode);
-            if is_taken || !is_younger(&sibling.stat, record) {
+            if is_taken || !is_younger(sibling, record) {
                 continue;
             }
-            let Ok((file, stat)) = open_regular(&sibling.path) else {
+            let Some((source, stat)) = self.open_sibling(sibling)? else {
                 continue;
             };
             if self.claim(stat.inode).is_ok() {
                 return Ok(Found {
                     stream: hit.stream,
-                    file,
+                    source,
                     stat,
                     sibling: Some(index),
                 });
@@ -245,7 +251,7 @@ impl Watcher {
     fn take_up(&mut self, hit: Found, now: Instant) -> io::Result<()> {
         let Found {
             stream,
-            file,
+            source,
             stat,
             sibling,
         } = hit;
@@ -254,14 +260,21 @@ impl Watcher {
             record.inode = stat.inode;
             record.life = life;
             record.absent_seconds = 0;
+            if matches!(source, Source::Plain(_)) {
+                record.archived = None;
+            }
         });
-        let is_read = stream.record().mark.offset >= stat.size;
-        if life == Life::Live {
-            self.go_on(&file, &stat, stream, now)?;
+        let record = stream.record();
+        let is_read = match source {
+            Source::Plain(_) => record.mark.offset == stat.size,
+            Source::Archive(_) => record.is_read_in(&stat),
+        };
+        if let (Source::Plain(file), Life::Live) = (&source, life) {
+            self.go_on(file, &stat, stream, now)?;
         } else if is_read {
             self.parked.push(stream);
         } else {
-            let generation = Generation::open(file, &stat, stream)?;
+            let generation = Generation::open(source, &stat, stream)?;
             self.olds.push(Old::new(generation, now));
         }
         Ok(())
@@ -271,10 +284,9 @@ impl Watcher {
     fn gone(&mut self, stream: &Arc<Stream>, was_youngest: bool) {
         let record = stream.record();
         let unread = record.size.saturating_sub(record.mark.offset);
-        // A directory that is away, as a late mount is, says nothing of its files.
-        let could_look = self.spec.path.parent().is_some_and(std::path::Path::is_dir);
+        let could_look = self.could_look(&record);
         if was_youngest && could_look && unread > 0 {
-            stream.account().add_unreachable(unread);
+            stream.unreachable(unread);
             log::warn!(path:% = self.spec.path.display(), bytes = unread;
                 "the file that was read last is gone, with bytes that were never read");
         }
@@ -286,6 +298,14 @@ impl Watcher {
             }
         });
         self.missing.push(Arc::clone(stream));
+    }
+
+    /// Whether a file that is not found is gone. A directory that is away, as a late mount is, says nothing of its files; nor
+    /// does the empty mount point in its place, which is on another file system.
+    fn could_look(&self, record: &StreamRecord) -> bool {
+        use std::os::unix::fs::MetadataExt;
+        let directory = self.spec.path.parent().map(std::fs::metadata);
+        directory.is_some_and(|meta| meta.is_ok_and(|meta| meta.is_dir() && meta.dev() == record.inode.dev))
     }
 
     /// The file at the path is one of our own generations: it came back, or another inode took its place with the
@@ -361,134 +381,10 @@ impl Watcher {
                 || self.world.positions.known(&self.spec.log, stat.inode).is_some()
         };
         if !is_suspect && is_known() {
-            self.drop_suspect();
+            self.drop_suspect(now)?;
             return Ok(false);
         }
         self.is_held(file, stat, now)
-    }
-
-    /// Opens what lies between a generation and the live file and that no stream knows, oldest first: it was born and
-    /// rotated away between two looks. `but` is no such file, whatever its name.
-    pub(crate) fn open_unseen_after(&mut self, stat: &Stat, but: Inode, now: Instant) -> io::Result<()> {
-        let around = self.siblings()?;
-        let unseen: Vec<Sibling> = match around.iter().position(|sibling| sibling.stat.inode == stat.inode) {
-            Some(index) => around[..index].to_vec(),
-            None => around
-                .into_iter()
-                .filter(|sibling| match (sibling.stat.inode.born, stat.inode.born) {
-                    (Some(sibling), Some(born)) => sibling > born,
-                    _ => sibling.stat.modified > stat.modified,
-                })
-                .collect(),
-        };
-        for sibling in unseen.iter().rev().filter(|sibling| sibling.stat.inode != but) {
-            self.open_unseen(sibling, now)?;
-        }
-        Ok(())
-    }
-
-    /// Opens what lies before a rotated generation in which nothing was ever seen, and came to be after its first sight.
-    pub(crate) fn open_unseen_before(&mut self, generation: &Generation, now: Instant) -> io::Result<()> {
-        let record = generation.stream().record();
-        let around = self.siblings()?;
-        let Some(index) = around
-            .iter()
-            .position(|sibling| sibling.stat.inode == generation.inode())
-        else {
-            return Ok(());
-        };
-        for sibling in around[index + 1..].iter().rev() {
-            let is_known = self.world.positions.known(&self.spec.log, sibling.stat.inode).is_some();
-            if !is_known && is_younger(&sibling.stat, &record) {
-                self.open_unseen(sibling, now)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn open_unseen(&mut self, sibling: &Sibling, now: Instant) -> io::Result<()> {
-        let inode = sibling.stat.inode;
-        if self.inodes().any(|known| known == inode) {
-            return Ok(());
-        }
-        let Ok((file, stat)) = open_regular(&sibling.path) else {
-            return Ok(());
-        };
-        // A copy of what is read anyway.
-        if let Ok((live, live_stat)) = open_regular(&self.spec.path)
-            && is_copy(&file, &stat, &live, &live_stat)?
-        {
-            return Ok(());
-        }
-        if self.claim(stat.inode).is_err() {
-            return Ok(());
-        }
-        log::info!(path:% = self.spec.path.display(), generation:% = sibling.path.display(), bytes = stat.size;
-            "reading a rotated file that was never seen before");
-        let stream = self.begin(&file, &stat, false)?;
-        stream.update(|record| record.life = Life::Rotated);
-        let generation = Generation::open(file, &stat, stream)?;
-        self.olds.push(Old::new(generation, now));
-        Ok(())
-    }
-
-    /// The copy of a truncated generation: a sibling with the same first bytes and the same bytes before the position;
-    /// else a younger one that begins like it and ends before. When nothing was ever seen in it, the oldest one that
-    /// is younger than the generation itself.
-    pub(crate) fn find_copy(&self, generation: &Generation) -> io::Result<Option<FoundCopy>> {
-        if generation.is_untouched() {
-            return Ok(self
-                .untouched_copies(generation)?
-                .into_iter()
-                .find(|copy| self.claim(copy.stat.inode).is_ok()));
-        }
-        let record = generation.stream().record();
-        let (mark, head) = (generation.next(), generation.head());
-        let mut shorter = None;
-        for sibling in self.siblings()? {
-            if sibling.stat.inode == generation.inode() || self.inodes().any(|known| known == sibling.stat.inode) {
-                continue;
-            }
-            let Ok((file, stat)) = open_regular(&sibling.path) else {
-                continue;
-            };
-            if fits(&file, &stat, &record, &mark, head)? && self.take(stat.inode) {
-                let is_whole = true;
-                return Ok(Some(FoundCopy { file, stat, is_whole }));
-            }
-            if shorter.is_none() && is_younger(&stat, &record) && generation.begins_like(&file, stat.size)? {
-                let is_whole = false;
-                shorter = Some(FoundCopy { file, stat, is_whole });
-            }
-        }
-        Ok(shorter.filter(|copy| self.take(copy.stat.inode)))
-    }
-
-    /// Siblings that may hold what was written to a file between two looks at which it was empty, oldest first.
-    fn untouched_copies(&self, generation: &Generation) -> io::Result<Vec<FoundCopy>> {
-        let record = generation.stream().record();
-        let mut copies = Vec::new();
-        for sibling in self.siblings()?.into_iter().rev() {
-            let is_known = self.inodes().any(|known| known == sibling.stat.inode)
-                || self.world.positions.known(&self.spec.log, sibling.stat.inode).is_some();
-            if sibling.stat.size == 0 || is_known || !is_younger(&sibling.stat, &record) {
-                continue;
-            }
-            if let Ok((file, stat)) = open_regular(&sibling.path)
-                && !generation.has_copy(&file, &stat)?
-            {
-                let is_whole = true;
-                copies.push(FoundCopy { file, stat, is_whole });
-            }
-        }
-        Ok(copies)
-    }
-
-    /// Whether a file in which nothing was ever seen has such a sibling that nobody else reads.
-    pub(crate) fn has_untouched_copy(&self) -> io::Result<bool> {
-        let Some(live) = &self.live else { return Ok(false) };
-        let copies = self.untouched_copies(live)?;
-        Ok(copies.iter().any(|copy| !self.has_other_owner(copy.stat.inode)))
     }
 
     /// Looks at rotated generations whose handle is closed: what grew is read, what is gone for a day is forgotten.
@@ -512,7 +408,18 @@ impl Watcher {
                 continue;
             }
             let place = around.iter().find(|sibling| sibling.stat.inode == record.inode);
+            let could_look = place.is_none() && self.could_look(&record);
             match place {
+                Some(sibling) if sibling.is_archive() => {
+                    if !record.is_left_in(&sibling.stat)
+                        && let Ok((source, stat)) = self.inspections.open(sibling)
+                    {
+                        let generation = Generation::open(source, &stat, stream)?;
+                        self.olds.push(Old::new(generation, now));
+                    } else {
+                        self.parked.push(stream);
+                    }
+                }
                 Some(sibling) if sibling.stat.size > record.mark.offset => {
                     let Ok((file, stat)) = open_regular(&sibling.path) else {
                         self.parked.push(stream);
@@ -534,11 +441,11 @@ impl Watcher {
                     let _ = self.claim(record.inode);
                     self.parked.push(stream);
                 }
-                None if record.absent_seconds + elapsed >= KEEP_ABSENT.as_secs() => {
+                None if could_look && record.absent_seconds + elapsed >= KEEP_ABSENT.as_secs() => {
                     self.forget(&stream, record.inode);
                 }
                 None => {
-                    if elapsed > 0 {
+                    if elapsed > 0 && could_look {
                         stream.update(|record| record.absent_seconds += elapsed);
                     }
                     self.release(record.inode);
@@ -546,6 +453,7 @@ impl Watcher {
                 }
             }
         }
+        self.look_into = !self.missing.is_empty() && around.iter().any(|s| s.is_archive() && !self.is_known(s));
         Ok(())
     }
 
@@ -555,28 +463,11 @@ impl Watcher {
     }
 }
 
-/// A file that holds what a generation held.
-pub(crate) struct FoundCopy {
-    pub(crate) file: File,
-    pub(crate) stat: Stat,
-    /// Everything up to the position is in it; else it ends before.
-    pub(crate) is_whole: bool,
-}
-
 /// Whether a file begins like a generation, by all that a head can say, and ends before its position: a copy that was made
 /// while the generation was read on.
 fn is_shorter_copy(file: &File, stat: &Stat, record: &StreamRecord) -> io::Result<bool> {
     let is_shorter = record.head.is_full() && stat.size < record.mark.offset;
     Ok(is_shorter && Head::of(&first_bytes(file)?) == record.head)
-}
-
-/// Whether a file came to be after a generation was first seen. In doubt it did: a line twice rather than not at all.
-pub(crate) fn is_younger(stat: &Stat, record: &StreamRecord) -> bool {
-    /// File systems stamp with the time of the last timer tick, 1/100 s apart at the most.
-    const TICK: i64 = 10_000_000;
-    // Ids are nanoseconds of first sight.
-    let first_seen = i64::try_from(record.id.0).unwrap_or(i64::MAX);
-    stat.inode.born.unwrap_or(stat.modified).saturating_add(TICK) >= first_seen
 }
 
 fn record_fits(file: &File, stat: &Stat, record: &StreamRecord) -> io::Result<bool> {

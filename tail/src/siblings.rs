@@ -1,16 +1,15 @@
 //! Names under which rotation puts the earlier generations of a path, and their order.
 
-use std::cmp::Ordering;
 use std::ffi::OsStr;
 use std::fs;
 use std::io;
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
+use crate::archive::Coding;
+use crate::discovery::sweep;
+use crate::glob::PathGlob;
 use crate::identity::Stat;
-
-/// Suffixes of compressed generations.
-const COMPRESSED: [&[u8]; 2] = [b".gz", b".zst"];
 
 /// What the name of a sibling says about its age.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,6 +18,8 @@ pub enum Age {
     Number(u32),
     /// A sortable date: later is younger.
     Date(Vec<u8>),
+    /// The path's own name, compressed: the youngest.
+    InPlace,
 }
 
 /// The age that `name` has as a rotated, not compressed, generation of `live`; none when it is no such name.
@@ -53,12 +54,12 @@ fn token(text: &[u8]) -> Option<Age> {
 /// The names of which `name` may be a rotated generation, whether or not they exist.
 #[must_use]
 pub fn live_names(name: &OsStr) -> Vec<PathBuf> {
-    let mut bytes = name.as_bytes();
-    for suffix in COMPRESSED {
-        bytes = bytes.strip_suffix(suffix).unwrap_or(bytes);
-    }
+    let (coding, bytes) = Coding::of(name.as_bytes());
     let path = |bytes: &[u8]| PathBuf::from(OsStr::from_bytes(bytes));
     let mut names = Vec::new();
+    if coding != Coding::Plain {
+        names.push(path(bytes));
+    }
     for (at, _) in bytes
         .iter()
         .enumerate()
@@ -76,51 +77,142 @@ pub fn live_names(name: &OsStr) -> Vec<PathBuf> {
     names
 }
 
+/// Where the rotated generations of a path are looked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rotated {
+    /// Beside the path, by [`age_of`] their names.
+    pub beside: bool,
+    /// Files that match one of these, whatever their names say.
+    pub globs: Vec<PathGlob>,
+}
+
+impl Default for Rotated {
+    fn default() -> Self {
+        Self {
+            beside: true,
+            globs: Vec::new(),
+        }
+    }
+}
+
 /// A rotated generation of a path.
 #[derive(Debug, Clone)]
 pub struct Sibling {
     /// Where it is.
     pub path: PathBuf,
-    /// What its name says.
-    pub age: Age,
+    /// How its bytes are to be read.
+    pub coding: Coding,
+    /// What its name says; none when only a pattern says that it is a generation.
+    pub age: Option<Age>,
     /// One look at it.
     pub stat: Stat,
 }
 
-/// The rotated generations of `live` that exist as plain files in `directory`, youngest first.
+impl Sibling {
+    fn new(live: &OsStr, path: PathBuf, stat: Stat) -> Self {
+        let name = path.file_name().unwrap_or_default().as_bytes();
+        let (coding, stem) = Coding::of(name);
+        let is_in_place = coding != Coding::Plain && stem == live.as_bytes();
+        let age = if is_in_place {
+            Some(Age::InPlace)
+        } else {
+            age_of(live, OsStr::from_bytes(stem))
+        };
+        Self {
+            path,
+            coding,
+            age,
+            stat,
+        }
+    }
+
+    /// Whether it is compressed.
+    #[must_use]
+    pub fn is_archive(&self) -> bool {
+        self.coding != Coding::Plain
+    }
+
+    /// Whether it is the path itself, compressed: only its content can tell that it is a generation of it.
+    #[must_use]
+    pub fn is_in_place(&self) -> bool {
+        self.age == Some(Age::InPlace)
+    }
+
+    /// The path it had before it was compressed.
+    #[must_use]
+    pub fn plain_path(&self) -> PathBuf {
+        PathBuf::from(OsStr::from_bytes(self.stem()))
+    }
+
+    /// The path without what says that it is compressed: one generation goes under it.
+    fn stem(&self) -> &[u8] {
+        Coding::of(self.path.as_os_str().as_bytes()).1
+    }
+}
+
+/// The rotated generations of `live` that exist, youngest first. What is there plain and compressed is there once, plain.
 ///
 /// # Errors
-/// When the directory cannot be read: "could not look" is never "there is none".
-pub fn siblings(directory: &Path, live: &OsStr) -> io::Result<Vec<Sibling>> {
+/// When a directory cannot be read: "could not look" is never "there is none".
+pub fn siblings(live: &Path, rotated: &Rotated) -> io::Result<Vec<Sibling>> {
+    let (Some(directory), Some(name)) = (live.parent(), live.file_name()) else {
+        return Ok(Vec::new());
+    };
     let mut found = Vec::new();
+    if rotated.beside {
+        beside(directory, name, &mut found)?;
+    }
+    let mut swept = sweep(&rotated.globs, &[]);
+    if let Some((_, error)) = swept.unreadable.pop() {
+        return Err(error);
+    }
+    let files = swept.files.into_iter().filter(|(path, _)| path != live);
+    found.extend(files.map(|(path, stat)| Sibling::new(name, path, stat)));
+    found.sort_by(|a, b| (a.stem(), a.coding).cmp(&(b.stem(), b.coding)));
+    found.dedup_by(|later, kept| later.stem() == kept.stem());
+    sort(&mut found);
+    Ok(found)
+}
+
+fn beside(directory: &Path, live: &OsStr, found: &mut Vec<Sibling>) -> io::Result<()> {
     for entry in fs::read_dir(directory)? {
-        let entry = entry?;
-        let name = entry.file_name();
-        let Some(age) = age_of(live, &name) else { continue };
-        let path = directory.join(OsStr::from_bytes(&name.into_vec()));
+        let name = entry?.file_name();
+        let (coding, stem) = Coding::of(name.as_bytes());
+        let is_in_place = coding != Coding::Plain && stem == live.as_bytes();
+        if !is_in_place && age_of(live, OsStr::from_bytes(stem)).is_none() {
+            continue;
+        }
+        let path = directory.join(name);
         match fs::metadata(&path) {
-            Ok(meta) if meta.is_file() => found.push(Sibling {
-                path,
-                age,
-                stat: Stat::from(&meta),
-            }),
+            Ok(meta) if meta.is_file() => found.push(Sibling::new(live, path, Stat::from(&meta))),
             Ok(_) => {}
             // Rotated away between the listing and the look; whoever needs it looks again.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(error),
         }
     }
-    found.sort_by(younger_first);
-    Ok(found)
+    Ok(())
 }
 
-fn younger_first(a: &Sibling, b: &Sibling) -> Ordering {
-    match (&a.age, &b.age) {
-        (Age::Number(a), Age::Number(b)) => a.cmp(b),
-        (Age::Date(a), Age::Date(b)) => b.cmp(a),
-        // Two schemes side by side, as after a change of the rotation settings.
-        _ => b.stat.modified.cmp(&a.stat.modified),
-    }
+/// Puts the youngest first: by names as long as all follow one scheme, else by when they were changed last, as after a
+/// change of the rotation settings.
+fn sort(found: &mut [Sibling]) {
+    let is_in_place = |sibling: &Sibling| sibling.age == Some(Age::InPlace);
+    let all = |is: fn(&Age) -> bool| {
+        let mut rotated = found.iter().filter(|sibling| !is_in_place(sibling));
+        rotated.all(|sibling| sibling.age.as_ref().is_some_and(is))
+    };
+    let numbers = all(|age| matches!(age, Age::Number(_)));
+    let dates = all(|age| matches!(age, Age::Date(_)));
+    found.sort_by(|a, b| {
+        is_in_place(b)
+            .cmp(&is_in_place(a))
+            .then_with(|| match (&a.age, &b.age) {
+                (Some(Age::Number(a)), Some(Age::Number(b))) if numbers => a.cmp(b),
+                (Some(Age::Date(a)), Some(Age::Date(b))) if dates => b.cmp(a),
+                _ => b.stat.modified.cmp(&a.stat.modified),
+            })
+    });
 }
 
 #[cfg(test)]
@@ -131,6 +223,7 @@ mod tests {
         age_of(OsStr::new(live), OsStr::new(name)).map(|age| match age {
             Age::Number(n) => n.to_string(),
             Age::Date(date) => String::from_utf8(date).unwrap(),
+            Age::InPlace => "in place".into(),
         })
     }
 
@@ -164,17 +257,88 @@ mod tests {
         assert!(live_names(OsStr::new("app.log.3.gz")).contains(&"app.log".into()));
     }
 
-    #[test]
-    fn the_youngest_comes_first() {
+    #[track_caller]
+    fn check(files: &[&str], patterns: &[&str], expected: &[&str]) {
         let directory = tempfile::tempdir().unwrap();
-        for name in ["a.log", "a.log.10", "a.log.2", "a.log.1", "a.log.x"] {
-            fs::write(directory.path().join(name), "x").unwrap();
+        let directory = directory.path();
+        for (age, name) in files.iter().enumerate() {
+            let path = directory.join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            let modified = std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(1_000_000 - age as u64);
+            fs::File::create(path).unwrap().set_modified(modified).unwrap();
         }
-        let found = siblings(directory.path(), OsStr::new("a.log")).unwrap();
+        let rotated = Rotated {
+            beside: patterns.is_empty(),
+            globs: patterns
+                .iter()
+                .map(|text| PathGlob::parse(text, directory).unwrap())
+                .collect(),
+        };
+        let found = siblings(&directory.join("a.log"), &rotated).unwrap();
         let names: Vec<_> = found
             .iter()
-            .map(|s| s.path.file_name().unwrap().to_str().unwrap().to_owned())
+            .map(|sibling| {
+                sibling
+                    .path
+                    .strip_prefix(directory)
+                    .unwrap()
+                    .to_str()
+                    .unwrap()
+                    .to_owned()
+            })
             .collect();
-        assert_eq!(names, ["a.log.1", "a.log.2", "a.log.10"]);
+        assert_eq!(names, expected);
+    }
+
+    #[test]
+    fn the_youngest_comes_first() {
+        check(
+            &[
+                "a.log",
+                "a.log.10",
+                "a.log.2.gz",
+                "a.log.1",
+                "a.log.x",
+                "a.log.gz",
+                "a.3.log.zst",
+            ],
+            &[],
+            &["a.log.gz", "a.log.1", "a.log.2.gz", "a.3.log.zst", "a.log.10"],
+        );
+        check(
+            &["a-20261101.log", "a-20261103.log.gz", "a-20261102.log.zst"],
+            &[],
+            &["a-20261103.log.gz", "a-20261102.log.zst", "a-20261101.log"],
+        );
+        // Two schemes: as written, youngest first.
+        check(
+            &["a.log.2", "a.log-20261101", "a.log.1"],
+            &[],
+            &["a.log.2", "a.log-20261101", "a.log.1"],
+        );
+    }
+
+    #[test]
+    fn what_is_there_plain_and_compressed_is_there_once() {
+        check(
+            &["a.log.1.gz", "a.log.1", "a.log.1.zst", "a.log.2.zst", "a.log.2.gz"],
+            &[],
+            &["a.log.1", "a.log.2.gz"],
+        );
+    }
+
+    #[test]
+    fn patterns_say_where_rotated_files_are() {
+        check(
+            &["a.log", "a.log.1", "old/a.log.2.gz", "old/a.log.1", "old/b.log.1"],
+            &["old/a.log.*"],
+            &["old/a.log.1", "old/a.log.2.gz"],
+        );
+        check(
+            &["a.log", "a.log.1", "a.log.new"],
+            &["a.log*"],
+            &["a.log.1", "a.log.new"],
+        );
+        check(&["a.log"], &["nowhere/a.log.*"], &[]);
     }
 }

@@ -369,6 +369,7 @@ mod tests {
             truncated: false,
             copy: false,
             absent_seconds: 0,
+            archived: None,
             placement: None,
         }
     }

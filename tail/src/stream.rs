@@ -4,20 +4,18 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::account::Account;
-use crate::identity::{Head, Stat};
-use crate::ledger::Ledger;
-use crate::position::{FileId, Mark, Placement, StreamKey, StreamRecord};
-use crate::positions::Dirty;
+use crate::account::{Account, Balance, Posting, Skip};
+use crate::identity::{Head, Inode, Stat};
+use crate::ledger::{Done, Ledger};
+use crate::position::{FileId, Life, Mark, Placement, StreamKey, StreamRecord};
+use crate::saver::Dirty;
 
-/// What became of one batch: every byte of it is in one of two accounts.
+/// What became of one batch: its bytes are dead letters or else acknowledged by Kafka.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Settled {
-    /// File bytes acknowledged by Kafka, line ends included.
-    pub delivered: u64,
     /// Records acknowledged by Kafka.
     pub lines: u64,
-    /// File bytes whose records went to the dead-letter file.
+    /// File bytes, line ends included, whose records went to the dead letters.
     pub dead_lettered: u64,
 }
 
@@ -36,21 +34,14 @@ pub struct Stream {
 struct State {
     record: StreamRecord,
     ledger: Ledger,
+    balance: Balance,
+    /// Where the copy ends that is left of the file; more of it was read.
+    end: Option<Mark>,
     /// Forgotten once the ledger is settled: nothing of the file is left anywhere.
     retiring: bool,
     gone: bool,
-    hold: Hold,
-}
-
-/// Who may change what is known of a file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Hold {
-    /// Its watcher.
-    Watcher,
-    /// Nobody but the settlements of what was handed over before: its watcher does not answer.
-    Fenced,
-    /// Nobody: another value stands for the file now.
-    Superseded,
+    /// Its watcher does not answer: only the settlements of what it handed over before change anything.
+    fenced: bool,
 }
 
 impl Stream {
@@ -63,27 +54,31 @@ impl Stream {
             state: Mutex::new(State {
                 record,
                 ledger: Ledger::default(),
+                balance: Balance::default(),
+                end: None,
                 retiring: false,
                 gone: false,
-                hold: Hold::Watcher,
+                fenced: false,
             }),
         })
     }
 
     /// From now on whoever reads the file changes nothing and hands nothing over: it was taken from him.
     pub(crate) fn fence(&self) {
-        self.lock().hold = Hold::Fenced;
+        self.lock().fenced = true;
     }
 
     pub(crate) fn is_fenced(&self) -> bool {
-        self.lock().hold != Hold::Watcher
+        self.lock().fenced
     }
 
     /// The same file for a new watcher, when nothing of the old one is on its way any more.
     pub(crate) fn superseded(&self) -> Arc<Self> {
-        let mut state = self.lock();
-        state.hold = Hold::Superseded;
-        Self::new(state.record.clone(), Arc::clone(&self.account), Arc::clone(&self.dirty))
+        self.forget_in_flight();
+        let state = self.lock();
+        let next = Self::new(state.record.clone(), Arc::clone(&self.account), Arc::clone(&self.dirty));
+        next.lock().balance = state.balance;
+        next
     }
 
     /// The key it is stored under.
@@ -98,10 +93,18 @@ impl Stream {
         self.key.id
     }
 
-    /// The counters of its entry.
+    /// Its counters now.
     #[must_use]
-    pub fn account(&self) -> &Arc<Account> {
-        &self.account
+    pub fn balance(&self) -> Balance {
+        self.lock().balance
+    }
+
+    /// Bytes of the file, when it was last looked at, that were not handed over.
+    #[must_use]
+    pub fn unread(&self) -> u64 {
+        let state = self.lock();
+        let end = state.ledger.end().unwrap_or(state.record.mark);
+        state.record.size.saturating_sub(end.offset)
     }
 
     /// A copy of what is known of it now; its mark is the acknowledged one.
@@ -120,7 +123,7 @@ impl Stream {
     pub fn update(self: &Arc<Self>, change: impl FnOnce(&mut StreamRecord)) {
         {
             let mut state = self.lock();
-            if state.hold != Hold::Watcher {
+            if state.fenced {
                 return;
             }
             change(&mut state.record);
@@ -130,15 +133,30 @@ impl Stream {
 
     /// Takes down a batch of `bytes` file bytes that ends at `end`, for [`Stream::settle`].
     pub fn issue(&self, end: Mark, bytes: u64) -> u64 {
-        self.account.add_read(bytes);
-        self.lock().ledger.issue(end, bytes)
+        let mut state = self.lock();
+        if state.fenced {
+            // None that is known to the ledger.
+            return u64::MAX;
+        }
+        self.post(&mut state, Posting::Issued(bytes));
+        state.ledger.issue(end, bytes)
+    }
+
+    /// Counts bytes that were read and passed over.
+    pub fn skip(&self, why: Skip, bytes: u64) {
+        self.post_unless_fenced(Posting::Skipped(why, bytes));
+    }
+
+    /// Counts bytes that can no longer be read.
+    pub fn unreachable(&self, bytes: u64) {
+        self.post_unless_fenced(Posting::Unreachable(bytes));
     }
 
     /// A batch goes to Kafka now. False when it must not: the file was taken from its reader.
     #[must_use]
     pub fn hand_over(&self, seq: u64) -> bool {
         let mut state = self.lock();
-        let is_allowed = state.hold == Hold::Watcher;
+        let is_allowed = !state.fenced;
         if is_allowed {
             state.ledger.hand_over(seq);
         }
@@ -148,7 +166,7 @@ impl Stream {
     /// Takes down what the file looks like now; saved with its next position.
     pub fn saw(&self, head: Head, stat: &Stat) {
         let mut state = self.lock();
-        if state.hold != Hold::Watcher {
+        if state.fenced {
             return;
         }
         state.record.head = head;
@@ -158,23 +176,44 @@ impl Stream {
 
     /// A batch is acknowledged or in the dead-letter file. The position moves when every batch before it is too.
     pub fn settle(self: &Arc<Self>, seq: u64, settled: Settled, placement: Option<Placement>) {
-        let moved = {
-            let mut state = self.lock();
-            let reached = state.ledger.settle(seq);
-            if let Some(mark) = reached {
-                state.record.mark = mark;
-                if placement.is_some() {
-                    state.record.placement = placement;
-                }
-            }
-            state.gone |= state.retiring && state.ledger.is_settled();
-            reached.is_some() && state.hold != Hold::Superseded
+        let mut state = self.lock();
+        let Some(Done { bytes, reached }) = state.ledger.settle(seq) else {
+            return;
         };
-        self.account
-            .add_settled(settled.delivered, settled.lines, settled.dead_lettered);
-        if moved {
+        let posting = Posting::Settled {
+            bytes,
+            dead: settled.dead_lettered.min(bytes),
+            lines: settled.lines,
+        };
+        self.post(&mut state, posting);
+        if let Some(mark) = reached {
+            state.record.mark = state.end.filter(|end| end.offset < mark.offset).unwrap_or(mark);
+            if placement.is_some() {
+                state.record.placement = placement;
+            }
+        }
+        state.gone |= state.retiring && state.ledger.is_settled();
+        drop(state);
+        if reached.is_some() {
             self.dirty.push(self);
         }
+    }
+
+    /// All that is left of the file is a copy that ends here and begins with `head`: the position goes no further.
+    pub(crate) fn end_in_copy(self: &Arc<Self>, inode: Inode, end: Mark, head: Head) {
+        {
+            let mut state = self.lock();
+            if state.fenced {
+                return;
+            }
+            state.end = Some(end);
+            let record = &mut state.record;
+            (record.inode, record.head, record.size, record.life) = (inode, head, end.offset, Life::Rotated);
+            if record.mark.offset > end.offset {
+                record.mark = end;
+            }
+        }
+        self.dirty.push(self);
     }
 
     /// File bytes handed over and not settled.
@@ -197,7 +236,9 @@ impl Stream {
 
     /// What is in flight will be read again, and its late outcome changes nothing.
     pub fn forget_in_flight(&self) {
-        self.lock().ledger.forget();
+        let mut state = self.lock();
+        let bytes = state.ledger.forget();
+        self.post(&mut state, Posting::Forgotten(bytes));
     }
 
     /// Nothing of this generation can be read any more and nothing more will come: its record goes when what is in
@@ -205,7 +246,7 @@ impl Stream {
     pub fn retire(self: &Arc<Self>) {
         {
             let mut state = self.lock();
-            if state.hold != Hold::Watcher {
+            if state.fenced {
                 return;
             }
             state.retiring = true;
@@ -218,6 +259,19 @@ impl Stream {
     #[must_use]
     pub fn is_gone(&self) -> bool {
         self.lock().gone
+    }
+
+    fn post_unless_fenced(&self, posting: Posting) {
+        let mut state = self.lock();
+        if !state.fenced {
+            self.post(&mut state, posting);
+        }
+    }
+
+    /// Enters it in the books of the file and of its entry.
+    fn post(&self, state: &mut State, posting: Posting) {
+        state.balance.post(posting);
+        self.account.post(posting);
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

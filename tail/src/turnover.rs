@@ -6,11 +6,13 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::account::Skip;
+use crate::batch::hand_out;
 use crate::generation::{Generation, first_bytes, open_regular};
 use crate::identity::{GUARD_LEN, Guard, HEAD_LEN, Head, Stat, read_at};
-use crate::position::{Life, Mark, StreamRecord};
+use crate::position::{Archived, Life, Mark, StreamRecord};
+use crate::source::Source;
 use crate::stream::Stream;
-use crate::watcher::{Condition, Old, Watcher, hand_out};
+use crate::watcher::{Condition, Old, Watcher};
 
 impl Watcher {
     /// Looks at the path: is the file there still the one that is read?
@@ -20,7 +22,7 @@ impl Watcher {
             Err(error) => {
                 if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) {
                     self.rotate(now)?;
-                    self.drop_suspect();
+                    self.drop_suspect(now)?;
                     self.set_condition(Condition::Absent);
                 } else {
                     // "Could not look" is never "deleted".
@@ -36,7 +38,7 @@ impl Watcher {
         }
         self.rotate(now)?;
         if !stat.regular {
-            self.drop_suspect();
+            self.drop_suspect(now)?;
             self.set_condition(Condition::NotAFile);
             return Ok(());
         }
@@ -83,11 +85,16 @@ impl Watcher {
         Ok(self.begin_with(stat, truncated, Mark::default(), head))
     }
 
+    /// A new stream of which nothing can be seen yet.
+    pub(crate) fn begin_unread(&mut self, stat: &Stat) -> Arc<Stream> {
+        self.begin_with(stat, false, Mark::default(), Head::default())
+    }
+
     /// A new stream at the end of a file; what is before is skipped and counted.
     fn begin_at_end(&mut self, file: &File, stat: &Stat) -> io::Result<Arc<Stream>> {
         let (mark, head) = Self::end_of(file, stat)?;
         let stream = self.begin_with(stat, false, mark, head);
-        stream.account().add_skipped(Skip::Start, stat.size);
+        stream.skip(Skip::Start, stat.size);
         Ok(stream)
     }
 
@@ -128,6 +135,7 @@ impl Watcher {
             truncated,
             copy: false,
             absent_seconds: 0,
+            archived: None,
             placement: None,
         };
         self.world.positions.begin_under(&self.world.lease, record)
@@ -143,15 +151,20 @@ impl Watcher {
             // It was cut before it was rotated, between two looks.
             self.truncated(now)?;
         }
+        let before = if was_untouched {
+            let record = self.live.as_ref().map(|live| live.stream().record());
+            record.map_or(Ok(Vec::new()), |record| self.unseen_before(stat.inode, &record))?
+        } else {
+            Vec::new()
+        };
         let Some(mut generation) = self.live.take() else {
             return Ok(());
         };
         generation.stream().update(|record| record.life = Life::Rotated);
         let stat = generation.stat()?;
         log::debug!(path:% = self.spec.path.display(), unread = generation.unread(), names = stat.links; "file was rotated or deleted");
-        if was_untouched {
-            // What was written to it meanwhile may have been copied away, and the copy be rotated with it.
-            self.open_unseen_before(&generation, now)?;
+        for sibling in before.iter().rev() {
+            self.open_unseen(sibling, now)?;
         }
         self.olds.push(Old::new(generation, now));
         self.open_unseen_after(&stat, stat.inode, now)
@@ -164,18 +177,28 @@ impl Watcher {
         };
         let stat = generation.stat()?;
         let file = generation.try_clone_file()?;
-        match self.find_copy(&generation)? {
+        let copied = match self.find_copy(&generation) {
+            Ok(copied) => copied,
+            Err(error) => {
+                // Not known yet, perhaps: the next poll finds the same.
+                self.live = Some(generation);
+                return Err(error);
+            }
+        };
+        match copied {
             Some(copy) if copy.is_whole => {
                 // What the copying program did not copy, nobody can read.
-                let never_copied = generation
-                    .largest()
-                    .saturating_sub(copy.stat.size.max(generation.next().offset));
+                let end = match copy.source {
+                    Source::Plain(_) => copy.stat.size.max(generation.next().offset),
+                    Source::Archive(_) => u64::MAX,
+                };
+                let never_copied = generation.largest().saturating_sub(end);
                 self.unreachable(
                     &generation,
                     never_copied,
                     "bytes were written between a copy and its truncation",
                 );
-                let in_copy = generation.in_copy(copy.file, &copy.stat)?;
+                let in_copy = generation.in_copy(copy.source, &copy.stat)?;
                 in_copy.stream().update(|record| record.life = Life::Rotated);
                 self.olds.push(Old {
                     complete: true,
@@ -194,9 +217,10 @@ impl Watcher {
                         generation.unread(),
                         "bytes were written between a copy and its truncation",
                     );
-                    generation.stream().update(|record| {
-                        (record.life, record.inode, record.copy) = (Life::Rotated, copy.stat.inode, true);
-                    });
+                    if let Source::Plain(file) = &copy.source {
+                        let (end, head) = Self::end_of(file, &copy.stat)?;
+                        generation.stream().end_in_copy(copy.stat.inode, end, head);
+                    }
                     self.parked.push(Arc::clone(generation.stream()));
                 } else {
                     self.lost(
@@ -212,26 +236,35 @@ impl Watcher {
         Ok(())
     }
 
-    /// A file that was empty whenever it was looked at, and has a younger sibling: what was written to it meanwhile may be in
-    /// there, copied away before its truncation. Looked for before its first bytes are read.
-    pub(crate) fn look_for_lost_beginning(&mut self, looked_around: bool, now: Instant) -> io::Result<()> {
-        let Some(live) = self.live.as_mut().filter(|live| live.is_untouched()) else {
-            return Ok(());
-        };
-        if (looked_around || live.stat()?.size > 0) && self.has_untouched_copy()? {
-            self.truncated(now)?;
-        }
-        Ok(())
-    }
-
     /// A rotated file is not what it was: its unread bytes can no longer be reached.
-    pub(crate) fn lost_old(&mut self, index: usize) {
+    pub(crate) fn lost_old(&mut self, index: usize, now: Instant) -> io::Result<()> {
         let old = self.olds.remove(index);
+        if old.generation.archive().is_some() {
+            return self.in_other_archive(index, old.generation, now);
+        }
         self.release(old.generation.inode());
         self.lost(
             &old.generation,
             "a rotated file was cut or written anew before it was read to its end",
         );
+        Ok(())
+    }
+
+    /// An archive that was not complete when it was opened, or was written anew since, does not hold the generation it was
+    /// opened for: that one is missing, and the archive one that nobody saw, unless it is read already.
+    fn in_other_archive(&mut self, index: usize, mut generation: Generation, now: Instant) -> io::Result<()> {
+        let stat = generation.stat()?;
+        let stream = generation.stream();
+        stream.update(|record| record.archived = None);
+        stream.forget_in_flight();
+        self.missing.push(Arc::clone(stream));
+        if !self.inodes().any(|known| known == stat.inode) {
+            let stream = self.begin_unread(&Stat { size: 0, ..stat });
+            stream.update(|record| record.life = Life::Rotated);
+            let generation = Generation::open(generation.into_source(), &stat, stream)?;
+            self.olds.insert(index, Old::new(generation, now));
+        }
+        Ok(())
     }
 
     /// Nothing of this content is left under the inode: what is unread of it can no longer be reached, and its record
@@ -244,23 +277,46 @@ impl Watcher {
 
     fn unreachable(&self, generation: &Generation, bytes: u64, what: &str) {
         if bytes > 0 {
-            generation.stream().account().add_unreachable(bytes);
+            generation.stream().unreachable(bytes);
             log::warn!(path:% = self.spec.path.display(), bytes; "{what}");
         }
     }
 
     /// Closes the handle of a rotated generation that is read, acknowledged and quiet.
-    pub(crate) fn let_go(&mut self, index: usize, stat: &Stat) {
+    pub(crate) fn let_go(&mut self, index: usize, stat: &Stat, now: Instant) -> io::Result<()> {
+        let generation = &self.olds[index].generation;
+        let stream = Arc::clone(generation.stream());
+        if let Some(archive) = generation.archive() {
+            let ((size, modified), is_read) = (archive.seen(), archive.is_whole());
+            if !is_read {
+                log::warn!(path:% = self.spec.path.display(), bytes = size;
+                    "a compressed rotated file is damaged or not complete; it is read on when it changes");
+            }
+            stream.update(|record| {
+                record.archived = Some(Archived {
+                    size,
+                    modified,
+                    is_read,
+                });
+            });
+        } else if stat.links == 0
+            && let Some(followed) = self.follow(&stream, now)?
+        {
+            self.release(self.olds[index].generation.inode());
+            self.olds[index] = followed;
+            return Ok(());
+        }
         let old = self.olds.remove(index);
         if stat.links == 0 {
             self.release(old.generation.inode());
-            old.generation.stream().retire();
+            stream.retire();
         } else {
-            self.parked.push(Arc::clone(old.generation.stream()));
+            self.parked.push(stream);
             // Under another name of the pattern its watcher takes over; nowhere to be found, it may be claimed again.
             self.look_around = true;
             self.look = true;
         }
+        Ok(())
     }
 
     pub(crate) fn set_condition(&mut self, condition: Condition) {

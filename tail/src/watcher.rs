@@ -4,21 +4,23 @@
 //! no Kafka, and never waits.
 
 use std::io;
-use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use thiserror::Error;
 
-use crate::account::Skip;
+use crate::archive::Archive;
+use crate::batch::{Batch, hand_out};
 use crate::claims::Claims;
 use crate::copies::Suspect;
 use crate::frame::Framer;
-use crate::generation::{Chunk, Generation, Reading};
+use crate::generation::{Generation, Reading, STEP};
 use crate::identity::{Inode, Stat};
+use crate::inspect::{Inspections, is_undecided};
 use crate::lease::Lease;
 use crate::positions::Positions;
+use crate::siblings::Rotated;
 use crate::stream::Stream;
 
 /// A rotated file without growth for this long is taken as finished: its last line ships, and its successor waits no
@@ -32,6 +34,8 @@ const KEEP_NAMELESS: Duration = Duration::from_secs(300);
 const LOOK_AGAIN: Duration = Duration::from_secs(5);
 /// A rotated file whose handle is open is looked at this often: its name is no longer one that is watched.
 const OLD_LOOK: Duration = Duration::from_secs(1);
+/// Room at the end of a file is looked at this often: what is written to a mapping notifies nobody.
+const ROOM_LOOK: Duration = Duration::from_secs(1);
 /// A generation that could be let go but for batches that Kafka has not acknowledged is looked at again after this.
 const SETTLE_LOOK: Duration = Duration::from_secs(1);
 /// How long the record of a rotated file that has no name any more is kept, in running time.
@@ -48,6 +52,8 @@ pub struct WatchSpec {
     pub max_line: usize,
     /// A file that is there at first sight starts at its end.
     pub from_end: bool,
+    /// Where its rotated generations are.
+    pub rotated: Rotated,
 }
 
 /// What all watchers share.
@@ -79,25 +85,6 @@ pub enum Todo {
         /// When to poll again at the latest.
         until: Option<Instant>,
     },
-}
-
-/// Records of one file that are ready to be sent.
-#[derive(Debug)]
-pub struct Batch {
-    /// The file they are of.
-    pub stream: Arc<Stream>,
-    /// For [`Stream::settle`].
-    pub seq: u64,
-    /// The bytes.
-    pub buffer: Vec<u8>,
-    /// Records in `buffer`, in file order; never empty.
-    pub records: Vec<Range<u32>>,
-    /// Index of a record that is a part of a split line, and which: "1", "2", the last "3/3".
-    pub parts: Vec<(u32, String)>,
-    /// File offset of the first byte of `buffer`.
-    pub offset: u64,
-    /// File bytes it covers, line ends included.
-    pub bytes: u64,
 }
 
 /// Why a path is not read; what an operator is told.
@@ -139,6 +126,9 @@ pub(crate) struct Old {
     pub(crate) seen: (u64, i64),
     /// No writer has it open: it is a copy, or an earlier run of ours left it finished.
     pub(crate) complete: bool,
+    /// Archives that were there when it was rotated, and that nobody had read: once it is read to its end, it can be
+    /// told which of them hold generations that came after it.
+    pub(crate) archives: Vec<Inode>,
 }
 
 impl Old {
@@ -148,6 +138,7 @@ impl Old {
             quiet: now,
             seen: (0, 0),
             complete: false,
+            archives: Vec::new(),
         }
     }
 }
@@ -179,6 +170,9 @@ pub struct Watcher {
     /// Whether directories must be listed for parked generations.
     pub(crate) look_around: bool,
     pub(crate) looked_around: Option<Instant>,
+    /// Whether generations without a file are to be looked for in archives.
+    pub(crate) look_into: bool,
+    pub(crate) inspections: Inspections,
     resumed: bool,
     /// The first positions of generations up to this one are on disk.
     saved: u64,
@@ -207,6 +201,8 @@ impl Watcher {
             look: true,
             look_around: false,
             looked_around: None,
+            look_into: false,
+            inspections: Inspections::new(),
             resumed: false,
             saved: 0,
             look_again: None,
@@ -274,7 +270,17 @@ impl Watcher {
     /// # Errors
     /// When a file or directory that is there cannot be looked at.
     pub fn poll(&mut self, now: Instant) -> Result<Todo, WatchError> {
-        self.poll_inner(now).map_err(|source| WatchError {
+        self.inspections.now = now;
+        self.inspections.again = None;
+        match self.poll_inner(now) {
+            // Between two steps through an archive the other watchers have their turn, as between two reads.
+            Err(error) if is_undecided(&error) => Ok(match self.inspections.again {
+                None => Todo::Read { cost: STEP },
+                until => Todo::Wait { until },
+            }),
+            done => done,
+        }
+        .map_err(|source| WatchError {
             path: self.spec.path.clone(),
             source,
         })
@@ -285,7 +291,11 @@ impl Watcher {
     /// # Errors
     /// When the file cannot be read; nothing is passed over.
     pub fn read(&mut self, now: Instant, budget: usize) -> Result<Option<Batch>, WatchError> {
-        self.read_inner(now, budget).map_err(|source| WatchError {
+        match self.read_inner(now, budget) {
+            Err(error) if is_undecided(&error) => Ok(None),
+            done => done,
+        }
+        .map_err(|source| WatchError {
             path: self.spec.path.clone(),
             source,
         })
@@ -339,16 +349,27 @@ impl Watcher {
                 until.at(at);
             }
             let (Some(generation), Some(stat)) = (self.live.as_mut(), live) else {
+                if self.look_into {
+                    self.look_into_archives(now)?;
+                    continue;
+                }
                 return Ok(Todo::Wait { until: until.next });
             };
             if stat.size < generation.next().offset || !generation.is_unchanged(&stat)? {
                 self.truncated(now)?;
                 continue;
             }
-            if generation.has_news(&stat) {
+            if generation.has_news(&stat) || generation.is_room_filled()? {
                 let cost = generation.cost(stat.size);
                 self.pick = Some(Pick::Live { stat });
                 return Ok(Todo::Read { cost });
+            }
+            if self.look_into {
+                self.look_into_archives(now)?;
+                continue;
+            }
+            if generation.has_room() {
+                until.at(now + ROOM_LOOK);
             }
             return Ok(Todo::Wait { until: until.next });
         }
@@ -362,29 +383,46 @@ impl Watcher {
             let old = &mut self.olds[index];
             let stat = old.generation.stat()?;
             if stat.size < old.generation.next().offset || !old.generation.is_unchanged(&stat)? {
-                self.lost_old(index);
+                self.lost_old(index, now)?;
                 continue;
             }
-            let news = old.generation.has_news(&stat);
-            if old.seen != (stat.size, stat.modified) {
+            let filled = old.generation.is_room_filled()?;
+            let news = filled || old.generation.has_news(&stat);
+            if filled || old.seen != (stat.size, stat.modified) {
                 (old.seen, old.quiet) = ((stat.size, stat.modified), now);
             }
-            let quiet_at = if old.complete { now } else { old.quiet + QUIET };
+            let archive = old.generation.archive();
+            let (is_archive, is_cut) = (archive.is_some(), archive.is_some_and(Archive::is_cut));
+            let is_complete = old.complete || archive.is_some_and(Archive::is_whole);
+            let quiet_at = if is_complete { now } else { old.quiet + QUIET };
             let rest = old.generation.has_rest(stat.size);
-            if news || (rest && now >= quiet_at) {
-                let last = rest && now >= quiet_at;
+            let last = rest && now >= quiet_at && (is_complete || !is_archive);
+            if news || last {
                 let cost = old.generation.cost(stat.size);
                 self.pick = Some(Pick::Old { index, last, stat });
                 return Ok(Ok(Todo::Read { cost }));
             }
-            if rest {
+            if !old.archives.is_empty() {
+                self.open_archives_after(index, now)?;
+                continue;
+            }
+            let is_unfinished = (rest || is_cut) && now < quiet_at;
+            if is_unfinished {
                 until.block(quiet_at);
             }
-            let keep = if stat.links == 0 { KEEP_NAMELESS } else { KEEP_NAMED };
-            let mut next = if rest { quiet_at } else { old.quiet + keep };
-            if !rest && now >= next {
-                if old.generation.stream().is_settled() {
-                    self.let_go(index, &stat);
+            let keep = match (is_archive && is_complete, stat.links) {
+                (true, _) => Duration::ZERO,
+                (false, 0) => KEEP_NAMELESS,
+                (false, _) => KEEP_NAMED,
+            };
+            let mut next = if is_unfinished {
+                quiet_at
+            } else {
+                self.olds[index].quiet + keep
+            };
+            if !is_unfinished && now >= next {
+                if self.olds[index].generation.stream().is_settled() {
+                    self.let_go(index, &stat, now)?;
                     continue;
                 }
                 next = now + SETTLE_LOOK;
@@ -420,7 +458,7 @@ impl Watcher {
                     return Ok(hand_out(&mut old.generation, &stat, chunk));
                 }
                 if matches!(reading, Reading::Rewritten) {
-                    self.lost_old(index);
+                    self.lost_old(index, now)?;
                 }
                 return Ok(None);
             }
@@ -462,37 +500,6 @@ impl Watcher {
         let owner = self.world.claims.owner(&self.spec.log, inode);
         owner.is_some_and(|owner| owner != self.spec.path)
     }
-}
-
-/// Takes a chunk down in its stream's ledger. What holds no record is settled at once.
-pub(crate) fn hand_out(generation: &mut Generation, stat: &Stat, chunk: Chunk) -> Option<Batch> {
-    let stream = Arc::clone(generation.stream());
-    if chunk.nuls > 0 {
-        stream.account().add_skipped(Skip::Nuls, chunk.nuls);
-    }
-    stream.saw(generation.head(), stat);
-    let seq = stream.issue(chunk.end, chunk.bytes);
-    if chunk.records.is_empty() {
-        stream.settle(seq, crate::stream::Settled::default(), None);
-        return None;
-    }
-    let Chunk {
-        buffer,
-        records,
-        parts,
-        offset,
-        bytes,
-        ..
-    } = chunk;
-    Some(Batch {
-        stream,
-        seq,
-        buffer,
-        records,
-        parts,
-        offset,
-        bytes,
-    })
 }
 
 /// When to poll again.

@@ -402,3 +402,42 @@ fn t4_a_file_renamed_to_another_watched_path_goes_on_there() {
     rig.settle();
     assert_eq!(rig.values(), ["a", "b"]);
 }
+
+#[test]
+fn p5_after_a_damaged_store_what_was_rotated_since_is_read_and_older_ones_are_not() {
+    let mut rig = Rig::new();
+    append(&rig.path("app.log.2"), "old\n");
+    let an_hour_ago = std::time::SystemTime::now() - Duration::from_secs(3600);
+    let old = fs::File::options().append(true).open(rig.path("app.log.2")).unwrap();
+    old.set_modified(an_hour_ago).unwrap();
+    append(&rig.spec.path, "a\n");
+    rig.settle();
+    rig.damage();
+    append(&rig.spec.path, "b\n");
+    fs::rename(&rig.spec.path, rig.path("app.log.1")).unwrap();
+    append(&rig.spec.path, "c\n");
+    rig.start();
+    rig.settle();
+    rig.restart();
+    rig.settle();
+    assert_eq!(rig.values(), ["a", "a", "b", "c"]);
+}
+
+/// A write to a mapping changes no modification time while its page is dirty; `utimensat` stands in for that here.
+#[test]
+fn r8_what_is_written_to_a_mapping_ships_though_nothing_tells_of_it() {
+    use std::os::unix::fs::FileExt;
+    let mut rig = Rig::new();
+    let file = fs::File::create(&rig.spec.path).unwrap();
+    file.set_len(600_000).unwrap();
+    let modified = file.metadata().unwrap().modified().unwrap();
+    rig.settle();
+    let mut at = 0;
+    for text in ["one\n", "t", "wo\n", "three\n"] {
+        file.write_at(text.as_bytes(), at).unwrap();
+        file.set_modified(modified).unwrap();
+        at += text.len() as u64;
+        rig.settle();
+    }
+    assert_eq!(rig.values(), ["one", "two", "three"]);
+}

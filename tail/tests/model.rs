@@ -8,6 +8,7 @@ mod rig;
 use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io::Write;
+use std::path::Path;
 use std::time::Duration;
 
 use logcatch_tail::QUIET;
@@ -29,6 +30,8 @@ enum Action {
     Late,
     /// Copy to `.1` and truncate, with so many lines not read yet; a line read between the two or not.
     CopyTruncate(u8, bool),
+    /// The youngest rotated generation that is plain is compressed; its writer has closed it.
+    Compress,
     /// Truncate, when everything was read.
     Truncate,
     /// Delete and create, the watcher having seen the file.
@@ -56,6 +59,7 @@ fn action() -> impl Strategy<Value = Action> {
         2 => Just(Action::Rotate),
         1 => Just(Action::Late),
         1 => (0u8..4, any::<bool>()).prop_map(|(unread, between)| Action::CopyTruncate(unread, between)),
+        2 => Just(Action::Compress),
         1 => Just(Action::Truncate),
         1 => Just(Action::Delete),
         3 => (0u8..3).prop_map(Action::Read),
@@ -70,6 +74,8 @@ fn action() -> impl Strategy<Value = Action> {
 
 struct World {
     rig: Rig,
+    /// Whether rotated names are watched as well.
+    pattern: bool,
     /// The live writer, and the one of the generation before.
     writer: File,
     previous: Option<(File, usize)>,
@@ -93,6 +99,7 @@ impl World {
         rig.run(0);
         Self {
             rig,
+            pattern,
             writer,
             previous: None,
             generation: 0,
@@ -141,9 +148,11 @@ impl World {
 
     fn shift_siblings(&self) {
         for n in (1..NAMES).rev() {
-            let from = self.rig.path(&format!("app.log.{n}"));
-            if from.exists() {
-                fs::rename(from, self.rig.path(&format!("app.log.{}", n + 1))).unwrap();
+            for suffix in ["", ".gz"] {
+                let from = self.rig.path(&format!("app.log.{n}{suffix}"));
+                if from.exists() {
+                    fs::rename(from, self.rig.path(&format!("app.log.{}{suffix}", n + 1))).unwrap();
+                }
             }
         }
     }
@@ -205,6 +214,19 @@ impl World {
                 self.read(0);
                 self.generation += 1;
                 self.previous = None;
+            }
+            Action::Compress => {
+                // Under a name that is a path itself it is read before it is compressed: when nobody saw it plain, its archive
+                // is one of another path's, by its name, and whose content it has cannot be told.
+                let is_looked_at = !self.pattern || self.is_up();
+                if self.pattern {
+                    self.settle();
+                }
+                let mut names = (1..40).map(|n| self.rig.path(&format!("app.log.{n}")));
+                if let Some(plain) = names.find(|plain| is_looked_at && plain.exists()) {
+                    compress(&plain);
+                    self.previous = None;
+                }
             }
             Action::Truncate => {
                 if self.is_up() {
@@ -318,6 +340,18 @@ impl World {
         }
         Ok(())
     }
+}
+
+/// What `gzip` does.
+fn compress(plain: &Path) {
+    let archive = File::create_new(format!("{}.gz", plain.display())).unwrap();
+    let mut encoder = flate2::write::GzEncoder::new(archive, flate2::Compression::fast());
+    encoder.write_all(&fs::read(plain).unwrap()).unwrap();
+    let archive = encoder.finish().unwrap();
+    archive
+        .set_modified(fs::metadata(plain).unwrap().modified().unwrap())
+        .unwrap();
+    fs::remove_file(plain).unwrap();
 }
 
 proptest! {

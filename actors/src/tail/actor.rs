@@ -174,12 +174,8 @@ impl TailActor {
         match next {
             Next::Sleep(until) => self.sleep(until, ctx),
             Next::Settle => self.phase = Phase::Settling,
-            Next::Lane(lane) => {
-                self.phase = Phase::Waiting;
-                let opened = async move { lane.opened().await };
-                let opened = opened.into_actor(self).map(|(), actor, ctx| actor.queue(ctx));
-                self.waiting = Some(ctx.spawn(opened));
-            }
+            Next::Lane(lane) => self.wait(async move { lane.opened().await }, ctx),
+            Next::Room(lane) => self.wait(async move { lane.has_room().await }, ctx),
             Next::Save(order) => {
                 self.phase = Phase::Saving;
                 let (myself, incarnation) = (ctx.address().downgrade(), self.incarnation);
@@ -203,6 +199,13 @@ impl TailActor {
                 }
             },
         }
+    }
+
+    /// Another step when the lane of the topic allows it.
+    fn wait(&mut self, allowed: impl Future<Output = ()> + 'static, ctx: &mut Context<Self>) {
+        self.phase = Phase::Waiting;
+        let allowed = allowed.into_actor(self).map(|(), actor, ctx| actor.queue(ctx));
+        self.waiting = Some(ctx.spawn(allowed));
     }
 
     fn read(&mut self, cost: usize, permit: Permit, ctx: &mut Context<Self>) {
@@ -345,7 +348,7 @@ impl Handler<Wake> for TailActor {
             }
             // Nothing can be read now, but a file that was rotated in must be opened before it is deleted.
             Phase::Settling | Phase::Saving | Phase::Waiting => {
-                self.guarded(ctx, "poll", |driver| driver.next(Instant::now()));
+                self.guarded(ctx, "poll", |driver| driver.look(Instant::now()));
             }
             Phase::Queued | Phase::Down => {}
         }

@@ -6,12 +6,16 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
-use logcatch_kafka::{Batch, Lane, Lanes, Source, Target};
+use logcatch_kafka::{Batch, Hold, Lane, Lanes, Source, Target};
 use logcatch_settings::LogEntry;
-use logcatch_tail::{FileId, Todo, WatchError, WatchSpec, Watcher, World};
+use logcatch_tail::{FileId, Rotated, STEP, Todo, WatchError, WatchSpec, Watcher, World};
 
 use super::ticket::{Ticket, Told};
 use crate::budget::{Budget, Permit};
+
+/// Bytes that a read asks the budget for, of a file with much to read and short lines: so much is left for other topics
+/// also where an eighth of the budget is less.
+const ONE_READ: usize = STEP + STEP / 2;
 
 /// What all watchers share.
 #[derive(Debug, Clone)]
@@ -42,6 +46,8 @@ pub struct TailSpec {
 pub enum Next {
     /// The topic must take records; nothing is read before.
     Lane(Arc<Lane>),
+    /// The topic must have room: it holds its share of the budget.
+    Room(Arc<Lane>),
     /// So many bytes of the budget, for [`Driver::read`].
     Budget(usize),
     /// Positions must be on disk, then [`Driver::saved`] with this number.
@@ -58,6 +64,8 @@ pub struct Driver {
     entry: Arc<LogEntry>,
     watcher: Watcher,
     lane: Arc<Lane>,
+    /// Of the topic's share, for the next read.
+    hold: Option<Hold>,
     targets: HashMap<FileId, (Arc<Target>, Arc<Source>)>,
     told: Told,
     ready: bool,
@@ -72,11 +80,13 @@ impl Driver {
             path: spec.path.clone(),
             max_line: spec.entry.max_line,
             from_end: spec.from_end,
+            rotated: Rotated::default(),
         };
         Self {
             lane: common.lanes.lane(topic(&spec.entry)),
             watcher: Watcher::new(watch, common.world.clone()),
             entry: Arc::clone(&spec.entry),
+            hold: None,
             targets: HashMap::new(),
             common,
             told,
@@ -118,11 +128,20 @@ impl Driver {
         self.watcher.is_empty()
     }
 
+    /// Looks at the files, while what was asked for before is still waited for.
+    ///
+    /// # Errors
+    /// When a file that is there cannot be read.
+    pub fn look(&mut self, now: Instant) -> Result<(), WatchError> {
+        self.watcher.poll(now).map(drop)
+    }
+
     /// What must happen now.
     ///
     /// # Errors
     /// When a file that is there cannot be read.
     pub fn next(&mut self, now: Instant) -> Result<Next, WatchError> {
+        self.hold = None;
         let todo = self.watcher.poll(now)?;
         self.ready = true;
         Ok(match todo {
@@ -132,9 +151,14 @@ impl Driver {
             Todo::Read { cost } => {
                 let in_flight = usize::try_from(self.watcher.in_flight()).unwrap_or(usize::MAX);
                 if in_flight > 0 && in_flight.saturating_add(cost) > self.common.budget.share() {
-                    Next::Settle
-                } else {
-                    Next::Budget(cost)
+                    return Ok(Next::Settle);
+                }
+                let budget = &self.common.budget;
+                let free = budget.free().saturating_sub(ONE_READ);
+                self.hold = self.lane.try_hold(cost, free, budget.total());
+                match self.hold {
+                    Some(_) => Next::Budget(cost),
+                    None => Next::Room(Arc::clone(&self.lane)),
                 }
             }
         })
@@ -145,16 +169,21 @@ impl Driver {
     /// # Errors
     /// When the file cannot be read.
     pub fn read(&mut self, now: Instant, cost: usize, mut permit: Permit) -> Result<Option<Batch>, WatchError> {
+        let mut hold = self.hold.take();
         let Some(batch) = self.watcher.read(now, cost)? else {
             return Ok(None);
         };
-        permit.cut(batch.buffer.capacity() + batch.records.capacity() * size_of::<std::ops::Range<u32>>());
         // The file may have been taken from us while we were in a call that did not return.
         if !batch.stream.hand_over(batch.seq) {
             return Ok(None);
         }
+        let kept = batch.buffer.capacity() + batch.records.capacity() * size_of::<std::ops::Range<u32>>();
+        permit.cut(kept);
+        if let Some(hold) = &mut hold {
+            hold.cut(kept);
+        }
         let (target, source) = self.target(&batch.stream);
-        let ticket = Ticket::new(&batch, Arc::clone(&target), permit, self.told.clone());
+        let ticket = Ticket::new(&batch, Arc::clone(&target), (permit, hold), self.told.clone());
         Ok(Some(Batch {
             target,
             source,

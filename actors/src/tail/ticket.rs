@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use logcatch_kafka::{Outcome, Settle, Target};
+use logcatch_kafka::{Hold, Outcome, Settle, Target};
 use logcatch_tail::{Batch, Placement, Settled, Stream};
 
 use crate::budget::Permit;
@@ -14,26 +14,24 @@ pub type Told = Arc<dyn Fn() + Send + Sync>;
 pub struct Ticket {
     stream: Arc<Stream>,
     seq: u64,
-    bytes: u64,
     lines: u64,
     target: Arc<Target>,
     told: Told,
-    /// Freed with the ticket.
-    _permit: Permit,
+    /// What is free again with the ticket: of the budget first, then of the topic's share of it.
+    _charge: (Permit, Option<Hold>),
 }
 
 impl Ticket {
-    /// The ticket of a batch that `permit` pays for.
+    /// The ticket of a batch that `charge` pays for.
     #[must_use]
-    pub fn new(batch: &Batch, target: Arc<Target>, permit: Permit, told: Told) -> Self {
+    pub fn new(batch: &Batch, target: Arc<Target>, charge: (Permit, Option<Hold>), told: Told) -> Self {
         Self {
             stream: Arc::clone(&batch.stream),
             seq: batch.seq,
-            bytes: batch.bytes,
             lines: batch.records.len() as u64,
             target,
             told,
-            _permit: permit,
+            _charge: charge,
         }
     }
 }
@@ -44,11 +42,9 @@ impl Settle for Ticket {
             topic: self.target.topic().to_owned(),
             partition,
         });
-        let dead = outcome.dead_lettered_bytes;
         let settled = Settled {
-            delivered: self.bytes.saturating_sub(dead),
             lines: self.lines - outcome.dead_lettered.len() as u64,
-            dead_lettered: dead,
+            dead_lettered: outcome.dead_lettered_bytes,
         };
         self.stream.settle(self.seq, settled, placement);
     }

@@ -25,9 +25,6 @@ const CHUNK: usize = 1024;
 /// The header of a split line's parts.
 const PART_HEADER: &CStr = c"logcatch.part";
 
-/// Leaves the partition to the library's partitioner (`RD_KAFKA_PARTITION_UA`, a macro that the bindings lack).
-const UNASSIGNED: i32 = -1;
-
 /// librdkafka's producer as an [`Outlet`]. Dropping it purges what it holds and may block: do it off the arbiters.
 pub struct Producer {
     topics: Vec<Option<Topic>>,
@@ -146,7 +143,7 @@ impl Producer {
                 c::rd_kafka_vtype_t::RD_KAFKA_VTYPE_RKT,
                 topic,
                 c::rd_kafka_vtype_t::RD_KAFKA_VTYPE_PARTITION,
-                shipment.partition.unwrap_or(UNASSIGNED),
+                shipment.partition,
                 c::rd_kafka_vtype_t::RD_KAFKA_VTYPE_VALUE,
                 message.payload,
                 message.len,
@@ -330,7 +327,7 @@ impl Outlet for Producer {
         if filled == 0 {
             return self.count_sent(shipment, &[Code::INVALID_ARGUMENT.0]);
         }
-        let partition = shipment.partition.unwrap_or(UNASSIGNED);
+        let partition = shipment.partition;
         let count = c_int::try_from(filled).unwrap_or(c_int::MAX);
         // SAFETY: the topic is alive; the first `count` messages are filled in, and `Message` has the layout of
         // `rd_kafka_message_t`. Without F_COPY and F_FREE librdkafka points at the payloads, which lie in a loan

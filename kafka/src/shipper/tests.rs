@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::batch::{Outcome, Target};
 use crate::error::{Code, ErrorClass};
-use crate::fake::{Rig, to};
+use crate::fake::{Fate, Rig, batch, to};
 use crate::lanes::LaneState;
 use crate::partition::partition;
 
@@ -452,4 +452,24 @@ fn until_one_record_is_acknowledged_a_partition_gets_no_second_one() {
     assert_eq!(rig.broker.values("t"), ["a", "b", "c"]);
     first.delivered();
     second.delivered();
+}
+
+#[test]
+fn without_a_key_too_a_partition_gets_one_record_until_one_is_acknowledged() {
+    let mut rig = Rig::new(&[("t", 4)]);
+    let batches = (0..50).map(|offset| {
+        let (mut batch, fate) = batch("t", "", &["a", "b"]);
+        batch.offset = offset;
+        (batch, fate)
+    });
+    let fates: Vec<_> = batches
+        .map(|(batch, fate)| {
+            rig.shipper.push(batch, rig.now);
+            fate
+        })
+        .collect();
+    rig.run();
+    assert_eq!(rig.broker.held(), 4);
+    rig.judge_all(|_| Ok(()));
+    fates.iter().for_each(Fate::delivered);
 }

@@ -1,0 +1,152 @@
+//! A dead letter as it is kept: one JSON object a line. Names may be added, never changed.
+
+use std::time::SystemTime;
+
+use logcatch_kafka::Letter;
+use serde::{Deserialize, Serialize};
+
+use super::text::{base64, from_base64, utc};
+
+/// What is kept of a record that Kafka refused for itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeadLetter {
+    /// When it was refused: RFC 3339, UTC.
+    pub time: String,
+    /// The name of its settings entry.
+    pub log: String,
+    /// The path its file was found under; what is not UTF-8 is replaced.
+    pub path: String,
+    /// Names the file whatever its path.
+    pub file_id: String,
+    /// The file offset of its first byte.
+    pub offset: u64,
+    /// The topic that refused it.
+    pub topic: String,
+    /// The partition it was meant for, if it had a key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub partition: Option<i32>,
+    /// Its key, if it had one. Instead of `key`, `key_base64` if it is not UTF-8.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    key: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    key_base64: Option<String>,
+    /// The value of its header `logcatch.part`, if it is a part of a split line.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub part: Option<String>,
+    /// Why it was refused.
+    pub reason: String,
+    /// The record's bytes. Instead of `line`, `line_base64` if they are not UTF-8.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    line: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    line_base64: Option<String>,
+}
+
+impl DeadLetter {
+    /// A letter that is refused now.
+    pub(super) fn new(letter: &Letter, now: SystemTime) -> Self {
+        let (line, line_base64) = kept(letter.line());
+        let (key, key_base64) = if letter.key.is_empty() {
+            (None, None)
+        } else {
+            kept(&letter.key)
+        };
+        Self {
+            time: utc(now),
+            log: letter.source.log.clone(),
+            path: letter.source.path.to_string_lossy().into_owned(),
+            file_id: letter.source.file_id.clone(),
+            offset: letter.offset,
+            topic: letter.topic.to_string(),
+            partition: letter.partition,
+            key,
+            key_base64,
+            part: letter.part.clone(),
+            reason: letter.reason.clone(),
+            line,
+            line_base64,
+        }
+    }
+
+    /// The record's bytes.
+    #[must_use]
+    pub fn line(&self) -> Vec<u8> {
+        given(self.line.as_deref(), self.line_base64.as_deref())
+    }
+
+    /// Its key; empty means none.
+    #[must_use]
+    pub fn key(&self) -> Vec<u8> {
+        given(self.key.as_deref(), self.key_base64.as_deref())
+    }
+
+    /// Whether [`DeadLetter::line`] and [`DeadLetter::key`] say what was refused; false for what no logcatch wrote.
+    pub(super) fn is_whole(&self) -> bool {
+        let good = |text: &Option<String>| text.as_deref().is_none_or(|text| from_base64(text).is_some());
+        (self.line.is_some() || self.line_base64.is_some()) && good(&self.line_base64) && good(&self.key_base64)
+    }
+}
+
+/// As text where the bytes are that, else in base64.
+fn kept(bytes: &[u8]) -> (Option<String>, Option<String>) {
+    match str::from_utf8(bytes) {
+        Ok(text) => (Some(text.to_owned()), None),
+        Err(_) => (None, Some(base64(bytes))),
+    }
+}
+
+fn given(text: Option<&str>, encoded: Option<&str>) -> Vec<u8> {
+    match text {
+        Some(text) => text.as_bytes().to_vec(),
+        None => encoded.and_then(from_base64).unwrap_or_default(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use logcatch_kafka::Source;
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_letter_says_what_where_and_why_and_can_be_read_again() {
+        let source = Arc::new(Source {
+            log: "nginx".into(),
+            path: "/var/log/nginx/access.log".into(),
+            file_id: "f1".into(),
+        });
+        let reason = "MSG_SIZE_TOO_LARGE: Broker: Message size too large";
+        let letter = |line: &[u8]| Letter::new(Arc::clone(&source), "web".into(), 4711, reason.into(), line.to_vec());
+        let now = SystemTime::UNIX_EPOCH;
+
+        let plain = DeadLetter::new(&letter(b"a \"line\""), now);
+        let mut expected = json!({
+            "time": "1970-01-01T00:00:00.000Z", "log": "nginx", "path": "/var/log/nginx/access.log",
+            "file_id": "f1", "offset": 4711, "topic": "web", "reason": reason, "line": "a \"line\"",
+        });
+        assert_eq!(serde_json::to_value(&plain).unwrap(), expected);
+
+        let mut other = letter(&[0xff, 0xfe, b'a']);
+        other.key = Arc::from(*b"host:/x");
+        other.partition = Some(3);
+        other.part = Some("2/2".into());
+        let other = DeadLetter::new(&other, now);
+        expected.as_object_mut().unwrap().remove("line");
+        expected["line_base64"] = json!("//5h");
+        expected["key"] = json!("host:/x");
+        expected["partition"] = json!(3);
+        expected["part"] = json!("2/2");
+        assert_eq!(serde_json::to_value(&other).unwrap(), expected);
+
+        let again: DeadLetter = serde_json::from_value(expected).unwrap();
+        assert_eq!(
+            (again.line(), again.key()),
+            (vec![0xff, 0xfe, b'a'], b"host:/x".to_vec())
+        );
+        assert!(again.is_whole() && plain.is_whole());
+        assert!(plain.key().is_empty());
+    }
+}

@@ -1,0 +1,59 @@
+//! What a watcher hands over: the records of one stretch of a file, taken down in its ledger.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use crate::account::Skip;
+use crate::generation::{Chunk, Generation};
+use crate::identity::Stat;
+use crate::stream::{Settled, Stream};
+
+/// Records of one file that are ready to be sent.
+#[derive(Debug)]
+pub struct Batch {
+    /// The file they are of.
+    pub stream: Arc<Stream>,
+    /// For [`Stream::settle`].
+    pub seq: u64,
+    /// The bytes.
+    pub buffer: Vec<u8>,
+    /// Records in `buffer`, in file order; never empty.
+    pub records: Vec<Range<u32>>,
+    /// Index of a record that is a part of a split line, and which: "1", "2", the last "3/3".
+    pub parts: Vec<(u32, String)>,
+    /// File offset of the first byte of `buffer`.
+    pub offset: u64,
+    /// File bytes it covers, line ends included.
+    pub bytes: u64,
+}
+
+/// Takes a chunk down in its stream's ledger. What holds no record is settled at once.
+pub(crate) fn hand_out(generation: &mut Generation, stat: &Stat, chunk: Chunk) -> Option<Batch> {
+    let stream = Arc::clone(generation.stream());
+    if chunk.nuls > 0 {
+        stream.skip(Skip::Nuls, chunk.nuls);
+    }
+    stream.saw(generation.head(), stat);
+    let seq = stream.issue(chunk.end, chunk.bytes);
+    if chunk.records.is_empty() {
+        stream.settle(seq, Settled::default(), None);
+        return None;
+    }
+    let Chunk {
+        buffer,
+        records,
+        parts,
+        offset,
+        bytes,
+        ..
+    } = chunk;
+    Some(Batch {
+        stream,
+        seq,
+        buffer,
+        records,
+        parts,
+        offset,
+        bytes,
+    })
+}

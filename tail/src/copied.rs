@@ -1,0 +1,98 @@
+//! Where the content of a file is that was cut in place: in a copy beside it.
+
+use std::io;
+use std::time::Instant;
+
+use crate::explain::is_younger;
+use crate::generation::{Generation, open_regular};
+use crate::identity::Stat;
+use crate::source::Source;
+use crate::watcher::Watcher;
+
+/// A file that holds what a generation held.
+pub(crate) struct FoundCopy {
+    pub(crate) source: Source,
+    pub(crate) stat: Stat,
+    /// Everything up to the position is in it; else it ends before.
+    pub(crate) is_whole: bool,
+}
+
+impl Watcher {
+    /// The copy of a truncated generation: a sibling with the same first bytes and the same bytes before the position;
+    /// else a younger one that begins like it and ends before. When nothing was ever seen in it, the oldest one that
+    /// is younger than the generation itself.
+    ///
+    /// # Errors
+    /// When that is not known yet, see [`crate::inspect`]; when a file or directory cannot be read.
+    pub(crate) fn find_copy(&mut self, generation: &Generation) -> io::Result<Option<FoundCopy>> {
+        if generation.is_untouched() {
+            let mut copies = self.untouched_copies(generation)?.into_iter();
+            return Ok(copies.find(|copy| self.claim(copy.stat.inode).is_ok()));
+        }
+        let record = generation.stream().record();
+        let (mark, head) = (generation.next(), generation.head());
+        let mut shorter = None;
+        for sibling in self.siblings()? {
+            if sibling.stat.inode == generation.inode() || self.is_known(&sibling) {
+                continue;
+            }
+            if let Some((source, stat)) = self.holding(&sibling, &record, &mark, head)?
+                && self.take(stat.inode)
+            {
+                let is_whole = true;
+                return Ok(Some(FoundCopy { source, stat, is_whole }));
+            }
+            let is_later = sibling.stat.inode.born > record.inode.born || is_younger(&sibling, &record);
+            if sibling.is_archive() || shorter.is_some() || !is_later {
+                continue;
+            }
+            if let Ok((file, stat)) = open_regular(&sibling.path)
+                && generation.begins_like(&file, stat.size)?
+            {
+                let (source, is_whole) = (file.into(), false);
+                shorter = Some(FoundCopy { source, stat, is_whole });
+            }
+        }
+        Ok(shorter.filter(|copy| self.take(copy.stat.inode)))
+    }
+
+    /// A file that was empty whenever it was looked at, and has a younger sibling: what was written to it meanwhile may be
+    /// in there, copied away before its truncation. Looked for before its first bytes are read.
+    pub(crate) fn look_for_lost_beginning(&mut self, looked_around: bool, now: Instant) -> io::Result<()> {
+        let Some(mut live) = self.live.take_if(|live| live.is_untouched()) else {
+            return Ok(());
+        };
+        let has_copy = if looked_around || live.stat()?.size > 0 {
+            let copies = self.untouched_copies(&live);
+            copies.map(|copies| copies.iter().any(|copy| !self.has_other_owner(copy.stat.inode)))
+        } else {
+            Ok(false)
+        };
+        self.live = Some(live);
+        if has_copy? {
+            self.truncated(now)?;
+        }
+        Ok(())
+    }
+
+    /// Siblings that may hold what was written to a file between two looks at which it was empty, oldest first.
+    fn untouched_copies(&mut self, generation: &Generation) -> io::Result<Vec<FoundCopy>> {
+        let record = generation.stream().record();
+        let around = self.unknown_since(self.siblings()?, &record);
+        let mut copies = Vec::new();
+        for sibling in self.unexplained(around, self.contents())?.iter().rev() {
+            let Some((source, stat)) = self.open_sibling(sibling)? else {
+                continue;
+            };
+            let is_of_now = match &source {
+                Source::Plain(file) => generation.has_copy(file, &stat)?,
+                Source::Archive(_) => false,
+            };
+            if !is_of_now {
+                let is_whole = true;
+                copies.push(FoundCopy { source, stat, is_whole });
+            }
+        }
+        Ok(copies)
+    }
+}

@@ -1,0 +1,304 @@
+//! Which of our generations an archive holds: one that is known is gone on with, never read twice; one that no known
+//! generation explains is one that nobody saw.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::generation::{Generation, fits, open_regular};
+use crate::identity::{Head, Stat};
+use crate::position::{FileId, Life, Mark, StreamRecord};
+use crate::resume::Found;
+use crate::siblings::Sibling;
+use crate::source::Source;
+use crate::stream::Stream;
+use crate::watcher::{Old, Watcher};
+
+/// What is known of the content of a generation.
+pub(crate) struct Content {
+    id: FileId,
+    head: Head,
+    mark: Mark,
+}
+
+impl Content {
+    /// Of a generation whose file is open.
+    pub(crate) fn in_file(generation: &Generation) -> Self {
+        Self {
+            id: generation.stream().id(),
+            head: generation.head(),
+            mark: generation.witness(),
+        }
+    }
+
+    pub(crate) fn of(record: &StreamRecord) -> Self {
+        Self {
+            id: record.id,
+            head: record.head,
+            mark: record.mark,
+        }
+    }
+}
+
+impl Watcher {
+    /// Opens a sibling; none when it cannot be opened.
+    ///
+    /// # Errors
+    /// When its name went to another file: the next poll looks again.
+    pub(crate) fn open_sibling(&mut self, sibling: &Sibling) -> io::Result<Option<(Source, Stat)>> {
+        if sibling.is_archive() {
+            return match self.inspections.open(sibling) {
+                Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(None),
+                opened => opened.map(Some),
+            };
+        }
+        Ok(open_regular(&sibling.path)
+            .ok()
+            .map(|(file, stat)| (Source::Plain(file), stat)))
+    }
+
+    /// Opens a sibling if it holds the content of a record up to `mark`.
+    ///
+    /// # Errors
+    /// When that is not known yet, see [`crate::inspect`]; when it cannot be read.
+    pub(crate) fn holding(
+        &mut self,
+        sibling: &Sibling,
+        record: &StreamRecord,
+        mark: &Mark,
+        head: Head,
+    ) -> io::Result<Option<(Source, Stat)>> {
+        if !sibling.is_archive() {
+            let Ok((file, stat)) = open_regular(&sibling.path) else {
+                return Ok(None);
+            };
+            return Ok(fits(&file, &stat, record, mark, head)?.then_some((Source::Plain(file), stat)));
+        }
+        let holds = if mark.offset == 0 && head.len == 0 {
+            sibling.stat.inode == record.inode
+        } else {
+            record.is_read_in(&sibling.stat) || self.inspections.holds(sibling, head, mark)?
+        };
+        if holds { self.open_sibling(sibling) } else { Ok(None) }
+    }
+
+    /// Whether a sibling is open, or was read as it is now.
+    pub(crate) fn is_known(&self, sibling: &Sibling) -> bool {
+        let inode = sibling.stat.inode;
+        let open = self.olds.iter().map(|old| &old.generation).chain(&self.live);
+        let is_left =
+            |record: StreamRecord| record.inode == inode && (!sibling.is_archive() || record.is_left_in(&sibling.stat));
+        open.map(Generation::inode).any(|known| known == inode)
+            || self.parked.iter().any(|stream| is_left(stream.record()))
+    }
+
+    /// What is known of the generations that are in no archive yet.
+    pub(crate) fn contents(&self) -> Vec<Content> {
+        let open = self.olds.iter().map(|old| &old.generation);
+        let closed = self.parked.iter().chain(&self.missing).map(|stream| stream.record());
+        let open = open.filter(|generation| generation.archive().is_none());
+        open.map(Content::in_file)
+            .chain(
+                closed
+                    .filter(|record| record.archived.is_none())
+                    .map(|record| Content::of(&record)),
+            )
+            .collect()
+    }
+
+    /// The generation that an archive holds. It is taken out of `contents`: each explains one archive at the most.
+    fn explained(&mut self, archive: &Sibling, contents: &mut Vec<Content>) -> io::Result<Option<FileId>> {
+        for (index, Content { id, head, mark }) in contents.iter().enumerate() {
+            if mark.offset > 0 && self.inspections.holds(archive, *head, mark)? {
+                let id = *id;
+                contents.remove(index);
+                return Ok(Some(id));
+            }
+        }
+        // Its name before it was compressed may be a path of its own.
+        for stream in self.world.positions.of(&self.spec.log, &archive.plain_path()) {
+            let Content { id, head, mark } = Content::of(&stream.record());
+            if mark.offset > 0 && self.inspections.holds(archive, head, &mark)? {
+                return Ok(Some(id));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Of siblings that no stream was found in, youngest first, those that are no archives of these contents.
+    pub(crate) fn unexplained(
+        &mut self,
+        siblings: Vec<Sibling>,
+        mut contents: Vec<Content>,
+    ) -> io::Result<Vec<Sibling>> {
+        let mut unseen = Vec::new();
+        for sibling in siblings.into_iter().rev() {
+            if !sibling.is_archive() || self.explained(&sibling, &mut contents)?.is_none() {
+                unseen.push(sibling);
+            }
+        }
+        unseen.reverse();
+        Ok(unseen)
+    }
+
+    /// Opens the archives of generations that were born and rotated away between an old one, which is read, and its
+    /// successor, oldest first.
+    pub(crate) fn open_archives_after(&mut self, index: usize, now: Instant) -> io::Result<()> {
+        let around = self.siblings()?;
+        let old = &mut self.olds[index].generation;
+        let (id, modified) = (old.stream().id(), old.stat()?.modified);
+        let mut contents = self.contents();
+        let inode = self.olds[index].generation.inode();
+        let mut place = around.iter().position(|sibling| sibling.stat.inode == inode);
+        let mut unknown = Vec::new();
+        for (at, sibling) in around.iter().enumerate().rev() {
+            let inode = sibling.stat.inode;
+            let was_there = self.olds[index].archives.contains(&inode);
+            if !sibling.is_archive() || !was_there || self.is_known(sibling) || self.has_other_owner(inode) {
+                continue;
+            }
+            match self.explained(sibling, &mut contents)? {
+                Some(explained) if explained == id => place = Some(at),
+                Some(_) => {}
+                None => unknown.push((at, sibling)),
+            }
+        }
+        // Where the old one itself has no name any more, an archive still has the modification time of what it holds.
+        let is_unseen = |at: usize, sibling: &Sibling| match place {
+            Some(place) => at < place,
+            None => sibling.stat.modified > modified,
+        };
+        let mut next = index + 1;
+        for (_, sibling) in unknown.into_iter().filter(|(at, sibling)| is_unseen(*at, sibling)) {
+            if let Some(unseen) = self.unseen(sibling, now)? {
+                self.olds.insert(next, unseen);
+                next += 1;
+            }
+        }
+        self.olds[index].archives.clear();
+        self.inspections.close(&around);
+        Ok(())
+    }
+
+    /// A file of which nothing was delivered is known by its inode alone, which its archive does not have: it is the
+    /// oldest archive that no other stream is in, was not changed before, and lies before the next younger one's place.
+    pub(crate) fn unread_in_archives(
+        &mut self,
+        missing: Vec<Arc<Stream>>,
+        around: &[Sibling],
+        found: &mut Vec<Found>,
+    ) -> io::Result<Vec<Arc<Stream>>> {
+        let mut still_missing = Vec::new();
+        for stream in missing.into_iter().rev() {
+            let record = stream.record();
+            let younger = found.iter().filter(|hit| hit.stream.record().order > record.order);
+            let first = younger.map(|hit| hit.sibling.map_or(0, |index| index + 1)).max();
+            let place = around
+                .iter()
+                .enumerate()
+                .skip(first.unwrap_or(0))
+                .rfind(|(_, sibling)| {
+                    sibling.is_archive()
+                        && is_younger(sibling, &record)
+                        && found.iter().all(|hit| hit.stat.inode != sibling.stat.inode)
+                });
+            if let (0, 0, Some((index, sibling))) = (record.mark.offset, record.head.len, place)
+                && let Some((source, stat)) = self.open_sibling(sibling)?
+                && self.claim(stat.inode).is_ok()
+            {
+                found.push(Found {
+                    stream,
+                    source,
+                    stat,
+                    sibling: Some(index),
+                });
+            } else {
+                still_missing.push(stream);
+            }
+        }
+        Ok(still_missing)
+    }
+
+    /// Goes on with a generation whose file is gone in the archive that it became: late lines may be in it, and it is
+    /// known as long as the archive is there.
+    pub(crate) fn follow(&mut self, stream: &Arc<Stream>, now: Instant) -> io::Result<Option<Old>> {
+        let record = stream.record();
+        let around = self.siblings()?;
+        let first = self.place_before(&record, &around);
+        // Oldest first: what is known by its inode alone is in the oldest one that it can be in.
+        for (index, sibling) in around.iter().enumerate().rev() {
+            if !sibling.is_archive() || self.is_known(sibling) {
+                continue;
+            }
+            let holder = if record.mark.offset > 0 || record.head.len > 0 {
+                self.holding(sibling, &record, &record.mark, record.head)?
+            } else if index >= first
+                && is_younger(sibling, &record)
+                && self.explained(sibling, &mut self.contents())?.is_none()
+            {
+                self.open_sibling(sibling)?
+            } else {
+                None
+            };
+            let Some((source, stat)) = holder.filter(|(_, stat)| self.claim(stat.inode).is_ok()) else {
+                continue;
+            };
+            log::debug!(path:% = self.spec.path.display(), archive:% = sibling.path.display(); "a rotated file was compressed");
+            stream.update(|record| {
+                record.inode = stat.inode;
+                record.life = Life::Rotated;
+                record.absent_seconds = 0;
+            });
+            return Ok(Some(Old::new(
+                Generation::open(source, &stat, Arc::clone(stream))?,
+                now,
+            )));
+        }
+        Ok(None)
+    }
+
+    /// Where among the siblings those begin that are older than the next younger generation that is there.
+    fn place_before(&self, record: &StreamRecord, around: &[Sibling]) -> usize {
+        let open = self.olds.iter().map(|old| old.generation.stream().record());
+        let known = open.chain(self.parked.iter().map(|stream| stream.record()));
+        let place = |inode| around.iter().position(|sibling| sibling.stat.inode == inode);
+        let younger = known.filter(|other| other.order > record.order);
+        younger
+            .filter_map(|other| place(other.inode))
+            .max()
+            .map_or(0, |index| index + 1)
+    }
+
+    /// Looks for generations that no file is known to hold in archives.
+    pub(crate) fn look_into_archives(&mut self, now: Instant) -> io::Result<()> {
+        for stream in self.missing.clone() {
+            if stream.is_settled()
+                && let Some(old) = self.follow(&stream, now)?
+            {
+                self.missing.retain(|other| !Arc::ptr_eq(other, &stream));
+                self.olds.push(old);
+            }
+        }
+        self.look_into = false;
+        self.inspections.close(&self.siblings()?);
+        Ok(())
+    }
+}
+
+/// Whether a sibling came to be after a generation was first seen. In doubt it did: a line twice rather than not at all.
+pub(crate) fn is_younger(sibling: &Sibling, record: &StreamRecord) -> bool {
+    if sibling.is_archive() {
+        // It comes to be long after what it holds, and keeps its modification time.
+        return sibling.stat.modified >= record.modified;
+    }
+    came_after(&sibling.stat, record)
+}
+
+/// Whether a plain file came to be after a generation was first seen.
+pub(crate) fn came_after(stat: &Stat, record: &StreamRecord) -> bool {
+    /// File systems stamp with the time of the last timer tick, 1/100 s apart at the most.
+    const TICK: i64 = 10_000_000;
+    // Ids are nanoseconds of first sight.
+    let first_seen = i64::try_from(record.id.0).unwrap_or(i64::MAX);
+    stat.inode.born.unwrap_or(stat.modified).saturating_add(TICK) >= first_seen
+}

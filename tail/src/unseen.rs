@@ -1,0 +1,114 @@
+//! Generations that nobody saw, because they were born and rotated away between two looks: they are read whole, in their
+//! order.
+
+use std::io;
+use std::time::Instant;
+
+use crate::explain::{Content, is_younger};
+use crate::generation::{Generation, is_copy, open_regular};
+use crate::identity::{Inode, Stat};
+use crate::position::{Life, StreamRecord};
+use crate::siblings::Sibling;
+use crate::source::Source;
+use crate::watcher::{Old, Watcher};
+
+impl Watcher {
+    /// Opens what lies between a generation and the live file and that no stream knows, oldest first. `but` is no such
+    /// file, whatever its name.
+    pub(crate) fn open_unseen_after(&mut self, stat: &Stat, but: Inode, now: Instant) -> io::Result<()> {
+        let around = self.siblings()?;
+        let unknown = around.iter().filter(|s| s.is_archive() && !self.is_known(s));
+        let archives = unknown.map(|sibling| sibling.stat.inode).collect();
+        if let Some(old) = self.olds.last_mut() {
+            old.archives = archives;
+        }
+        let unseen: Vec<Sibling> = match around.iter().position(|sibling| sibling.stat.inode == stat.inode) {
+            Some(index) => around[..index].to_vec(),
+            None => around
+                .into_iter()
+                .filter(|sibling| match (sibling.stat.inode.born, stat.inode.born) {
+                    (Some(sibling), Some(born)) => sibling > born,
+                    _ => sibling.stat.modified > stat.modified,
+                })
+                .collect(),
+        };
+        let plain = unseen.iter().rev().filter(|sibling| !sibling.is_archive());
+        for sibling in plain.filter(|sibling| sibling.stat.inode != but) {
+            self.open_unseen(sibling, now)?;
+        }
+        Ok(())
+    }
+
+    /// What lies before a file in which nothing was ever seen and that is rotated now, and came to be after its first
+    /// sight: what was written to it meanwhile may have been copied away, and the copy be rotated with it.
+    pub(crate) fn unseen_before(&mut self, inode: Inode, record: &StreamRecord) -> io::Result<Vec<Sibling>> {
+        let mut around = self.siblings()?;
+        // Without a name it may have been before or after any of them.
+        let place = around.iter().position(|sibling| sibling.stat.inode == inode);
+        around.drain(..place.map_or(0, |index| index + 1));
+        let unknown = self.unknown_since(around, record);
+        let mut contents = self.contents();
+        contents.extend(self.live.as_ref().map(Content::in_file));
+        self.unexplained(unknown, contents)
+    }
+
+    /// Siblings of which no stream knows, and that came to be after the first sight of a generation.
+    pub(crate) fn unknown_since(&self, mut around: Vec<Sibling>, record: &StreamRecord) -> Vec<Sibling> {
+        around.retain(|sibling| {
+            let is_known = || self.world.positions.known(&self.spec.log, sibling.stat.inode).is_some();
+            sibling.stat.size > 0 && is_younger(sibling, record) && !self.is_known(sibling) && !is_known()
+        });
+        around
+    }
+
+    /// All positions are gone: what was rotated since they were last saved may never have been read.
+    pub(crate) fn open_since_damage(&mut self, now: Instant) -> io::Result<()> {
+        let Some(since) = self.world.positions.damaged_since() else {
+            return Ok(());
+        };
+        for sibling in self.siblings()?.iter().rev() {
+            if sibling.stat.modified >= since {
+                self.open_unseen(sibling, now)?;
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) fn open_unseen(&mut self, sibling: &Sibling, now: Instant) -> io::Result<()> {
+        if let Some(old) = self.unseen(sibling, now)? {
+            self.olds.push(old);
+        }
+        Ok(())
+    }
+
+    /// A generation that nobody saw, from its start.
+    pub(crate) fn unseen(&mut self, sibling: &Sibling, now: Instant) -> io::Result<Option<Old>> {
+        // One of the path's own name may have been there for years.
+        if sibling.is_in_place() || self.is_known(sibling) {
+            return Ok(None);
+        }
+        let Some((source, stat)) = self.open_sibling(sibling)? else {
+            return Ok(None);
+        };
+        // A copy of what is read anyway.
+        if let Source::Plain(file) = &source
+            && let Ok((live, live_stat)) = open_regular(&self.spec.path)
+            && is_copy(file, &stat, &live, &live_stat)?
+        {
+            return Ok(None);
+        }
+        if self.claim(stat.inode).is_err() {
+            return Ok(None);
+        }
+        log::info!(path:% = self.spec.path.display(), generation:% = sibling.path.display(), bytes = stat.size;
+            "reading a rotated file that was never seen before");
+        let stream = match &source {
+            Source::Plain(file) => self.begin(file, &stat, false)?,
+            // Nothing of it is decoded yet.
+            Source::Archive(_) => self.begin_unread(&Stat { size: 0, ..stat }),
+        };
+        stream.update(|record| record.life = Life::Rotated);
+        let generation = Generation::open(source, &stat, stream)?;
+        Ok(Some(Old::new(generation, now)))
+    }
+}
