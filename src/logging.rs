@@ -1,13 +1,21 @@
 //! What the service says about itself on stderr.
 
+mod journal;
+mod repeats;
+
 use std::env;
+use std::fmt::Write as _;
 use std::io::{self, Write as _};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
 
 use env_logger::{Builder, fmt::Formatter};
 use log::kv::{self, Key, Value, VisitSource, VisitValue};
-use log::{LevelFilter, Record};
+use log::{LevelFilter, Log, Metadata, Record};
 use logcatch_settings::{Level, LogFormat, LogSettings};
 use serde_json::{Map, json};
+
+use self::repeats::{Key as Same, Repeated, Repeats};
 
 /// Wins over the settings, with filters by module as in `RUST_LOG=info,logcatch_tail=debug`.
 const RUST_LOG: &str = "RUST_LOG";
@@ -22,17 +30,103 @@ pub fn install(settings: &LogSettings) {
         // All pass here; the level is held against them before, where it can be changed.
         None => builder.filter_level(LevelFilter::Trace),
     };
-    match settings.format {
-        LogFormat::Text => {
-            builder.format_timestamp_millis();
-        }
-        LogFormat::Json => {
-            builder.format(write_json);
+    match (settings.format, journal::is_stderr()) {
+        (LogFormat::Text, false) => builder.format_timestamp_millis(),
+        (LogFormat::Text, true) => builder.format(write_journal_text),
+        (LogFormat::Json, false) => builder.format(write_json),
+        (LogFormat::Json, true) => builder.format(write_journal_json),
+    };
+    let inner = builder.build();
+    let most = inner.filter();
+    let logger = LOGGER.get_or_init(|| Logger {
+        inner,
+        repeats: Mutex::default(),
+    });
+    if log::set_logger(logger).is_ok() {
+        log::set_max_level(most);
+    }
+    set_level(settings.level);
+}
+
+/// Says what was held back because it was said often, when its time has come, for ever.
+pub async fn say_repeats() {
+    loop {
+        tokio::time::sleep(REPEATS).await;
+        if let Some(logger) = LOGGER.get() {
+            let repeated = logger.repeats().take_over(Instant::now());
+            logger.say(&repeated);
         }
     }
-    // Fails if a logger is there already.
-    let _ = builder.try_init();
-    set_level(settings.level);
+}
+
+/// Says all that is held back, before the process ends.
+pub fn flush() {
+    if let Some(logger) = LOGGER.get() {
+        let repeated = logger.repeats().take_all();
+        logger.say(&repeated);
+    }
+}
+
+/// The logger of the process.
+static LOGGER: OnceLock<Logger> = OnceLock::new();
+/// How often to look for repeats whose time has come.
+const REPEATS: Duration = Duration::from_secs(5);
+
+struct Logger {
+    inner: env_logger::Logger,
+    repeats: Mutex<Repeats>,
+}
+
+impl Logger {
+    fn repeats(&self) -> MutexGuard<'_, Repeats> {
+        self.repeats.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn say(&self, repeated: &[Repeated]) {
+        for Repeated { key, times } in repeated {
+            let about = [("log", key.log.as_deref()), ("path", key.path.as_deref())];
+            let about = about
+                .into_iter()
+                .filter_map(|(name, value)| value.map(|value| (name, Value::from(value))));
+            let values: Vec<_> = about.chain([("repeated", Value::from(*times))]).collect();
+            self.inner.log(
+                &Record::builder()
+                    .level(key.level)
+                    .target(&key.target)
+                    .args(format_args!("{}", key.phrase))
+                    .key_values(&values.as_slice())
+                    .build(),
+            );
+        }
+    }
+}
+
+impl Log for Logger {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        self.inner.enabled(metadata)
+    }
+
+    fn log(&self, record: &Record<'_>) {
+        if !self.inner.matches(record) {
+            return;
+        }
+        let value = |name: &str| record.key_values().get(Key::from(name)).map(|value| value.to_string());
+        let same = Same {
+            level: record.level(),
+            target: record.target().to_owned(),
+            phrase: record.args().to_string(),
+            log: value("log"),
+            path: value("path"),
+        };
+        // Who asks for details gets them all.
+        if record.level() > log::Level::Info || self.repeats().hear(same, Instant::now()) {
+            self.inner.log(record);
+        }
+    }
+
+    fn flush(&self) {
+        self.inner.flush();
+    }
 }
 
 /// Changes the level of the messages that are shown, unless the environment sets it.
@@ -56,6 +150,27 @@ fn rust_log() -> Option<String> {
 fn write_json(out: &mut Formatter, record: &Record<'_>) -> io::Result<()> {
     let timestamp = out.timestamp_micros().to_string();
     writeln!(out, "{}", json_line(&timestamp, record))
+}
+
+/// Without the time, which the journal knows.
+fn write_journal_text(out: &mut Formatter, record: &Record<'_>) -> io::Result<()> {
+    let mut text = record.args().to_string();
+    let _ = record.key_values().visit(&mut Pairs(&mut text));
+    out.write_all(journal::prefixed(record.level(), &text).as_bytes())
+}
+
+fn write_journal_json(out: &mut Formatter, record: &Record<'_>) -> io::Result<()> {
+    let timestamp = out.timestamp_micros().to_string();
+    let text = json_line(&timestamp, record).to_string();
+    out.write_all(journal::prefixed(record.level(), &text).as_bytes())
+}
+
+struct Pairs<'a>(&'a mut String);
+
+impl<'kvs> VisitSource<'kvs> for Pairs<'_> {
+    fn visit_pair(&mut self, key: Key<'kvs>, value: Value<'kvs>) -> Result<(), kv::Error> {
+        Ok(write!(self.0, " {key}={value}")?)
+    }
 }
 
 /// One object: time, level, target, message, then the key-values.

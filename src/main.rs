@@ -6,11 +6,13 @@ mod control;
 mod dead_letters_command;
 mod demo;
 mod error;
+mod last_good;
 mod logging;
 mod orders;
 mod positions_command;
 mod preview;
 mod run;
+mod service_manager;
 mod settings_command;
 mod status;
 

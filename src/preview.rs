@@ -7,7 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use logcatch_settings::{Refused, load};
-use logcatch_tail::{Batch, Claims, Condition, Handles, Positions, Rotated, Todo, WatchSpec, Watcher, World};
+use logcatch_tail::{Batch, Claims, Condition, Handles, Lease, Positions, Rotated, Todo, WatchSpec, Watcher, World};
 use serde::Serialize;
 
 use crate::cli::{self, PreviewArgs, environment};
@@ -51,6 +51,7 @@ pub fn run(config: &Path, args: &PreviewArgs) -> Result<(), Failure> {
         positions: Positions::in_memory(),
         claims: Arc::new(Claims::default()),
         handles: Handles::new(usize::MAX),
+        lease: Lease::default(),
     };
     let spec = WatchSpec {
         log: entry.map_or(NO_ENTRY, |entry| &entry.name).to_owned(),

@@ -1,31 +1,44 @@
 //! `logcatch run`: the service. Opens what must be there, starts the actors, and ends them in order.
 
 use std::collections::HashMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use actix::prelude::*;
 use actix_rt::signal::unix::{SignalKind, signal};
 use logcatch_actors::{
-    ApplySettings, Budget, Common, ConfigActor, DeadLetterStore, Drain, DrainKafka, KafkaActor, Reload,
+    ApplySettings, Budget, Common, ConfigActor, DeadLetterStore, Drain, DrainKafka, Herald, KafkaActor, Ping, Reload,
     SupervisorActor, options,
 };
 use logcatch_kafka::StartError;
-use logcatch_settings::{Loaded, Settings, load};
-use logcatch_tail::{Claims, Handles, Positions, StateLock, StoreError, World};
+use logcatch_settings::{Loaded, Refused, Settings, Texts, load};
+use logcatch_tail::{Claims, Handles, Lease, Positions, StateLock, StoreError, World};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::cli::environment;
 use crate::control::{Desk, Server};
 use crate::error::{Exit, Failure};
+use crate::last_good::{self, Keeper};
 use crate::logging;
+use crate::service_manager::{ServiceManager, feed_watchdog};
 
 /// Runs until SIGTERM or SIGINT.
 pub fn run(config: &Path) -> Result<(), Failure> {
     let config = std::path::absolute(config).map_err(Failure::new)?;
-    let loaded = load(&config, &environment)?;
+    let (loaded, refused) = match load(&config, &environment) {
+        Ok(loaded) => (loaded, None),
+        Err(refused) => match last_good::fall_back(&config) {
+            Some(loaded) => (loaded, Some(refused)),
+            None => return Err(refused.into()),
+        },
+    };
     logging::install(&loaded.settings.log);
+    if let Some(refused) = &refused {
+        log::error!(help = "correct the file; it is applied as soon as it is good";
+            "settings refused; running on those that were in force last, and not ready: {refused}");
+    }
     for notice in &loaded.notices {
         log::warn!("{notice}");
     }
@@ -39,9 +52,14 @@ pub fn run(config: &Path) -> Result<(), Failure> {
             "the position store was damaged and is moved aside: every file is read from its beginning, lines repeat and none is lost");
     }
     let system = System::new();
-    let ended = system.block_on(serve(config, loaded, Arc::clone(&positions)));
+    let keeper = Keeper::new(&loaded.settings.state.directory);
+    let ended = system.block_on(serve(config, loaded, refused, Arc::clone(&positions), keeper.clone()));
     say_accounts(&positions);
     let saved = positions.close();
+    keeper.flush();
+    logging::flush();
+    // Its drop would wait for calls into dead network file systems. The threads end with the process.
+    std::mem::forget(system);
     if ended? == End::Drained {
         if saved {
             log::info!("drained: everything that was read is acknowledged; the next start repeats nothing");
@@ -77,7 +95,14 @@ enum End {
     Cut,
 }
 
-async fn serve(config: std::path::PathBuf, loaded: Loaded, positions: Arc<Positions>) -> Result<End, Failure> {
+async fn serve(
+    config: PathBuf,
+    loaded: Loaded,
+    refused: Option<Refused>,
+    positions: Arc<Positions>,
+    keeper: Keeper,
+) -> Result<End, Failure> {
+    let manager = Rc::new(ServiceManager::of_process());
     let settings = Arc::new(loaded.settings.clone());
     let mut signals = Signals::listen().map_err(Failure::new)?;
     let letters = Arc::new(DeadLetterStore::new(
@@ -91,6 +116,7 @@ async fn serve(config: std::path::PathBuf, loaded: Loaded, positions: Arc<Positi
             claims: Arc::new(Claims::default()),
             // What the settings say comes with them.
             handles: Handles::new(0),
+            lease: Lease::default(),
         },
         budget: Arc::new(Budget::new(settings.limits.in_flight)),
         lanes,
@@ -103,14 +129,22 @@ async fn serve(config: std::path::PathBuf, loaded: Loaded, positions: Arc<Positi
         "logcatch starts");
     let applied = supervisor.send(ApplySettings(Arc::clone(&settings))).await;
     applied.map_err(Failure::new)?.map_err(Failure::new)?;
-    let on_applied = Box::new(move |settings: &Settings| {
-        logging::set_level(settings.log.level);
-        letters.set_limit(settings.state.dead_letters);
+    let outside = Rc::new(Outside {
+        manager: Rc::clone(&manager),
+        letters,
+        keeper,
     });
     let settings_path = config.clone();
-    let config = ConfigActor::new(config, loaded, supervisor.clone(), on_applied)
-        .shown_on(Arc::clone(&common.board))
-        .start();
+    let texts = refused.is_none().then(|| loaded.texts.clone());
+    let config = ConfigActor::new(
+        config,
+        loaded,
+        refused.as_ref(),
+        supervisor.clone(),
+        Rc::clone(&outside) as _,
+    )
+    .shown_on(Arc::clone(&common.board))
+    .start();
     let desk = Desk {
         supervisor: supervisor.clone(),
         config: config.clone(),
@@ -123,6 +157,19 @@ async fn serve(config: std::path::PathBuf, loaded: Loaded, positions: Arc<Positi
         log::error!(cause:% = error, state:% = settings.state.directory.display();
             "no control socket: status, restart and the like do not work; shipping goes on");
     });
+    // What changes from here on is noticed.
+    config.send(Ping).await.map_err(Failure::new)?;
+    match texts {
+        Some(texts) => outside.in_force(&settings, &texts),
+        None => manager.status("not ready: the settings are refused; ships by those that were in force last"),
+    }
+    actix_rt::spawn(logging::say_repeats());
+    actix_rt::spawn(feed_watchdog(
+        Rc::clone(&manager),
+        config.clone(),
+        supervisor.clone(),
+        kafka.clone(),
+    ));
     let name = loop {
         tokio::select! {
             signal = signals.next() => match signal {
@@ -135,6 +182,7 @@ async fn serve(config: std::path::PathBuf, loaded: Loaded, positions: Arc<Positi
             }
         }
     };
+    manager.stopping("stopping: waits for what is in flight");
     let timeout = settings.limits.shutdown_timeout;
     log::info!(signal = name, timeout_seconds = timeout.as_secs(); "logcatch stops: nothing more is read, what is in flight is waited for");
     tokio::select! {
@@ -144,6 +192,40 @@ async fn serve(config: std::path::PathBuf, loaded: Loaded, positions: Arc<Positi
             Ok(End::Cut)
         }
     }
+}
+
+/// What follows from settings outside the actors.
+struct Outside {
+    manager: Rc<ServiceManager>,
+    letters: Arc<DeadLetterStore>,
+    keeper: Keeper,
+}
+
+impl Herald for Outside {
+    fn reading(&self) {
+        self.manager.reloading();
+    }
+
+    fn in_force(&self, settings: &Settings, texts: &Texts) {
+        logging::set_level(settings.log.level);
+        self.letters.set_limit(settings.state.dead_letters);
+        self.keeper.keep(texts);
+        self.manager.ready(&status(settings));
+    }
+
+    fn refused(&self) {
+        self.manager
+            .reloaded("the settings are refused, the log says why; ships by those that were in force before");
+    }
+}
+
+/// One line for `systemctl status`.
+fn status(settings: &Settings) -> String {
+    format!(
+        "entries: {}, brokers: {}",
+        settings.logs.len(),
+        settings.kafka.brokers.join(",")
+    )
 }
 
 /// Returns when the KafkaActor is no more, as after a panic: nobody restarts it, and without it nothing ships.

@@ -6,18 +6,22 @@
 mod budget;
 mod config;
 mod dead_letters;
+#[cfg(debug_assertions)]
+mod fault;
 mod kafka;
 mod observe;
+mod ping;
 mod supervisor;
 mod tail;
 
 pub use budget::{Budget, Permit};
-pub use config::{ConfigActor, Reload};
+pub use config::{ConfigActor, Herald, Reload};
 pub use dead_letters::{DeadLetter, DeadLetterStore, LettersError, Line, Refusals, Resend, Resent, Segment, Segments};
 pub use kafka::{DrainKafka, GetStats, KafkaActor, Reconfigure, ShipBatch, options};
 pub use observe::{
     Board, FileRow, Gauge, KafkaRow, Key, PositionsRow, Reason, Refusal, Report, SettingsRow, Sources, State, TopicRow,
 };
+pub use ping::Ping;
 pub use supervisor::{
     ApplySettings, Change, ChangePosition, Changed, Drain, OrderError, Restart, SupervisorActor, change,
 };

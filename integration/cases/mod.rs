@@ -11,18 +11,22 @@ mod framing;
 pub mod harness;
 mod judge;
 mod kafka;
+mod last_good;
 mod limits;
 mod links;
 mod live;
 mod load;
+mod manager;
 mod orders;
 mod positions;
 mod reading;
+mod reload;
 mod restart;
 mod rotation;
 mod seed;
 mod settings;
 mod status;
+mod supervision;
 mod table;
 
 use crate::harness::case::{Case, Watching};
@@ -47,7 +51,11 @@ pub fn all() -> impl Iterator<Item = Case> {
         live::CASES,
         reading::CASES,
         links::CASES,
+        supervision::CASES,
+        reload::CASES,
         settings::CASES,
+        last_good::CASES,
+        manager::CASES,
         framing::CASES,
         harness::CASES,
         judge::CASES,

@@ -56,6 +56,27 @@ pub fn watches(pid: u32) -> usize {
     texts.map(|text| text.matches("inotify wd:").count()).sum()
 }
 
+/// What a process holds.
+#[derive(Clone, Copy, Debug)]
+pub struct Resources {
+    pub handles: usize,
+    pub threads: usize,
+    /// Resident bytes.
+    pub memory: u64,
+}
+
+/// What a living process holds now; `None` when it is gone.
+pub fn resources(pid: Pid) -> Option<Resources> {
+    let count = |what: &str| Some(fs::read_dir(format!("/proc/{pid}/{what}")).ok()?.count());
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let line = status.lines().find(|line| line.starts_with("VmRSS:"))?;
+    Some(Resources {
+        handles: count("fd")?,
+        threads: count("task")?,
+        memory: line.split_whitespace().nth(1)?.parse::<u64>().ok()? * 1024,
+    })
+}
+
 /// The last `lines` lines of a text.
 pub fn tail(text: &str, lines: usize) -> String {
     let all: Vec<&str> = text.lines().collect();

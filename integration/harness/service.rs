@@ -167,21 +167,23 @@ impl Host {
 
     /// Starts the service and waits until it tells its service manager that settings apply and positions are open.
     pub fn start(&self) -> Service {
+        let mut managed = self.start_managed(&[]);
+        managed.until("READY=1");
+        managed.service
+    }
+
+    /// Starts the service under a service manager, with more variables, and does not wait.
+    pub fn start_managed(&self, environment: &[(&str, &str)]) -> Managed {
         let path = self.path(unique("notify"));
         let socket = UnixDatagram::bind(&path).unwrap();
         socket.set_nonblocking(true).unwrap();
         let mut command = self.command(&["run"]);
-        command.env("NOTIFY_SOCKET", path);
-        let service = self.launch(command);
-        eventually("the service says READY=1 on its NOTIFY_SOCKET", || {
-            let mut message = [0; 1024];
-            let length = socket.recv(&mut message).unwrap_or(0);
-            let message = String::from_utf8_lossy(&message[..length]);
-            let ready = message.contains("READY=1") || service.log().contains("logcatch starts");
-            assert!(ready || !service.is_zombie(), "the service ended before it was ready");
-            when(ready, || format!("`{message}`"))
-        });
-        service
+        command.envs(environment.iter().copied()).env("NOTIFY_SOCKET", path);
+        Managed {
+            service: self.launch(command),
+            socket,
+            told: Vec::new(),
+        }
     }
 
     /// Starts the service, however the command was changed before, and does not wait.
@@ -234,6 +236,46 @@ fn wait(child: &mut Child) -> ExitStatus {
             .unwrap()
             .ok_or_else(|| format!("process {} runs", process::pid(child)))
     })
+}
+
+/// A running service as its service manager sees it.
+pub struct Managed {
+    pub service: Service,
+    socket: UnixDatagram,
+    told: Vec<String>,
+}
+
+impl Managed {
+    /// All it has told so far, one message an item; one is a set of lines.
+    pub fn told(&mut self) -> &[String] {
+        let mut message = [0; 4096];
+        while let Ok(length) = self.socket.recv(&mut message) {
+            self.told.push(String::from_utf8_lossy(&message[..length]).into_owned());
+        }
+        &self.told
+    }
+
+    /// Waits until it has told `line`, and gives all it has told.
+    pub fn until(&mut self, line: &str) -> &[String] {
+        self.until_count(line, 1)
+    }
+
+    /// Waits until it has told `line` at least so many times.
+    pub fn until_count(&mut self, line: &str, count: usize) -> &[String] {
+        eventually(&format!("the service tells its manager `{line}` {count} times"), || {
+            let seen = self
+                .told()
+                .iter()
+                .filter(|told| told.lines().any(|one| one == line))
+                .count();
+            assert!(
+                seen >= count || !self.service.is_zombie(),
+                "the service ended and had told `{line}` {seen} times, not {count}"
+            );
+            when(seen >= count, || format!("{:?}", self.told))
+        });
+        &self.told
+    }
 }
 
 /// A running service. Dropped, it is killed.
@@ -329,6 +371,11 @@ impl Service {
     pub fn assert_alive(&mut self) {
         let status = self.child.try_wait().unwrap();
         assert!(status.is_none(), "the service ended: {status:?}");
+    }
+
+    /// How many file handles and threads it has now, and its resident size in bytes.
+    pub fn resources(&self) -> process::Resources {
+        process::resources(process::pid(&self.child)).expect("the service runs")
     }
 
     /// The highest resident size so far, in bytes.

@@ -55,6 +55,14 @@ pub struct Shipper<O: Outlet = Producer> {
     pub(crate) asking: usize,
 }
 
+#[cfg(debug_assertions)]
+impl Shipper {
+    /// Makes the producer fail fatally: for tests of what then happens.
+    pub fn fail_fatally(&self) {
+        self.outlet.fail_fatally();
+    }
+}
+
 impl<O: Outlet> Shipper<O> {
     /// A shipper through `outlet`, which was made of `options` and rings `wake`; `builder` makes others.
     pub fn new(

@@ -11,8 +11,15 @@ use crate::given::Table;
 use crate::reader::Report;
 use crate::sources::Sources;
 
-/// The included files by name; they and the patterns are added to `sources`.
-pub(crate) fn files(root: &Table, directory: &Path, report: &mut Report, sources: &mut Sources) -> BTreeSet<PathBuf> {
+/// The included files by name; they and the patterns are added to `sources`. Those that were `kept` stand for what is there
+/// now.
+pub(crate) fn files(
+    root: &Table,
+    directory: &Path,
+    kept: Option<BTreeSet<PathBuf>>,
+    report: &mut Report,
+    sources: &mut Sources,
+) -> BTreeSet<PathBuf> {
     let mut found = BTreeSet::new();
     for text in root.texts("include") {
         let pattern = match PathGlob::parse(&text.value, directory) {
@@ -28,6 +35,7 @@ pub(crate) fn files(root: &Table, directory: &Path, report: &mut Report, sources
             }
         };
         match pattern.literal() {
+            _ if kept.is_some() => {}
             Some(path) => {
                 found.insert(path.to_owned());
             }
@@ -43,6 +51,7 @@ pub(crate) fn files(root: &Table, directory: &Path, report: &mut Report, sources
         }
         sources.patterns.push(pattern);
     }
+    found.extend(kept.into_iter().flatten());
     // A pattern such as `*.toml` can match the settings file itself.
     found.retain(|path| !sources.files.contains(path));
     sources.files.extend(found.iter().cloned());

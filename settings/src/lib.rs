@@ -11,6 +11,7 @@ mod effective;
 mod expand;
 mod given;
 mod include;
+mod last_good;
 mod load;
 mod problem;
 mod reader;
@@ -23,12 +24,14 @@ mod state_directory;
 mod template;
 #[cfg(test)]
 mod tests;
+mod texts;
 mod units;
 
 pub use diff::{Change, Changed, Diff, diff};
 pub use effective::{Row, Section};
 pub use expand::Environment;
 pub use given::Origin;
+pub use last_good::{keep, last_good};
 pub use load::{Loaded, load};
 pub use problem::{Problem, Refused};
 pub use rotated::RotatedFiles;
@@ -37,5 +40,6 @@ pub use settings::{
     WebSettings,
 };
 pub use sources::Sources;
-pub use state_directory::state_directory;
+pub use state_directory::{default_state_directory, state_directory};
 pub use template::{Placeholder, Template, TemplateError, Values};
+pub use texts::{Text, Texts};

@@ -1,8 +1,6 @@
 //! From files to settings.
 
-use std::fs;
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::build::{self, Entry, Given};
 use crate::document::{self, Node};
@@ -16,6 +14,7 @@ use crate::schema;
 use crate::seed;
 use crate::settings::Settings;
 use crate::sources::Sources;
+use crate::texts::{Text, Texts};
 
 /// Settings that can be applied, and what is known about them.
 #[derive(Debug)]
@@ -28,30 +27,35 @@ pub struct Loaded {
     pub sources: Sources,
     /// Each value with its origin, secrets hidden.
     pub effective: Vec<Section>,
+    /// The files as they were read.
+    pub texts: Texts,
 }
 
 /// Reads the settings file and everything it names. `env` looks up environment variables.
 ///
 /// All problems are reported at once. Values that come from the environment or from files are in none of the messages.
 pub fn load(path: &Path, env: &Environment<'_>) -> Result<Loaded, Refused> {
-    let unreadable = |source| Refused::Unreadable {
+    let texts = Texts::open(path).map_err(|source| Refused::Unreadable {
         path: path.to_owned(),
         source,
-    };
-    let directory = directory_of(path).map_err(unreadable)?;
-    let bytes = fs::read(path).map_err(unreadable)?;
+    })?;
+    load_texts(texts, env, false)
+}
 
+/// Makes settings of a file that was read; of those it includes as well when they `are_kept`, and not of what is there now.
+pub(crate) fn load_texts(mut texts: Texts, env: &Environment<'_>, are_kept: bool) -> Result<Loaded, Refused> {
+    let (path, directory) = (texts.settings.clone(), texts.text.directory.clone());
     let mut report = Report::default();
     let mut sources = Sources::default();
     sources.files.extend(path.file_name().map(|name| directory.join(name)));
     let (mut node, mut notices) = (None, Vec::new());
-    match document::read(path, &bytes) {
-        Ok(given) => node = Some(seed::translate(given, path, &mut notices, &mut report)),
+    match document::read(&path, &texts.text.bytes) {
+        Ok(given) => node = Some(seed::translate(given, &path, &mut notices, &mut report)),
         Err(problems) => report.problems = problems,
     }
     let mut read = None;
     if let Some(node) = node.filter(|_| report.problems.is_empty()) {
-        read = Some(read_all(&node, path, &directory, env, &mut report, &mut sources));
+        read = Some(read_all(&node, &mut texts, are_kept, env, &mut report, &mut sources));
     }
     sources.files.append(&mut report.secrets);
     match read {
@@ -60,6 +64,7 @@ pub fn load(path: &Path, env: &Environment<'_>) -> Result<Loaded, Refused> {
             notices,
             sources,
             effective,
+            texts,
         }),
         _ => {
             report.problems.sort();
@@ -73,24 +78,15 @@ pub fn load(path: &Path, env: &Environment<'_>) -> Result<Loaded, Refused> {
     }
 }
 
-/// The directory that the settings file stands in, without links. The file itself may be a link: what replaces it
-/// stands beside it.
-pub(crate) fn directory_of(path: &Path) -> io::Result<PathBuf> {
-    match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent.canonicalize(),
-        Some(_) => Path::new(".").canonicalize(),
-        None => Err(io::ErrorKind::IsADirectory.into()),
-    }
-}
-
 fn read_all(
     node: &Node,
-    path: &Path,
-    directory: &Path,
+    texts: &mut Texts,
+    are_kept: bool,
     env: &Environment<'_>,
     report: &mut Report,
     sources: &mut Sources,
 ) -> (Settings, Vec<Section>) {
+    let (path, directory) = (texts.settings.as_path(), texts.text.directory.as_path());
     let root = Reader {
         env,
         directory,
@@ -98,13 +94,22 @@ fn read_all(
     }
     .table(Spot::file(path), Some(node), schema::ROOT);
     let mut logs = entries(&root, directory);
-    for included in include::files(&root, directory, report, sources) {
-        let directory = directory_of(&included).unwrap_or_else(|_| directory.to_owned());
-        let parsed = fs::read(&included)
+    let kept = are_kept.then(|| texts.included.keys().cloned().collect());
+    for included in include::files(&root, directory, kept, report, sources) {
+        let text = match texts.included.get(&included) {
+            Some(text) => Ok(text.clone()),
+            None => Text::read(&included),
+        };
+        let parsed = text
             .map_err(|error| vec![Spot::file(&included).problem(format!("cannot be read: {error}"))])
-            .and_then(|bytes| document::read(&included, &bytes));
+            .and_then(|text| {
+                let node = document::read(&included, &text.bytes)?;
+                let directory = text.directory.clone();
+                texts.included.insert(included.clone(), text);
+                Ok((node, directory))
+            });
         match parsed {
-            Ok(node) => {
+            Ok((node, directory)) => {
                 let spot = Spot::file(&included);
                 let mut reader = Reader {
                     env,

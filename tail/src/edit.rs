@@ -230,6 +230,7 @@ mod tests {
                 positions: Arc::clone(&self.positions),
                 claims: Arc::new(Claims::default()),
                 handles: Handles::new(usize::MAX),
+                lease: crate::Lease::default(),
             };
             let mut watcher = Watcher::new(spec, world, Arc::new(|| ()));
             let mut text = String::new();

@@ -9,6 +9,7 @@ use crate::position::Mark;
 struct Issued {
     end: Mark,
     bytes: u64,
+    handed_over: bool,
     settled: bool,
 }
 
@@ -36,16 +37,23 @@ impl Ledger {
         self.issued.push_back(Issued {
             end,
             bytes,
+            handed_over: false,
             settled: false,
         });
         self.in_flight += bytes;
         self.first + self.issued.len() as u64 - 1
     }
 
+    /// A batch is on its way to Kafka: from now on it ends in [`Ledger::settle`], whatever becomes of its reader.
+    pub fn hand_over(&mut self, seq: u64) {
+        if let Some(batch) = self.batch(seq) {
+            batch.handed_over = true;
+        }
+    }
+
     /// A batch is settled. None for a batch that is not known, or known as settled: that changes nothing.
     pub fn settle(&mut self, seq: u64) -> Option<Done> {
-        let index = usize::try_from(seq.checked_sub(self.first)?).ok()?;
-        let batch = self.issued.get_mut(index).filter(|batch| !batch.settled)?;
+        let batch = self.batch(seq).filter(|batch| !batch.settled)?;
         batch.settled = true;
         let bytes = batch.bytes;
         self.in_flight -= bytes;
@@ -76,10 +84,21 @@ impl Ledger {
         self.in_flight
     }
 
-    /// Whether all that was handed over is settled.
+    /// Whether all that was taken down is settled.
     #[must_use]
     pub fn is_settled(&self) -> bool {
         self.issued.is_empty()
+    }
+
+    /// Whether nothing is on its way to Kafka. What its reader still held when it ended is not, and never will be.
+    #[must_use]
+    pub fn is_at_rest(&self) -> bool {
+        self.issued.iter().all(|batch| batch.settled || !batch.handed_over)
+    }
+
+    fn batch(&mut self, seq: u64) -> Option<&mut Issued> {
+        let index = usize::try_from(seq.checked_sub(self.first)?).ok()?;
+        self.issued.get_mut(index)
     }
 }
 
@@ -129,5 +148,16 @@ mod tests {
         assert_eq!(ledger.end(), Some(mark(5)));
         let reached = Some(mark(5));
         assert_eq!(ledger.settle(new), Some(Done { bytes: 5, reached }));
+    }
+
+    #[test]
+    fn what_was_never_handed_over_is_not_waited_for() {
+        let mut ledger = Ledger::default();
+        let sent = ledger.issue(mark(10), 10);
+        ledger.hand_over(sent);
+        ledger.issue(mark(20), 10);
+        assert!(!ledger.is_at_rest());
+        ledger.settle(sent);
+        assert!(ledger.is_at_rest() && !ledger.is_settled());
     }
 }

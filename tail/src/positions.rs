@@ -10,6 +10,7 @@ use std::time::{Duration, SystemTime};
 
 use crate::account::Account;
 use crate::identity::{Inode, Stat};
+use crate::lease::Lease;
 use crate::position::{FileId, StreamRecord};
 use crate::saver::{Dirty, Figures, save_until_stopped};
 use crate::store::{Contents, StateLock, Store};
@@ -147,9 +148,50 @@ impl Positions {
 
     /// Takes a new file generation in; its record is queued for saving.
     pub fn begin(&self, record: StreamRecord) -> Arc<Stream> {
-        let stream = self.lock().insert(record, &self.dirty);
+        self.begin_under(&Lease::default(), record)
+    }
+
+    /// As [`Positions::begin`], for a watcher under this lease; without it, nothing is taken in.
+    pub(crate) fn begin_under(&self, lease: &Lease, record: StreamRecord) -> Arc<Stream> {
+        let mut index = self.lock();
+        // Under the lock of the index, which `revoke` holds.
+        if lease.is_revoked() {
+            let stream = Stream::new(record, Arc::default(), Arc::clone(&self.dirty));
+            stream.fence();
+            return stream;
+        }
+        let stream = index.insert(record, &self.dirty);
+        drop(index);
         self.dirty.push(&stream);
         stream
+    }
+
+    /// Takes the files of these entries and paths from watchers that do not answer. When they wake they change nothing
+    /// here and hand nothing over; what they handed over before is settled as ever.
+    pub fn revoke<'a>(&self, lease: &Lease, paths: impl IntoIterator<Item = &'a (String, PathBuf)>) {
+        let index = self.lock();
+        lease.revoke();
+        let streams = paths.into_iter().filter_map(|path| index.by_path.get(path));
+        streams.flatten().for_each(|stream| stream.fence());
+    }
+
+    /// Gives what was revoked of a path to its next watcher, once it is at rest.
+    pub fn renew(&self, log: &str, path: &Path) {
+        let mut index = self.lock();
+        let index = &mut *index;
+        let streams = index.by_path.get_mut(&(log.to_owned(), path.to_owned()));
+        for stream in streams.into_iter().flatten().filter(|stream| stream.is_fenced()) {
+            let renewed = stream.superseded();
+            let inode = (log.to_owned(), renewed.record().inode);
+            if let Some(known) = index
+                .by_inode
+                .get_mut(&inode)
+                .filter(|known| Arc::ptr_eq(known, stream))
+            {
+                *known = Arc::clone(&renewed);
+            }
+            *stream = renewed;
+        }
     }
 
     /// A name for a new file generation that no other has: nanoseconds of its first sight.
@@ -365,6 +407,43 @@ mod tests {
         let copied = open(copy.path());
         assert_eq!(copied.of("app", Path::new("/a")).len(), 1);
         assert!(copied.is_first_application("app"));
+    }
+
+    #[test]
+    fn a_watcher_that_lost_its_lease_changes_nothing() {
+        let directory = tempfile::tempdir().unwrap();
+        let positions = open(directory.path());
+        let key = ("app".to_owned(), PathBuf::from("/a"));
+        let lease = Lease::default();
+        let stream = positions.begin_under(&lease, record(&positions, "/a"));
+        let mark = |offset| Mark {
+            offset,
+            ..Mark::default()
+        };
+        let sent = stream.issue(mark(10), 10);
+        assert!(stream.hand_over(sent));
+        let held = stream.issue(mark(20), 10);
+        positions.revoke(&lease, [&key]);
+        assert!(!stream.hand_over(held), "it woke");
+        stream.update(|record| record.mark = mark(99));
+        stream.retire();
+        assert!(positions.begin_under(&lease, record(&positions, "/a")).is_fenced());
+        assert!(!stream.is_at_rest());
+        stream.settle(sent, Settled::default(), None);
+        assert!(stream.is_at_rest(), "what it held is not waited for");
+        positions.renew(&key.0, &key.1);
+        let streams = positions.of(&key.0, &key.1);
+        let [renewed] = streams.as_slice() else {
+            panic!("{streams:?}")
+        };
+        assert_eq!(renewed.record().mark, mark(10));
+        let next = renewed.issue(mark(30), 20);
+        assert!(renewed.hand_over(next));
+        renewed.settle(next, Settled::default(), None);
+        stream.settle(held, Settled::default(), None);
+        positions.close();
+        let positions = open(directory.path());
+        assert_eq!(positions.of(&key.0, &key.1)[0].record().mark, mark(30));
     }
 
     #[test]

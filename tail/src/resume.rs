@@ -107,7 +107,9 @@ impl Watcher {
         // Claims of an earlier incarnation, or made for it from the saved records, end here.
         let suspect = self.suspect.as_ref().map(|suspect| suspect.inode);
         let held: Vec<Inode> = self.inodes().chain(suspect).collect();
-        self.world.claims.keep_only(&self.spec.log, &self.spec.path, &held);
+        if !self.world.lease.is_revoked() {
+            self.world.claims.keep_only(&self.spec.log, &self.spec.path, &held);
+        }
         Ok(())
     }
 

@@ -40,6 +40,8 @@ struct State {
     /// Forgotten once the ledger is settled: nothing of the file is left anywhere.
     retiring: bool,
     gone: bool,
+    /// Its watcher does not answer: only the settlements of what it handed over before change anything.
+    fenced: bool,
 }
 
 impl Stream {
@@ -56,8 +58,27 @@ impl Stream {
                 end: None,
                 retiring: false,
                 gone: false,
+                fenced: false,
             }),
         })
+    }
+
+    /// From now on whoever reads the file changes nothing and hands nothing over: it was taken from him.
+    pub(crate) fn fence(&self) {
+        self.lock().fenced = true;
+    }
+
+    pub(crate) fn is_fenced(&self) -> bool {
+        self.lock().fenced
+    }
+
+    /// The same file for a new watcher, when nothing of the old one is on its way any more.
+    pub(crate) fn superseded(&self) -> Arc<Self> {
+        self.forget_in_flight();
+        let state = self.lock();
+        let next = Self::new(state.record.clone(), Arc::clone(&self.account), Arc::clone(&self.dirty));
+        next.lock().balance = state.balance;
+        next
     }
 
     /// The key it is stored under.
@@ -100,30 +121,54 @@ impl Stream {
 
     /// Changes what is known of the file; the change is saved with the next checkpoint.
     pub fn update(self: &Arc<Self>, change: impl FnOnce(&mut StreamRecord)) {
-        change(&mut self.lock().record);
+        {
+            let mut state = self.lock();
+            if state.fenced {
+                return;
+            }
+            change(&mut state.record);
+        }
         self.dirty.push(self);
     }
 
     /// Takes down a batch of `bytes` file bytes that ends at `end`, for [`Stream::settle`].
     pub fn issue(&self, end: Mark, bytes: u64) -> u64 {
         let mut state = self.lock();
+        if state.fenced {
+            // None that is known to the ledger.
+            return u64::MAX;
+        }
         self.post(&mut state, Posting::Issued(bytes));
         state.ledger.issue(end, bytes)
     }
 
     /// Counts bytes that were read and passed over.
     pub fn skip(&self, why: Skip, bytes: u64) {
-        self.post(&mut self.lock(), Posting::Skipped(why, bytes));
+        self.post_unless_fenced(Posting::Skipped(why, bytes));
     }
 
     /// Counts bytes that can no longer be read.
     pub fn unreachable(&self, bytes: u64) {
-        self.post(&mut self.lock(), Posting::Unreachable(bytes));
+        self.post_unless_fenced(Posting::Unreachable(bytes));
+    }
+
+    /// A batch goes to Kafka now. False when it must not: the file was taken from its reader.
+    #[must_use]
+    pub fn hand_over(&self, seq: u64) -> bool {
+        let mut state = self.lock();
+        let is_allowed = !state.fenced;
+        if is_allowed {
+            state.ledger.hand_over(seq);
+        }
+        is_allowed
     }
 
     /// Takes down what the file looks like now; saved with its next position.
     pub fn saw(&self, head: Head, stat: &Stat) {
         let mut state = self.lock();
+        if state.fenced {
+            return;
+        }
         state.record.head = head;
         state.record.size = stat.size;
         state.record.modified = stat.modified;
@@ -164,6 +209,9 @@ impl Stream {
     pub(crate) fn end_in_copy(self: &Arc<Self>, inode: Inode, end: Mark, head: Head) {
         {
             let mut state = self.lock();
+            if state.fenced {
+                return;
+            }
             state.end = Some(end);
             let record = &mut state.record;
             (record.inode, record.head, record.size, record.life) = (inode, head, end.offset, Life::Rotated);
@@ -186,6 +234,12 @@ impl Stream {
         self.lock().ledger.is_settled()
     }
 
+    /// Whether nothing is on its way to Kafka; see [`Ledger::is_at_rest`].
+    #[must_use]
+    pub fn is_at_rest(&self) -> bool {
+        self.lock().ledger.is_at_rest()
+    }
+
     /// What is in flight will be read again, and its late outcome changes nothing.
     pub fn forget_in_flight(&self) {
         let mut state = self.lock();
@@ -198,6 +252,9 @@ impl Stream {
     pub fn retire(self: &Arc<Self>) {
         {
             let mut state = self.lock();
+            if state.fenced {
+                return;
+            }
             state.retiring = true;
             state.gone |= state.ledger.is_settled();
         }
@@ -208,6 +265,13 @@ impl Stream {
     #[must_use]
     pub fn is_gone(&self) -> bool {
         self.lock().gone
+    }
+
+    fn post_unless_fenced(&self, posting: Posting) {
+        let mut state = self.lock();
+        if !state.fenced {
+            self.post(&mut state, posting);
+        }
     }
 
     /// Enters it in the books of the file and of its entry.

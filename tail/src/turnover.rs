@@ -136,7 +136,7 @@ impl Watcher {
 
     pub(crate) fn begin_with(&mut self, stat: &Stat, truncated: bool, mark: Mark, head: Head) -> Arc<Stream> {
         self.order += 1;
-        self.world.positions.begin(StreamRecord {
+        let record = StreamRecord {
             log: self.spec.log.clone(),
             path: self.spec.path.clone(),
             id: self.world.positions.new_id(),
@@ -152,7 +152,8 @@ impl Watcher {
             absent_seconds: 0,
             archived: None,
             placement: None,
-        })
+        };
+        self.world.positions.begin_under(&self.world.lease, record)
     }
 
     /// The live file is no longer at its path: it is read to its end before its successors.

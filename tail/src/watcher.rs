@@ -19,6 +19,7 @@ use crate::generation::{Generation, Reading, STEP, is_exhausted};
 use crate::handles::{Handles, Seat, Wake};
 use crate::identity::{Inode, Stat};
 use crate::inspect::{Inspections, is_undecided};
+use crate::lease::Lease;
 use crate::positions::Positions;
 use crate::siblings::Rotated;
 use crate::stream::Stream;
@@ -69,6 +70,8 @@ pub struct World {
     pub claims: Arc<Claims>,
     /// How many files may be open.
     pub handles: Arc<Handles>,
+    /// Whether it still may.
+    pub lease: Lease,
 }
 
 /// What a watcher wants next.
@@ -504,17 +507,22 @@ impl Watcher {
 
     /// Claims a file for this watcher; the error is the path of the one that has it.
     pub(crate) fn claim(&self, inode: Inode) -> Result<(), PathBuf> {
+        if self.world.lease.is_revoked() {
+            return Err(self.spec.path.clone());
+        }
         self.world.claims.claim(&self.spec.log, inode, &self.spec.path)
     }
 
     /// Claims a file that holds the content of a generation of this path, also from one that has it as a copy.
     pub(crate) fn take(&self, inode: Inode) -> bool {
-        self.world.claims.take(&self.spec.log, inode, &self.spec.path).is_ok()
+        !self.world.lease.is_revoked() && self.world.claims.take(&self.spec.log, inode, &self.spec.path).is_ok()
     }
 
     /// Gives a file up.
     pub(crate) fn release(&self, inode: Inode) {
-        self.world.claims.release(&self.spec.log, inode, &self.spec.path);
+        if !self.world.lease.is_revoked() {
+            self.world.claims.release(&self.spec.log, inode, &self.spec.path);
+        }
     }
 
     /// Whether the watcher of another path has a file, and not for a copy.

@@ -2,6 +2,7 @@
 //! What is not valid changes nothing and is said.
 
 use std::path::PathBuf;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use actix::prelude::*;
 use logcatch_settings::{Loaded, Refused, Settings, Sources, load};
 use tokio::sync::Mutex;
 
+use super::herald::Herald;
 use super::watch::{Looks, SourcesWatch};
 use crate::observe::Board;
 use crate::supervisor::{ApplySettings, SupervisorActor};
@@ -28,14 +30,11 @@ pub struct Reload;
 #[rtype(result = "()")]
 struct Changed;
 
-/// Called with settings once they are in force: what is not the actors' business, such as the level of the log.
-pub type OnApplied = Box<dyn Fn(&Settings) + Send>;
-
 /// Watches the settings file.
 pub struct ConfigActor {
     path: PathBuf,
     supervisor: Addr<SupervisorActor>,
-    on_applied: OnApplied,
+    herald: Rc<dyn Herald>,
     sources: Sources,
     current: Arc<Settings>,
     watch: Option<SourcesWatch>,
@@ -48,25 +47,38 @@ pub struct ConfigActor {
     /// Only the reading at start was there so far.
     is_first: bool,
     board: Arc<Board>,
+    /// The files were never good since the start, and why they were not the last time: they are tried again and again.
+    broken: Option<String>,
 }
 
 impl ConfigActor {
-    /// Watches `path`, from which `loaded` was read and applied.
+    /// Watches `path`, from which `loaded` was read and applied: now, or earlier if the file is refused now.
     #[must_use]
-    pub fn new(path: PathBuf, loaded: Loaded, supervisor: Addr<SupervisorActor>, on_applied: OnApplied) -> Self {
+    pub fn new(
+        path: PathBuf,
+        mut loaded: Loaded,
+        refused: Option<&Refused>,
+        supervisor: Addr<SupervisorActor>,
+        herald: Rc<dyn Herald>,
+    ) -> Self {
+        if let Some(Refused::Invalid { sources, .. }) = refused {
+            loaded.sources.files.extend(sources.files.iter().cloned());
+            loaded.sources.patterns.extend(sources.patterns.iter().cloned());
+        }
         Self {
             path,
             supervisor,
-            on_applied,
+            herald,
             sources: loaded.sources,
             current: Arc::new(loaded.settings),
             watch: None,
             looks: Looks::new(),
             scheduled: false,
             turns: Arc::default(),
-            refused: false,
+            refused: refused.is_some(),
             is_first: true,
             board: Arc::default(),
+            broken: refused.map(ToString::to_string),
         }
     }
 
@@ -102,13 +114,17 @@ impl ConfigActor {
     /// Off the arbiter where it touches the disk.
     fn read(&mut self) -> ResponseActFuture<Self, Result<(), String>> {
         let path = self.path.clone();
+        self.herald.reading();
         // What happens to the files while they are read shows at the next look.
         self.looks = self.watch.as_ref().map(SourcesWatch::look).unwrap_or_default();
         let loaded = actix_rt::task::spawn_blocking(move || load(&path, &|name| std::env::var(name).ok()));
         Box::pin(loaded.into_actor(self).then(|loaded, actor, _| match loaded {
             Ok(Ok(loaded)) => actor.apply(loaded),
             Ok(Err(refused)) => Box::pin(fut::ready(Err(actor.refuse(&refused)))),
-            Err(error) => Box::pin(fut::ready(Err(format!("cannot read the settings: {error}")))),
+            Err(error) => {
+                actor.herald.refused();
+                Box::pin(fut::ready(Err(format!("cannot read the settings: {error}"))))
+            }
         }))
     }
 
@@ -117,6 +133,7 @@ impl ConfigActor {
             settings,
             notices,
             sources,
+            texts,
             ..
         } = loaded;
         self.follow(sources);
@@ -132,6 +149,8 @@ impl ConfigActor {
             } else {
                 log::info!(path:%; "settings were read again and say what is in force");
             }
+            self.broken = None;
+            self.herald.in_force(&settings, &texts);
             return Box::pin(fut::ready(Ok(())));
         }
         for notice in &notices {
@@ -143,11 +162,13 @@ impl ConfigActor {
             let answer = answer.unwrap_or_else(|error| Err(error.to_string()));
             match &answer {
                 Ok(()) => {
-                    (actor.on_applied)(&settings);
+                    actor.broken = None;
+                    actor.herald.in_force(&settings, &texts);
                     actor.current = settings;
                 }
                 Err(why) => {
                     actor.board.refused(why.clone());
+                    actor.herald.refused();
                     log::error!(path:% = actor.path.display(), cause = why; "settings refused; everything stays as it was");
                 }
             }
@@ -161,10 +182,17 @@ impl ConfigActor {
             // A change of any of them is a reason to try again.
             self.follow(sources.clone());
         }
-        log::error!("settings refused; everything stays as it was: {refused}");
-        let text = refused.to_string();
-        self.board.refused(text.clone());
-        text
+        self.herald.refused();
+        let why = refused.to_string();
+        let is_known = self.broken.as_ref() == Some(&why);
+        if !is_known {
+            log::error!("settings refused; everything stays as it was: {why}");
+        }
+        if let Some(broken) = self.broken.as_mut() {
+            broken.clone_from(&why);
+        }
+        self.board.refused(why.clone());
+        why
     }
 
     fn follow(&mut self, sources: Sources) {
@@ -178,7 +206,8 @@ impl ConfigActor {
         let sources = self.sources.clone();
         let Some(watch) = self.watch.as_mut() else { return };
         let looks = watch.look();
-        if looks != self.looks {
+        // Not all that keeps a file from being read shows in how it looks.
+        if looks != self.looks || self.broken.is_some() {
             self.looks = looks;
             // A directory that was away has no watch any more.
             watch.follow(sources);
@@ -225,12 +254,14 @@ impl Handler<Reload> for ConfigActor {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
     use std::fs;
     use std::path::Path;
+    use std::rc::Rc;
     use std::time::Instant;
 
-    use logcatch_settings::Level;
-    use logcatch_tail::{Claims, Handles, Positions, World};
+    use logcatch_settings::{Level, Texts};
+    use logcatch_tail::{Claims, Handles, Lease, Positions, World};
 
     use super::*;
     use crate::{Budget, Common, DeadLetterStore, KafkaActor, options};
@@ -276,6 +307,7 @@ mod tests {
                     positions: Positions::in_memory(),
                     claims: Arc::new(Claims::default()),
                     handles: Handles::new(16),
+                    lease: Lease::default(),
                 },
                 budget: Arc::new(Budget::new(1 << 20)),
                 lanes,
@@ -285,9 +317,11 @@ mod tests {
             let supervisor = SupervisorActor::new(common, kafka).start();
             let settings = Arc::new(loaded.settings.clone());
             supervisor.send(ApplySettings(settings)).await.unwrap().unwrap();
-            let applied = Arc::clone(&self.applied);
-            let on_applied = Box::new(move |settings: &Settings| applied.lock().unwrap().push(settings.log.level));
-            ConfigActor::new(self.path(), loaded, supervisor, on_applied).start()
+            let levels = Levels {
+                last: Cell::new(loaded.settings.log.level),
+                applied: Arc::clone(&self.applied),
+            };
+            ConfigActor::new(self.path(), loaded, None, supervisor, Rc::new(levels)).start()
         }
 
         async fn until_applied(&self, expected: &[Level]) {
@@ -298,6 +332,25 @@ mod tests {
                 actix_rt::time::sleep(Duration::from_millis(10)).await;
             }
         }
+    }
+
+    /// Takes down each change of the level.
+    struct Levels {
+        last: Cell<Level>,
+        applied: Arc<std::sync::Mutex<Vec<Level>>>,
+    }
+
+    impl Herald for Levels {
+        fn reading(&self) {}
+
+        fn in_force(&self, settings: &Settings, _: &Texts) {
+            let level = settings.log.level;
+            if self.last.replace(level) != level {
+                self.applied.lock().unwrap().push(level);
+            }
+        }
+
+        fn refused(&self) {}
     }
 
     fn pipe(path: &Path) {

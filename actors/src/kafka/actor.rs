@@ -91,6 +91,10 @@ impl KafkaActor {
     /// Lets the shipper do what there is to do, and sees to it that it is called again.
     fn turn(&mut self, ctx: &mut Context<Self>) {
         let Some(shipper) = &mut self.shipper else { return };
+        #[cfg(debug_assertions)]
+        if crate::fault::is_kafka_fatal() {
+            shipper.fail_fatally();
+        }
         let now = Instant::now();
         shipper.turn(now);
         for errand in shipper.take_errands(now) {

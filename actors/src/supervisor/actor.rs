@@ -11,15 +11,19 @@ use logcatch_settings::{LogEntry, Settings, Start, diff};
 use logcatch_tail::{Stat, open_files};
 
 use super::backoff::Backoff;
+use super::blind::Blind;
 use super::complaints::Complaints;
 use super::disk::{Disk, Route, Routes};
 use super::entries::{Findings, compare, needs_restart};
 use super::first::FirstLooks;
 use super::looks::Looks;
+use super::orphans::Orphanage;
+use super::watchdog::Crew;
+use super::watchdog::actor::stop;
 use crate::kafka::{KafkaActor, Reconfigure, ShipBatch};
 use crate::observe::{Activity, Gauge};
-use crate::tail::actor::{Begin, News, Notice, Retarget, Stop, TailActor, Wake};
-use crate::tail::{Common, TailSpec};
+use crate::tail::actor::{Begin, News, Notice, Retarget, TailActor, Wake};
+use crate::tail::{Common, Pulse, TailSpec};
 
 /// A missed notification costs this long, not lines.
 const RECONCILE: Duration = Duration::from_secs(10);
@@ -27,8 +31,6 @@ const RECONCILE: Duration = Duration::from_secs(10);
 const TICK: Duration = Duration::from_secs(1);
 /// While batches of a failed watcher are in flight, its successor waits.
 pub(super) const SETTLE_POLL: Duration = Duration::from_millis(200);
-/// More arbiters do not help: reading is cheap, and librdkafka has threads of its own.
-const ARBITERS: usize = 4;
 
 /// Settings to be in force from now on. The answer says why not, and then nothing has changed.
 #[derive(Message)]
@@ -48,11 +50,15 @@ struct DiskChanged;
 /// One watcher, as its supervisor knows it.
 pub(super) struct Tail {
     pub(super) address: Addr<TailActor>,
-    route: Arc<Route>,
+    /// Of the thread it runs on.
+    pub(super) pulse: Arc<Pulse>,
+    pub(super) route: Arc<Route>,
     pub(super) incarnation: u64,
     backoff: Backoff,
     /// It failed, or was told to rest, and waits for its next start.
     pub(super) resting: bool,
+    /// Its first look is still to be taken, and starts at the end of what is there.
+    from_end: bool,
     pub(super) gauge: Arc<Gauge>,
 }
 
@@ -63,10 +69,10 @@ pub struct SupervisorActor {
     settings: Option<Arc<Settings>>,
     /// Those of the settings, shared with the watchers and with each look.
     entries: Vec<Arc<LogEntry>>,
-    arbiters: Vec<ArbiterHandle>,
+    pub(super) crew: Crew,
     pub(super) tails: BTreeMap<(String, PathBuf), Tail>,
     /// Watchers that are being stopped: none other of their path starts before they have let go.
-    stopping: HashMap<(String, PathBuf), WeakAddr<TailActor>>,
+    pub(super) stopping: HashMap<(String, PathBuf), (WeakAddr<TailActor>, Arc<Pulse>)>,
     /// Per entry, the paths that are watched and how their file looked last.
     watched: HashMap<String, BTreeMap<PathBuf, Option<Stat>>>,
     first: FirstLooks,
@@ -74,9 +80,11 @@ pub struct SupervisorActor {
     disk: Option<Disk>,
     /// Some entry must be looked at each second.
     is_polled: bool,
-    looks: Looks,
-    spawned: usize,
+    pub(super) looks: Looks,
+    pub(super) blind: Blind,
+    pub(super) spawned: usize,
     complaints: Complaints,
+    pub(super) orphanage: Orphanage,
     pub(super) draining: bool,
 }
 
@@ -89,7 +97,7 @@ impl SupervisorActor {
             kafka,
             settings: None,
             entries: Vec::new(),
-            arbiters: Vec::new(),
+            crew: Crew::default(),
             tails: BTreeMap::new(),
             stopping: HashMap::new(),
             watched: HashMap::new(),
@@ -98,8 +106,10 @@ impl SupervisorActor {
             disk: None,
             is_polled: false,
             looks: Looks::default(),
+            blind: Blind::default(),
             spawned: 0,
             complaints: Complaints::default(),
+            orphanage: Orphanage::default(),
             draining: false,
         }
     }
@@ -186,8 +196,9 @@ impl SupervisorActor {
         self.common.board.remove(&key);
         log::info!(log, path:% = path.display(); "watcher stopped");
         self.routes.remove(&tail.route);
-        self.stopping.insert(key.clone(), tail.address.downgrade());
-        let stopped = async move { tail.address.send(Stop).await };
+        let (address, pulse) = (tail.address.downgrade(), Arc::clone(&tail.pulse));
+        self.stopping.insert(key.clone(), (address, pulse));
+        let stopped = stop(tail.address, tail.pulse);
         ctx.spawn(stopped.into_actor(self).map(move |_, actor, ctx| {
             actor.common.world.claims.release_all(&key.0, &key.1);
             actor.stopping.remove(&key);
@@ -196,14 +207,18 @@ impl SupervisorActor {
     }
 
     /// Looks at the disk, off the arbiters.
-    fn look(&mut self, ctx: &mut Context<Self>) {
+    pub(super) fn look(&mut self, ctx: &mut Context<Self>) {
         if self.draining || self.settings.is_none() || !self.looks.begin() {
             return;
         }
-        let entries = self.entries.clone();
         let began = Instant::now();
-        let looked = actix_rt::task::spawn_blocking(move || Findings::look(&entries));
+        let (entries, progress) = self.blind.begin(&self.entries, began);
+        let mine = Arc::clone(&progress);
+        let looked = actix_rt::task::spawn_blocking(move || Findings::look(&entries, &mine));
         ctx.spawn(looked.into_actor(self).map(move |findings, actor, ctx| {
+            if !actor.blind.ended(&progress) {
+                return actor.look_soon(ctx);
+            }
             actor.looks.ended(began, Instant::now());
             match findings {
                 Ok(findings) => actor.found(&findings, ctx),
@@ -267,7 +282,7 @@ impl SupervisorActor {
             for path in changes.new {
                 let streams = self.common.world.positions.of(&entry.name, &path);
                 let is_stopping = self.stopping.contains_key(&(entry.name.clone(), path.clone()));
-                if is_stopping || !streams.iter().all(|stream| stream.is_settled()) {
+                if is_stopping || !streams.iter().all(|stream| stream.is_at_rest()) {
                     // Its predecessor has not let go of it: the next look takes it up.
                     if let Some(watched) = self.watched.get_mut(&entry.name) {
                         watched.remove(&path);
@@ -307,18 +322,18 @@ impl SupervisorActor {
 
     /// The factory.
     fn spawn(&mut self, spec: TailSpec, ctx: &mut Context<Self>) {
-        if self.arbiters.is_empty() {
-            let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-            self.arbiters = (0..cores.min(ARBITERS)).map(|_| Arbiter::new().handle()).collect();
-        }
-        let arbiter = &self.arbiters[self.spawned % self.arbiters.len()];
+        let post = self.crew.place(&spec.path);
         self.spawned += 1;
+        // What was taken from a watcher that does not answer is this one's now.
+        self.common.world.positions.renew(&spec.entry.name, &spec.path);
         let pending = Arc::new(AtomicU8::new(0));
-        let address = Supervisor::start_in_arbiter(arbiter, {
-            let (common, spec, pending) = (self.common.clone(), spec.clone(), Arc::clone(&pending));
+        let address = Supervisor::start_in_arbiter(&post.arbiter, {
+            let (mut common, spec, pending) = (self.common.clone(), spec.clone(), Arc::clone(&pending));
+            let pulse = Arc::clone(&post.pulse);
+            common.world.lease = pulse.lease().clone();
             let kafka = self.kafka.clone().recipient::<ShipBatch>();
             let supervisor = ctx.address().downgrade().recipient();
-            move |_| TailActor::new(common, spec, kafka, supervisor, pending)
+            move |_| TailActor::new(common, spec, kafka, supervisor, pending, pulse)
         });
         let route = Route::new(pending, {
             let address = address.clone();
@@ -330,16 +345,19 @@ impl SupervisorActor {
         let incarnation = self.spawned as u64;
         let gauge = Arc::clone(&spec.gauge);
         self.common.board.add(key.clone(), Arc::clone(&gauge));
+        let from_end = spec.from_end;
         address.do_send(Begin { incarnation, spec });
         self.tails.insert(
             key,
             Tail {
                 address,
+                pulse: post.pulse,
                 route,
                 incarnation,
                 backoff: Backoff::default(),
                 resting: false,
                 gauge,
+                from_end,
             },
         );
     }
@@ -356,7 +374,7 @@ impl SupervisorActor {
             return;
         };
         let streams = self.common.world.positions.of(&key.0, &key.1);
-        if !streams.iter().all(|stream| stream.is_settled()) {
+        if !streams.iter().all(|stream| stream.is_at_rest()) {
             ctx.run_later(SETTLE_POLL, move |actor, ctx| actor.begin_again(key, incarnation, ctx));
             return;
         }
@@ -366,16 +384,16 @@ impl SupervisorActor {
         let spec = TailSpec {
             entry,
             path: key.1.clone(),
-            from_end: false,
+            from_end: tail.from_end,
             gauge: Arc::clone(&tail.gauge),
         };
-        if tail.address.connected() {
+        if tail.address.connected() && !tail.pulse.is_given_up() {
             tail.address.do_send(Begin {
                 incarnation: tail.incarnation,
                 spec,
             });
         } else {
-            // It died outside its guarded step: actix never restarts that one.
+            // It died outside its guarded step, and actix never restarts that one; or its thread hangs.
             self.routes.remove(&tail.route);
             let backoff = tail.backoff;
             self.tails.remove(&key);
@@ -391,6 +409,8 @@ impl SupervisorActor {
         let (errors, saved_at) = (positions.save_errors(), positions.saved_at());
         self.common.board.look_at_saves(errors, saved_at);
         self.common.world.handles.tick(Instant::now());
+        self.watch_over(ctx);
+        self.look_after_orphans();
         let must_poll = self.is_polled || self.disk.as_ref().is_some_and(Disk::must_poll);
         let pause = if must_poll { TICK } else { RECONCILE };
         if self.looks.is_overdue(pause, Instant::now()) {
@@ -399,7 +419,7 @@ impl SupervisorActor {
         let dead: Vec<_> = self
             .tails
             .iter()
-            .filter(|(_, tail)| !tail.address.connected())
+            .filter(|(_, tail)| !tail.address.connected() && !tail.pulse.is_given_up())
             .map(|(key, _)| key.clone())
             .collect();
         for key in dead {
@@ -407,7 +427,7 @@ impl SupervisorActor {
         }
     }
 
-    fn down(&mut self, key: (String, PathBuf), reason: &str, ctx: &mut Context<Self>) {
+    pub(super) fn down(&mut self, key: (String, PathBuf), reason: &str, ctx: &mut Context<Self>) {
         let Some(tail) = self.tails.get_mut(&key).filter(|tail| !tail.resting) else {
             return;
         };
@@ -486,15 +506,16 @@ impl Handler<Notice> for SupervisorActor {
         match notice.news {
             News::Ready => {
                 self.first.taken(&key.0, &key.1);
+                if let Some(tail) = self.tails.get_mut(&key) {
+                    tail.from_end = false;
+                }
                 self.say_ready(&key.0);
             }
             News::Empty => {
-                // Unless a file came meanwhile.
-                if !key.1.exists() {
-                    self.stop_tail(&key.0, &key.1, ctx);
-                    if let Some(watched) = self.watched.get_mut(&key.0) {
-                        watched.remove(&key.1);
-                    }
+                // A file that came meanwhile is found by the look that follows: none is taken here, where it could hang.
+                self.stop_tail(&key.0, &key.1, ctx);
+                if let Some(watched) = self.watched.get_mut(&key.0) {
+                    watched.remove(&key.1);
                 }
             }
             News::Down(reason) => self.down(key, &reason, ctx),
@@ -510,12 +531,14 @@ impl Handler<Drain> for SupervisorActor {
         self.disk = None;
         let tails = std::mem::take(&mut self.tails).into_values();
         // Those that a change of settings is just stopping may still hand something over, too.
-        let stopping = self.stopping.values().filter_map(WeakAddr::upgrade);
-        let tails: Vec<_> = tails.map(|tail| tail.address).chain(stopping).collect();
+        let stopping = self.stopping.values();
+        let stopping = stopping.filter_map(|(address, pulse)| Some((address.upgrade()?, Arc::clone(pulse))));
+        let tails: Vec<_> = tails.map(|tail| (tail.address, tail.pulse)).chain(stopping).collect();
         Box::pin(async move {
-            let stopped: Vec<_> = tails.iter().map(|address| address.send(Stop)).collect();
-            for stopped in stopped {
-                // One that is gone hands nothing over either.
+            let stopped = tails
+                .into_iter()
+                .map(|(address, pulse)| actix_rt::spawn(stop(address, pulse)));
+            for stopped in stopped.collect::<Vec<_>>() {
                 let _ = stopped.await;
             }
         })

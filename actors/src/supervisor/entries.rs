@@ -3,10 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use logcatch_settings::{LogEntry, Settings, Watch};
 use logcatch_tail::{Stat, Sweep, sweep};
 
+use super::blind::Progress;
 use super::remote::is_remote;
 
 /// What one look at the disk found, entry by entry.
@@ -19,12 +21,15 @@ pub struct Findings {
 }
 
 impl Findings {
-    /// Looks. Takes as long as the disk likes: never on an arbiter.
+    /// Looks, and counts up each entry it begins with. Takes as long as the disk likes: never on an arbiter.
     #[must_use]
-    pub fn look(entries: &[Arc<LogEntry>]) -> Self {
+    pub fn look(entries: &[Arc<LogEntry>], progress: &Progress) -> Self {
         let mut taken: HashSet<PathBuf> = HashSet::new();
         let mut found = Vec::new();
         for entry in entries {
+            progress.fetch_add(1, Ordering::Relaxed);
+            #[cfg(debug_assertions)]
+            crate::fault::hang(&format!("look-{}", entry.name));
             let mut swept = sweep(&entry.paths, &entry.exclude_paths);
             if !entry.named {
                 // Among entries without a name the first one wins.

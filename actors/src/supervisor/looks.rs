@@ -37,6 +37,11 @@ impl Looks {
         self.took = now.saturating_duration_since(began);
     }
 
+    /// The look under way does not return: the next one does not wait for it.
+    pub fn given_up(&mut self) {
+        self.under_way = false;
+    }
+
     /// What was found asks for another look.
     pub fn want(&mut self) {
         self.wanted = true;

@@ -2,13 +2,16 @@
 
 pub(crate) mod actor;
 mod backoff;
+mod blind;
 mod complaints;
 mod disk;
 mod entries;
 mod first;
 mod looks;
 mod orders;
+mod orphans;
 mod remote;
+mod watchdog;
 
 pub use actor::{ApplySettings, Drain, SupervisorActor};
 pub use orders::{Change, ChangePosition, Changed, OrderError, Restart, change};

@@ -12,8 +12,10 @@ use std::time::Instant;
 use actix::WeakRecipient;
 use actix::prelude::*;
 use logcatch_settings::LogEntry;
+use logcatch_tail::WatchError;
 
 use super::driver::{Common, Driver, Next, TailSpec};
+use super::pulse::Pulse;
 use crate::budget::Permit;
 use crate::kafka::ShipBatch;
 use crate::observe::Activity;
@@ -123,6 +125,7 @@ pub struct TailActor {
     stopping: bool,
     /// Set while a [`Wake`] is under way.
     pending: Arc<AtomicU8>,
+    pulse: Arc<Pulse>,
 }
 
 impl TailActor {
@@ -133,6 +136,7 @@ impl TailActor {
         kafka: Recipient<ShipBatch>,
         supervisor: WeakRecipient<Notice>,
         pending: Arc<AtomicU8>,
+        pulse: Arc<Pulse>,
     ) -> Self {
         Self {
             common,
@@ -148,6 +152,7 @@ impl TailActor {
             ready_said: false,
             stopping: false,
             pending,
+            pulse,
         }
     }
 
@@ -165,7 +170,7 @@ impl TailActor {
     }
 
     fn step(&mut self, ctx: &mut Context<Self>) {
-        if let Some(next) = self.guarded(ctx, |driver| driver.next(Instant::now())) {
+        if let Some(next) = self.guarded(ctx, "poll", |driver| driver.next(Instant::now())) {
             self.follow(next, ctx);
         }
     }
@@ -211,7 +216,7 @@ impl TailActor {
     }
 
     fn read(&mut self, cost: usize, permit: Permit, ctx: &mut Context<Self>) {
-        let Some(batch) = self.guarded(ctx, |driver| driver.read(Instant::now(), cost, permit)) else {
+        let Some(batch) = self.guarded(ctx, "read", |driver| driver.read(Instant::now(), cost, permit)) else {
             return;
         };
         if let Some(batch) = batch {
@@ -247,17 +252,38 @@ impl TailActor {
     fn guarded<T>(
         &mut self,
         ctx: &mut Context<Self>,
-        step: impl FnOnce(&mut Driver) -> Result<T, logcatch_tail::WatchError>,
+        name: &str,
+        step: impl FnOnce(&mut Driver) -> Result<T, WatchError>,
     ) -> Option<T> {
         let driver = self.driver.as_mut()?;
-        let reason = match catch_unwind(AssertUnwindSafe(|| step(driver))) {
+        let pulse = self.pulse.step(self.incarnation);
+        let done = catch_unwind(AssertUnwindSafe(|| {
+            faulty(name, &self.spec)?;
+            step(driver)
+        }));
+        drop(pulse);
+        let is_given_up = self.pulse.is_given_up();
+        if is_given_up {
+            // It took so long that another has the path by now.
+            self.stopping = true;
+            ctx.stop();
+        }
+        let reason = match done {
+            // What was still allowed to be handed over must be: it is waited for.
             Ok(Ok(done)) => return Some(done),
+            _ if is_given_up => return None,
             Ok(Err(error)) => format!("{error}: {}", error.source),
             Err(panic) => format!("panicked: {}", panic_text(panic.as_ref())),
         };
         self.failure = Some(reason);
         ctx.stop();
         None
+    }
+
+    /// Files are closed, which may hang like any other step.
+    fn end_driver(&mut self) {
+        let _step = self.pulse.step(self.incarnation);
+        self.driver = None;
     }
 
     fn say_ready(&mut self) {
@@ -287,7 +313,7 @@ impl Actor for TailActor {
 impl Supervised for TailActor {
     fn restarting(&mut self, _: &mut Context<Self>) {
         // State after a restart comes from the positions, never from old fields.
-        self.driver = None;
+        self.end_driver();
         self.phase = Phase::Down;
         self.timer = None;
         self.waiting = None;
@@ -305,9 +331,9 @@ impl Handler<Begin> for TailActor {
         if self.stopping {
             return;
         }
-        // The old one goes first: its claims must be free.
-        self.driver = None;
         self.incarnation = begin.incarnation;
+        // The old one goes first: its claims must be free.
+        self.end_driver();
         self.spec = begin.spec;
         self.ready_said = false;
         let myself = ctx.address().downgrade();
@@ -338,7 +364,7 @@ impl Handler<Wake> for TailActor {
             Phase::Asleep => self.rouse(ctx),
             // Nothing can be read now, but a file that was rotated in must be opened before it is deleted.
             Phase::Settling | Phase::Saving | Phase::Waiting => {
-                self.guarded(ctx, |driver| driver.look(Instant::now()));
+                self.guarded(ctx, "poll", |driver| driver.look(Instant::now()));
             }
             Phase::Queued | Phase::Down => {}
         }
@@ -405,10 +431,21 @@ impl Handler<Stop> for TailActor {
 
     fn handle(&mut self, _: Stop, ctx: &mut Context<Self>) {
         self.stopping = true;
-        self.driver = None;
+        self.end_driver();
         self.phase = Phase::Down;
         ctx.stop();
     }
+}
+
+/// A fault that a test wants.
+#[cfg(debug_assertions)]
+fn faulty(step: &str, spec: &TailSpec) -> Result<(), WatchError> {
+    crate::fault::strike(step, &spec.path)
+}
+
+#[cfg(not(debug_assertions))]
+fn faulty(_: &str, _: &TailSpec) -> Result<(), WatchError> {
+    Ok(())
 }
 
 /// What a panic said.

@@ -222,6 +222,10 @@ impl Driver {
         let Some(batch) = batch else {
             return Ok(None);
         };
+        // The file may have been taken from us while we were in a call that did not return.
+        if !batch.stream.hand_over(batch.seq) {
+            return Ok(None);
+        }
         let kept = batch.buffer.capacity() + batch.records.capacity() * size_of::<std::ops::Range<u32>>();
         permit.cut(kept);
         if let Some(hold) = &mut hold {

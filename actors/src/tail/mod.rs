@@ -1,7 +1,10 @@
-//! The watcher of one log path: plain state in `driver`, its actor in `actor`, what its batches owe in `ticket`.
+//! The watcher of one log path: plain state in `driver`, its actor in `actor`, what its batches owe in `ticket`,
+//! what its thread is at in `pulse`.
 
 pub(crate) mod actor;
 mod driver;
+mod pulse;
 mod ticket;
 
 pub use driver::{Common, TailSpec};
+pub(crate) use pulse::{Pulse, Stuck};

@@ -84,6 +84,14 @@ impl Producer {
         })
     }
 
+    /// Makes librdkafka fail fatally, as after a lost sequence number: for tests of what then happens.
+    #[cfg(debug_assertions)]
+    pub fn fail_fatally(&self) {
+        let code = c::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_OUT_OF_ORDER_SEQUENCE_NUMBER;
+        // SAFETY: the client is alive and the text is copied.
+        unsafe { c::rd_kafka_test_fatal_error(self.shared.client.native_ptr(), code, c"a test wanted it".as_ptr()) };
+    }
+
     fn handle(&self, topic: TopicId) -> Option<*mut c::rd_kafka_topic_t> {
         let topic = self.topics.get(usize::try_from(topic.0).ok()?)?;
         topic.as_ref().map(|topic| topic.0.as_ptr())

@@ -313,6 +313,12 @@ fn the_state_directory_is_found_in_files_that_are_not_valid() {
         ),
         ("f.json", "{\"state\": {\"directory\": \"/s\"}}", "/s".to_owned()),
         ("f.toml", "[state]\n", "/var/lib/logcatch".to_owned()),
+        ("f.yaml", "state:\n  directory: /s   # here\nlogs: [\n", "/s".to_owned()),
+        (
+            "f.json",
+            "{\"state\": {\"directory\": \"/s/${NODE}\"},}",
+            "/s/node-7".to_owned(),
+        ),
     ];
     for (name, text, expected) in cases {
         let path = dir.write(name, text);

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use logcatch_tail::{
-    Claims, Handles, Positions, Settled, StateLock, StoreError, Stream, Todo, WatchSpec, Watcher, World,
+    Claims, Handles, Lease, Positions, Settled, StateLock, StoreError, Stream, Todo, WatchSpec, Watcher, World,
 };
 
 /// One record as it was handed out.
@@ -288,6 +288,7 @@ fn open(state: &Path) -> World {
         positions,
         claims: Arc::new(claims),
         handles: Handles::new(usize::MAX),
+        lease: Lease::default(),
     }
 }
 

@@ -40,7 +40,7 @@ impl SupervisorActor {
         Some(async move {
             // One that is gone hands nothing over either.
             let _ = address.send(Rest).await;
-            while !positions.of(&log, &path).iter().all(|stream| stream.is_settled()) {
+            while !positions.of(&log, &path).iter().all(|stream| stream.is_at_rest()) {
                 actix_rt::time::sleep(SETTLE_POLL).await;
             }
         })

@@ -1,0 +1,57 @@
+//! Faults that tests provoke: files in the directory that `LOGCATCH_FAULT_DIR` names. Not in release builds.
+//!
+//! `panic-NAME`, `error-NAME` and `hang-NAME` meet each step of the watchers whose path ends in NAME, for as long as the file
+//! is there; `hang-read-NAME` only a step that reads, `hang-look-ENTRY` a look for the files of an
+//! entry. `fatal-kafka` ends the producer once; `hang-kafka` keeps the Kafka side from answering whether it is alive.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+use std::thread::sleep;
+use std::time::Duration;
+
+use logcatch_tail::WatchError;
+
+/// How often a step that hangs looks whether its file is gone.
+const LOOK: Duration = Duration::from_millis(10);
+
+/// Called before a step of the watcher of `path`.
+pub fn strike(step: &str, path: &Path) -> Result<(), WatchError> {
+    let Some((directory, name)) = directory().zip(path.file_name()) else {
+        return Ok(());
+    };
+    let name = name.to_string_lossy();
+    let is_there = |fault: &str| directory.join(format!("{fault}-{name}")).exists();
+    hang(&name);
+    hang(&format!("{step}-{name}"));
+    assert!(!is_there("panic"), "a test wanted it");
+    if is_there("error") {
+        return Err(WatchError {
+            path: path.to_owned(),
+            source: io::Error::other("a test wanted it"),
+        });
+    }
+    Ok(())
+}
+
+/// Hangs for as long as the file `hang-NAME` is there.
+pub fn hang(name: &str) {
+    if let Some(directory) = directory() {
+        let file = directory.join(format!("hang-{name}"));
+        while file.exists() {
+            sleep(LOOK);
+        }
+    }
+}
+
+/// Whether the producer should fail fatally now; true once for each time the file is made.
+pub fn is_kafka_fatal() -> bool {
+    directory().is_some_and(|directory| fs::remove_file(directory.join("fatal-kafka")).is_ok())
+}
+
+fn directory() -> Option<&'static Path> {
+    static DIRECTORY: OnceLock<Option<PathBuf>> = OnceLock::new();
+    let directory = DIRECTORY.get_or_init(|| std::env::var_os("LOGCATCH_FAULT_DIR").map(PathBuf::from));
+    directory.as_deref()
+}
