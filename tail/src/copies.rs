@@ -9,7 +9,7 @@ use std::fs::File;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::account::Skip;
 use crate::explain::came_after;
@@ -19,6 +19,10 @@ use crate::position::{Life, Mark, StreamRecord};
 use crate::siblings::live_names;
 use crate::stream::Stream;
 use crate::watcher::{Condition, Old, QUIET, Watcher};
+
+/// A file that begins unlike everything that is known of the other path may be a generation of it that nobody saw. Its
+/// watcher looks when this one does, and takes it if so: it has this long.
+const UNLIKE: Duration = Duration::from_secs(2);
 
 /// A file at the path that may be a copy.
 #[derive(Debug)]
@@ -48,6 +52,8 @@ impl Suspect {
 enum Kinship {
     /// It begins differently, or was there first.
     None,
+    /// It came later than a generation of that path, and begins like none of them.
+    Later(PathBuf),
     /// It begins like a generation of that path.
     Alike(PathBuf),
     /// It is the beginning of the file that is there now.
@@ -67,8 +73,13 @@ impl Watcher {
             return Ok(!self.yields_to_owner(stat.inode, now)?);
         }
         let kinship = self.kinship(file, stat)?;
-        let (Kinship::Alike(other) | Kinship::Prefix(other)) = &kinship else {
+        let (Kinship::Later(other) | Kinship::Alike(other) | Kinship::Prefix(other)) = &kinship else {
             return self.is_not_a_copy(file, stat);
+        };
+        let patience = if matches!(kinship, Kinship::Later(_)) {
+            UNLIKE
+        } else {
+            QUIET
         };
         if self
             .world
@@ -107,7 +118,7 @@ impl Watcher {
             if now >= suspect.quiet + QUIET {
                 self.is_a_copy(file, stat)?;
             }
-        } else if now >= *suspect.deviates.get_or_insert(now) + QUIET {
+        } else if now >= *suspect.deviates.get_or_insert(now) + patience {
             return self.is_not_a_copy(file, stat);
         }
         self.set_condition(Condition::CopyOf(other.clone()));
@@ -157,7 +168,13 @@ impl Watcher {
                 None => true,
             };
             // One that was there first is a log of its own.
-            let mut later = records.iter().filter(|record| !record.copy && came_after(stat, record));
+            let mut later = records
+                .iter()
+                .filter(|record| !record.copy && came_after(stat, record))
+                .peekable();
+            if later.peek().is_some() && matches!(found, Kinship::None) {
+                found = Kinship::Later(other.clone());
+            }
             if later.any(|record| begins_like(record.head)) {
                 found = Kinship::Alike(other);
             }

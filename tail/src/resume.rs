@@ -64,7 +64,7 @@ impl Watcher {
         let is_unseen = |index: usize, sibling: &Sibling| match (youngest_found, &youngest_rotated) {
             // Between the live file and the youngest one that was rotated.
             (Some(hit), Some((place, record))) if hit.sibling.is_none() => {
-                index < *place && came_since(sibling, record)
+                index < *place && came_since(sibling, record) && sibling.is_like(&around[*place])
             }
             (Some(hit), _) => index < hit.sibling.unwrap_or(0),
             // What the youngest record knew is gone; younger is what was changed after it was last looked at.

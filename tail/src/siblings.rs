@@ -35,6 +35,17 @@ pub fn age_of(live: &OsStr, name: &OsStr) -> Option<Age> {
     token(name.strip_prefix(stem)?.strip_suffix(extension)?)
 }
 
+/// What stands before the number or date of a rotated name, and whether that stands before the extension.
+fn shape_of(live: &[u8], name: &[u8]) -> Option<(u8, bool)> {
+    if let Some(suffix) = name.strip_prefix(live) {
+        return suffix.first().map(|separator| (*separator, false));
+    }
+    let dot = live.iter().rposition(|byte| *byte == b'.')?;
+    name.strip_prefix(&live[..dot])?
+        .first()
+        .map(|separator| (*separator, true))
+}
+
 /// `.1`, `-20261124`, `-2026-11-24T01-02-03.123`.
 fn token(text: &[u8]) -> Option<Age> {
     let (b'.' | b'-', token) = text.split_first().map(|(first, rest)| (*first, rest))? else {
@@ -104,6 +115,8 @@ pub struct Sibling {
     pub coding: Coding,
     /// What its name says; none when only a pattern says that it is a generation.
     pub age: Option<Age>,
+    /// What stands before its number or date, and whether that stands before the extension: a rotation keeps to one.
+    pub shape: Option<(u8, bool)>,
     /// One look at it.
     pub stat: Stat,
 }
@@ -118,10 +131,12 @@ impl Sibling {
         } else {
             age_of(live, OsStr::from_bytes(stem))
         };
+        let shape = shape_of(live.as_bytes(), stem);
         Self {
             path,
             coding,
             age,
+            shape,
             stat,
         }
     }
@@ -136,6 +151,12 @@ impl Sibling {
     #[must_use]
     pub fn is_in_place(&self) -> bool {
         self.age == Some(Age::InPlace)
+    }
+
+    /// Whether both can be of one rotation.
+    #[must_use]
+    pub fn is_like(&self, other: &Self) -> bool {
+        self.is_in_place() || other.is_in_place() || self.shape == other.shape
     }
 
     /// Whether it is this path, compressed.

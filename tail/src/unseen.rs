@@ -46,7 +46,14 @@ impl Watcher {
 
     fn open_plain_after(&mut self, around: Vec<Sibling>, stat: &Stat, but: Inode, now: Instant) -> io::Result<()> {
         let unseen: Vec<Sibling> = match around.iter().position(|sibling| sibling.stat.inode == stat.inode) {
-            Some(index) => around[..index].to_vec(),
+            Some(index) => {
+                let known = &around[index];
+                around[..index]
+                    .iter()
+                    .filter(|sibling| sibling.is_like(known))
+                    .cloned()
+                    .collect()
+            }
             None => around
                 .into_iter()
                 .filter(|sibling| match (sibling.stat.inode.born, stat.inode.born) {
@@ -120,7 +127,8 @@ impl Watcher {
         {
             return Ok(None);
         }
-        if self.claim(stat.inode).is_err() {
+        // Also from a watcher of its own path that does not know what it is.
+        if !self.take(stat.inode) {
             return Ok(None);
         }
         log::info!(path:% = self.spec.path.display(), generation:% = sibling.path.display(), bytes = stat.size;
