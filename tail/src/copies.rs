@@ -13,7 +13,8 @@ use std::time::{Duration, Instant};
 
 use crate::account::Skip;
 use crate::explain::came_after;
-use crate::generation::{Generation, first_bytes, is_copy, open_found};
+use crate::file::{first_bytes, is_copy, open_found};
+use crate::generation::Generation;
 use crate::identity::{Head, Inode, Stat};
 use crate::position::{Life, Mark, StreamRecord};
 use crate::siblings::live_names;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use thiserror::Error;
 
 use crate::account::Skip;
-use crate::generation::{first_bytes, open_regular};
+use crate::file::{first_bytes, open_regular};
 use crate::identity::{GUARD_LEN, Guard, HEAD_LEN, Head, Stat, read_at};
 use crate::position::{Life, Mark};
 use crate::positions::Positions;

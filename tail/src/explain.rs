@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::generation::{Generation, fits, is_exhausted, open_regular};
+use crate::file::{fits, is_exhausted, open_regular};
+use crate::generation::Generation;
 use crate::identity::{Head, Inode, Stat};
 use crate::inspect::undecided;
 use crate::position::{FileId, Life, Mark, StreamRecord};

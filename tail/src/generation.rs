@@ -1,20 +1,23 @@
 //! Reading one file generation: where it stands, what came since, and whether it is still the same content.
 
+mod chunk;
+mod head;
 mod paused;
 
 use std::fs::File;
 use std::io;
 use std::ops::Range;
-use std::path::Path;
 use std::sync::Arc;
 
 use crate::archive::Archive;
+use crate::file::{first_bytes, holds, is_copy};
 use crate::frame::{Framer, Tail, trailing_nuls};
 use crate::identity::{GUARD_LEN, Guard, HEAD_LEN, Head, Inode, Stat, read_at};
-use crate::position::{Mark, StreamRecord};
+use crate::position::Mark;
 use crate::source::Source;
 use crate::stream::Stream;
-use crate::wrong::{Wrong, does};
+pub use chunk::{Chunk, Reading};
+use head::HeadBytes;
 pub use paused::Paused;
 
 /// Bytes read in one step: large enough that the system call does not count, small enough that a busy file never
@@ -22,74 +25,8 @@ pub use paused::Paused;
 pub const STEP: usize = 256 * 1024;
 /// Bytes of bookkeeping a record costs in a batch.
 const RECORD_COST: usize = size_of::<Range<u32>>();
-/// How much of the end of a possible copy is compared: enough that two logs cannot agree by chance.
-const END_LEN: usize = 64 * 1024;
 /// An unfinished line up to this long is kept in memory, so that it can ship when a truncation takes it away.
 const REST_KEPT: usize = 16 * 1024;
-
-/// What one read found.
-#[derive(Debug)]
-pub enum Reading {
-    /// Whole records, or bytes to pass over.
-    Chunk(Chunk),
-    /// Nothing that is complete.
-    Nothing,
-    /// A line is longer than the budget: ask again with more, see [`Generation::cost`].
-    More,
-    /// The bytes before the position are not the ones that were there: the file was truncated or written anew.
-    Rewritten,
-}
-
-/// A stretch of a file, framed.
-#[derive(Debug)]
-pub struct Chunk {
-    /// The bytes, from up to [`GUARD_LEN`] before the first record on.
-    pub buffer: Vec<u8>,
-    /// Records in `buffer`.
-    pub records: Vec<Range<u32>>,
-    /// Parts of split lines, see [`crate::frame::Framed::parts`].
-    pub parts: Vec<(u32, String)>,
-    /// File offset of the first byte of `buffer`.
-    pub offset: u64,
-    /// Where the file stands after it.
-    pub end: Mark,
-    /// File bytes it covers, line ends included, without `nuls`.
-    pub bytes: u64,
-    /// NUL bytes passed over.
-    pub nuls: u64,
-}
-
-/// The first bytes of a file, kept until there are enough of them.
-#[derive(Debug, Default)]
-struct HeadBytes {
-    bytes: Vec<u8>,
-    head: Head,
-}
-
-impl HeadBytes {
-    fn new(bytes: Vec<u8>) -> Self {
-        let head = Head::of(&bytes);
-        Self {
-            bytes: if head.is_full() { Vec::new() } else { bytes },
-            head,
-        }
-    }
-
-    /// Takes in what was found at `offset`, as far as it joins what is there.
-    fn extend(&mut self, offset: u64, found: &[u8]) {
-        let Some(known) = usize::try_from(offset)
-            .ok()
-            .and_then(|offset| self.bytes.len().checked_sub(offset))
-        else {
-            return;
-        };
-        if !self.head.is_full() && known < found.len() {
-            self.bytes
-                .extend_from_slice(&found[known..found.len().min(known + HEAD_LEN)]);
-            *self = Self::new(std::mem::take(&mut self.bytes));
-        }
-    }
-}
 
 /// One open file generation.
 #[derive(Debug)]
@@ -150,7 +87,7 @@ impl Generation {
         })
     }
 
-    /// Forgets how far it was read, see [`Wrong::DuplicateAfterReload`].
+    /// Forgets how far it was read, see `Wrong::DuplicateAfterReload`.
     pub(crate) fn begin_again(&mut self) {
         (self.next, self.looked, self.looked_modified) = (Mark::default(), 0, 0);
     }
@@ -543,105 +480,4 @@ impl Generation {
         }
         self.source.find_data(end, size)
     }
-}
-
-/// The first bytes of a file, up to [`HEAD_LEN`], without NULs at their end: room that a writer may yet fill.
-///
-/// # Errors
-/// When it cannot be read.
-pub fn first_bytes(file: &File) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    read_at(file, &mut bytes, 0, HEAD_LEN)?;
-    bytes.truncate(bytes.len() - trailing_nuls(&bytes));
-    Ok(bytes)
-}
-
-/// Whether a file is a copy of the beginning of another: it came to be later, and holds the same as far as its own
-/// beginning and end tell. What was written before the other and renamed can begin alike, but is older.
-///
-/// # Errors
-/// When one of them cannot be read.
-pub fn is_copy(file: &File, stat: &Stat, original: &File, theirs: &Stat) -> io::Result<bool> {
-    let is_later = matches!((stat.inode.born, theirs.inode.born), (Some(ours), Some(theirs)) if ours > theirs);
-    if !is_later || stat.size > theirs.size {
-        return Ok(false);
-    }
-    let end = stat.size.saturating_sub(END_LEN as u64);
-    for (offset, length) in [(0, HEAD_LEN), (end, END_LEN)] {
-        let length = length.min(usize::try_from(stat.size - offset).unwrap_or(usize::MAX));
-        let (mut bytes, mut original_bytes) = (Vec::new(), Vec::new());
-        read_at(file, &mut bytes, offset, length)?;
-        read_at(original, &mut original_bytes, offset, length)?;
-        if bytes != original_bytes {
-            return Ok(false);
-        }
-    }
-    Ok(true)
-}
-
-/// Whether the bytes before a mark are the ones that were there.
-fn holds(file: &File, mark: &Mark) -> io::Result<bool> {
-    let length = usize::from(mark.guard.len);
-    let mut bytes = Vec::new();
-    read_at(file, &mut bytes, mark.offset.saturating_sub(length as u64), length)?;
-    Ok(mark.guard.holds(&bytes))
-}
-
-/// Whether a file holds the content of a record up to `mark`: the same first bytes, and the same before the mark.
-/// A record of which nothing was delivered fits by device, inode and birth time only.
-///
-/// # Errors
-/// When it cannot be read.
-pub fn fits(file: &File, stat: &Stat, record: &StreamRecord, mark: &Mark, head: Head) -> io::Result<bool> {
-    if does(Wrong::IdentityByInode) {
-        return Ok((stat.inode.dev, stat.inode.ino) == (record.inode.dev, record.inode.ino));
-    }
-    if mark.offset == 0 && head.len == 0 {
-        return Ok(stat.inode == record.inode);
-    }
-    if stat.size < mark.offset || stat.size < u64::from(head.len) {
-        return Ok(false);
-    }
-    let mut bytes = Vec::new();
-    read_at(file, &mut bytes, 0, usize::from(head.len))?;
-    Ok(Head::of(&bytes) == head && holds(file, mark)?)
-}
-
-/// Opens a file that was just found; none when it went meanwhile, or may not be read.
-///
-/// # Errors
-/// When no handle is left, which says nothing of the file.
-pub fn open_found(path: &Path) -> io::Result<Option<(File, Stat)>> {
-    match open_regular(path) {
-        Err(error) if is_exhausted(&error) => Err(error),
-        opened => Ok(opened.ok()),
-    }
-}
-
-/// Whether no handle is left in the process or the system: that passes, and is not the file's fault.
-pub fn is_exhausted(error: &io::Error) -> bool {
-    let code = error.raw_os_error();
-    code == Some(rustix::io::Errno::MFILE.raw_os_error()) || code == Some(rustix::io::Errno::NFILE.raw_os_error())
-}
-
-/// Opens a regular file for reading; a FIFO, socket or device at the path never blocks and is refused.
-///
-/// # Errors
-/// What `open` answers; `InvalidInput` for what is no regular file.
-pub fn open_regular(path: &Path) -> io::Result<(File, Stat)> {
-    use std::os::unix::fs::OpenOptionsExt;
-    // Looked at first: opening a device can have effects of its own.
-    if !std::fs::metadata(path)?.is_file() {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
-    }
-    let flags = rustix::fs::OFlags::NONBLOCK | rustix::fs::OFlags::CLOEXEC | rustix::fs::OFlags::NOCTTY;
-    let file = File::options()
-        .read(true)
-        .custom_flags(flags.bits().cast_signed())
-        .open(path)?;
-    let stat = Stat::from(&file.metadata()?);
-    if !stat.regular {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
-    }
-    Ok((file, stat))
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crate::archive::{Archive, Coding};
-use crate::generation::open_regular;
+use crate::file::open_regular;
 use crate::identity::{HEAD_LEN, Head, Inode, Stat};
 use crate::position::Mark;
 use crate::siblings::Sibling;

@@ -7,13 +7,14 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::explain::{Content, came_since, is_younger};
-use crate::generation::{Generation, first_bytes, fits, open_regular};
+use crate::file::{first_bytes, fits, open_regular};
+use crate::generation::Generation;
 use crate::identity::{Head, Inode, Stat};
 use crate::position::{Life, StreamRecord};
 use crate::siblings::{Sibling, siblings};
 use crate::source::Source;
 use crate::stream::Stream;
-use crate::watcher::{KEEP_ABSENT, Old, Watcher};
+use crate::watcher::{Old, Watcher};
 
 /// A saved generation and the file that holds it.
 pub(crate) struct Found {
@@ -325,7 +326,7 @@ impl Watcher {
     /// Whether a file that is not found is gone. A directory that is away, as a late mount is, says nothing of its files; nor
     /// does the empty mount point in its place, which is on another file system. That the device number of the same one
     /// may change with a reboot does not matter where the live file is found.
-    fn could_look(&self, record: &StreamRecord) -> bool {
+    pub(crate) fn could_look(&self, record: &StreamRecord) -> bool {
         use std::os::unix::fs::MetadataExt;
         let Some(Ok(directory)) = self.spec.path.parent().map(std::fs::metadata) else {
             return false;
@@ -413,84 +414,6 @@ impl Watcher {
         }
         self.is_held(file, stat, now)
     }
-
-    /// Looks at rotated generations whose handle is closed: what grew is read, what is gone for a day is forgotten.
-    pub(crate) fn look_for_parked(&mut self, now: Instant) -> io::Result<()> {
-        let elapsed = self
-            .looked_around
-            .map_or(0, |at| now.saturating_duration_since(at).as_secs());
-        self.looked_around = Some(now);
-        if self.parked.is_empty() && self.missing.is_empty() {
-            return Ok(());
-        }
-        let around = self.siblings()?;
-        let (parked, missing) = (std::mem::take(&mut self.parked), std::mem::take(&mut self.missing));
-        for stream in parked.into_iter().chain(missing) {
-            let record = stream.record();
-            if self.has_other_owner(record.inode) {
-                // The watcher of another path goes on with it, or has its content.
-                if record.copy && !self.world.claims.is_copy(&self.spec.log, record.inode) {
-                    stream.retire();
-                }
-                continue;
-            }
-            let place = around.iter().find(|sibling| sibling.stat.inode == record.inode);
-            let could_look = place.is_none() && self.could_look(&record);
-            match place {
-                Some(sibling) if sibling.is_archive() => {
-                    if !record.is_left_in(&sibling.stat)
-                        && let Ok((source, stat)) = self.inspections.open(sibling)
-                    {
-                        let generation = Generation::open(source, &stat, stream)?;
-                        self.olds.push(Old::new(generation, now));
-                    } else {
-                        self.parked.push(stream);
-                    }
-                }
-                Some(sibling) if sibling.stat.size > record.mark.offset => {
-                    let opened = open_regular(&sibling.path).ok();
-                    let Some((file, stat)) = opened.filter(|(_, stat)| stat.inode == record.inode) else {
-                        // Rotation went on since the directory was listed.
-                        self.look_around = true;
-                        self.parked.push(stream);
-                        continue;
-                    };
-                    if record_fits(&file, &stat, &record)? {
-                        let generation = Generation::open(file, &stat, stream)?;
-                        self.olds.push(Old::new(generation, now));
-                    } else {
-                        // The inode went to another file.
-                        self.forget(&stream, record.inode);
-                    }
-                }
-                Some(_) => {
-                    if record.absent_seconds > 0 {
-                        stream.update(|record| record.absent_seconds = 0);
-                    }
-                    // Where another watcher was faster, the next look finds that out.
-                    let _ = self.claim(record.inode);
-                    self.parked.push(stream);
-                }
-                None if could_look && record.absent_seconds + elapsed >= KEEP_ABSENT.as_secs() => {
-                    self.forget(&stream, record.inode);
-                }
-                None => {
-                    if elapsed > 0 && could_look {
-                        stream.update(|record| record.absent_seconds += elapsed);
-                    }
-                    self.release(record.inode);
-                    self.missing.push(stream);
-                }
-            }
-        }
-        self.look_into = !self.missing.is_empty() && around.iter().any(|s| s.is_archive() && !self.is_known(s));
-        Ok(())
-    }
-
-    fn forget(&self, stream: &Arc<Stream>, inode: Inode) {
-        self.release(inode);
-        stream.retire();
-    }
 }
 
 /// Whether a file begins like a generation, by all that a head can say, and ends before its position: a copy that was made
@@ -500,6 +423,6 @@ fn is_shorter_copy(file: &File, stat: &Stat, record: &StreamRecord) -> io::Resul
     Ok(is_shorter && Head::of(&first_bytes(file)?) == record.head)
 }
 
-fn record_fits(file: &File, stat: &Stat, record: &StreamRecord) -> io::Result<bool> {
+pub(crate) fn record_fits(file: &File, stat: &Stat, record: &StreamRecord) -> io::Result<bool> {
     fits(file, stat, record, &record.mark, record.head)
 }

@@ -7,7 +7,8 @@ use std::time::Instant;
 
 use crate::account::Skip;
 use crate::batch::hand_out;
-use crate::generation::{Generation, first_bytes, is_exhausted, open_regular};
+use crate::file::{first_bytes, is_exhausted, open_regular};
+use crate::generation::Generation;
 use crate::identity::{GUARD_LEN, Guard, HEAD_LEN, Head, Stat, read_at};
 use crate::position::{Archived, Life, Mark, StreamRecord};
 use crate::source::Source;

@@ -4,7 +4,8 @@
 use std::io;
 use std::time::{Duration, Instant};
 
-use crate::generation::{Generation, Paused, open_found, open_regular};
+use crate::file::{open_found, open_regular};
+use crate::generation::{Generation, Paused};
 use crate::identity::Stat;
 use crate::watcher::{Condition, Todo, Watcher};
 

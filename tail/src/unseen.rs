@@ -5,7 +5,8 @@ use std::io;
 use std::time::Instant;
 
 use crate::explain::{Content, came_since};
-use crate::generation::{Generation, first_bytes, is_copy, open_found};
+use crate::file::{first_bytes, is_copy, open_found};
+use crate::generation::Generation;
 use crate::identity::{Head, Inode, Stat};
 use crate::position::{Life, StreamRecord};
 use crate::siblings::Sibling;

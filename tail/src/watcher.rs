@@ -10,12 +10,12 @@ use std::time::{Duration, Instant};
 
 use thiserror::Error;
 
-use crate::archive::Archive;
 use crate::batch::{Batch, hand_out};
 use crate::claims::Claims;
 use crate::copies::Suspect;
+use crate::file::is_exhausted;
 use crate::frame::Framer;
-use crate::generation::{Generation, Reading, STEP, is_exhausted};
+use crate::generation::{Generation, Reading, STEP};
 use crate::handles::{Handles, Seat, Wake};
 use crate::identity::{Inode, Stat};
 use crate::inspect::{Inspections, is_undecided};
@@ -30,17 +30,17 @@ use crate::wrong::{Wrong, does};
 /// more.
 pub const QUIET: Duration = Duration::from_secs(5);
 /// The handle of a rotated file is kept this long after its last growth; later growth is found by looking.
-const KEEP_NAMED: Duration = Duration::from_secs(60);
+pub(crate) const KEEP_NAMED: Duration = Duration::from_secs(60);
 /// A deleted file can only be read by its handle, so that is kept longer.
-const KEEP_NAMELESS: Duration = Duration::from_secs(300);
+pub(crate) const KEEP_NAMELESS: Duration = Duration::from_secs(300);
 /// A path that cannot be read for a reason that no notification ends is looked at again after this.
 const LOOK_AGAIN: Duration = Duration::from_secs(5);
 /// A rotated file whose handle is open is looked at this often: its name is no longer one that is watched.
-const OLD_LOOK: Duration = Duration::from_secs(1);
+pub(crate) const OLD_LOOK: Duration = Duration::from_secs(1);
 /// Room at the end of a file is looked at this often: what is written to a mapping notifies nobody.
 const ROOM_LOOK: Duration = Duration::from_secs(1);
 /// A generation that could be let go but for batches that Kafka has not acknowledged is looked at again after this.
-const SETTLE_LOOK: Duration = Duration::from_secs(1);
+pub(crate) const SETTLE_LOOK: Duration = Duration::from_secs(1);
 /// How long the record of a rotated file that has no name any more is kept, in running time.
 pub(crate) const KEEP_ABSENT: Duration = Duration::from_secs(24 * 3600);
 
@@ -152,7 +152,7 @@ impl Old {
 
 /// Which generation [`Watcher::read`] reads.
 #[derive(Debug, Clone, Copy)]
-enum Pick {
+pub(crate) enum Pick {
     Old { index: usize, last: bool, stat: Stat },
     Live { stat: Stat },
 }
@@ -188,7 +188,7 @@ pub struct Watcher {
     saved: u64,
     /// When to look at the path again though nothing happened.
     pub(crate) look_again: Option<Instant>,
-    pick: Option<Pick>,
+    pub(crate) pick: Option<Pick>,
     /// What a truncation took away in the file, and memory still had.
     pub(crate) rescued: Option<Batch>,
     pub(crate) condition: Condition,
@@ -405,64 +405,6 @@ impl Watcher {
         }
     }
 
-    /// The oldest generation that has something to read, or how long to wait.
-    fn pick_old(&mut self, now: Instant) -> io::Result<Result<Todo, Until>> {
-        let mut until = Until::default();
-        let mut index = 0;
-        while index < self.olds.len() {
-            let old = &mut self.olds[index];
-            let stat = old.generation.stat()?;
-            if stat.size < old.generation.next().offset || !old.generation.is_unchanged(&stat)? {
-                self.lost_old(index, now)?;
-                continue;
-            }
-            let filled = old.generation.is_room_filled()?;
-            let news = filled || old.generation.has_news(&stat);
-            if filled || old.seen != (stat.size, stat.modified) {
-                (old.seen, old.quiet) = ((stat.size, stat.modified), now);
-            }
-            let archive = old.generation.archive();
-            let (is_archive, is_cut) = (archive.is_some(), archive.is_some_and(Archive::is_cut));
-            let is_complete = old.complete || archive.is_some_and(Archive::is_whole);
-            let quiet_at = if is_complete { now } else { old.quiet + QUIET };
-            let rest = old.generation.has_rest(stat.size);
-            let last = rest && now >= quiet_at && (is_complete || !is_archive);
-            if news || last {
-                let cost = old.generation.cost(stat.size);
-                self.pick = Some(Pick::Old { index, last, stat });
-                return Ok(Ok(Todo::Read { cost }));
-            }
-            if !old.archives.is_empty() {
-                self.open_archives_after(index, now)?;
-                continue;
-            }
-            let is_unfinished = (rest || is_cut) && now < quiet_at;
-            if is_unfinished {
-                until.block(quiet_at);
-            }
-            let keep = match (is_archive && is_complete, stat.links) {
-                (true, _) => Duration::ZERO,
-                (false, 0) => KEEP_NAMELESS,
-                (false, _) => KEEP_NAMED,
-            };
-            let mut next = if is_unfinished {
-                quiet_at
-            } else {
-                self.olds[index].quiet + keep
-            };
-            if !is_unfinished && now >= next {
-                if self.olds[index].generation.stream().is_settled() {
-                    self.let_go(index, &stat, now)?;
-                    continue;
-                }
-                next = now + SETTLE_LOOK;
-            }
-            until.at(next.min(now + OLD_LOOK));
-            index += 1;
-        }
-        Ok(Err(until))
-    }
-
     fn read_inner(&mut self, now: Instant, budget: usize) -> io::Result<Option<Batch>> {
         if let Some(batch) = self.rescued.take() {
             return Ok(Some(batch));
@@ -534,23 +476,5 @@ impl Watcher {
     pub(crate) fn has_other_owner(&self, inode: Inode) -> bool {
         let owner = self.world.claims.owner(&self.spec.log, inode);
         owner.is_some_and(|owner| owner != self.spec.path)
-    }
-}
-
-/// When to poll again.
-#[derive(Debug, Default)]
-struct Until {
-    next: Option<Instant>,
-    /// Until then the live file must not be read.
-    blocked: Option<Instant>,
-}
-
-impl Until {
-    fn at(&mut self, when: Instant) {
-        self.next = Some(self.next.map_or(when, |next| next.min(when)));
-    }
-
-    fn block(&mut self, when: Instant) {
-        self.blocked = Some(self.blocked.map_or(when, |blocked| blocked.min(when)));
     }
 }

@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::AtomicU8;
 use std::time::{Duration, Instant};
 
 use actix::{WeakAddr, prelude::*};
@@ -20,9 +19,9 @@ use super::looks::Looks;
 use super::orphans::Orphanage;
 use super::watchdog::Crew;
 use super::watchdog::actor::stop;
-use crate::kafka::{KafkaActor, Reconfigure, ShipBatch};
-use crate::observe::{Activity, Gauge};
-use crate::tail::actor::{Begin, News, Notice, Retarget, TailActor, Wake};
+use crate::kafka::{KafkaActor, Reconfigure};
+use crate::observe::Gauge;
+use crate::tail::actor::{News, Notice, Retarget, TailActor};
 use crate::tail::{Common, Pulse, TailSpec};
 
 /// A missed notification costs this long, not lines.
@@ -54,18 +53,18 @@ pub(super) struct Tail {
     pub(super) pulse: Arc<Pulse>,
     pub(super) route: Arc<Route>,
     pub(super) incarnation: u64,
-    backoff: Backoff,
+    pub(super) backoff: Backoff,
     /// It failed, or was told to rest, and waits for its next start.
     pub(super) resting: bool,
     /// Its first look is still to be taken, and starts at the end of what is there.
-    from_end: bool,
+    pub(super) from_end: bool,
     pub(super) gauge: Arc<Gauge>,
 }
 
 /// The supervisor of all watchers.
 pub struct SupervisorActor {
     pub(super) common: Common,
-    kafka: Addr<KafkaActor>,
+    pub(super) kafka: Addr<KafkaActor>,
     settings: Option<Arc<Settings>>,
     /// Those of the settings, shared with the watchers and with each look.
     entries: Vec<Arc<LogEntry>>,
@@ -76,7 +75,7 @@ pub struct SupervisorActor {
     /// Per entry, the paths that are watched and how their file looked last.
     watched: HashMap<String, BTreeMap<PathBuf, Option<Stat>>>,
     first: FirstLooks,
-    routes: Arc<Routes>,
+    pub(super) routes: Arc<Routes>,
     disk: Option<Disk>,
     /// Some entry must be looked at each second.
     is_polled: bool,
@@ -114,7 +113,7 @@ impl SupervisorActor {
         }
     }
 
-    fn entry(&self, name: &str) -> Option<Arc<LogEntry>> {
+    pub(super) fn entry(&self, name: &str) -> Option<Arc<LogEntry>> {
         self.entries.iter().find(|entry| entry.name == name).cloned()
     }
 
@@ -320,90 +319,6 @@ impl SupervisorActor {
         }
     }
 
-    /// The factory.
-    fn spawn(&mut self, spec: TailSpec, ctx: &mut Context<Self>) {
-        let post = self.crew.place(&spec.path);
-        self.spawned += 1;
-        // What was taken from a watcher that does not answer is this one's now.
-        self.common.world.positions.renew(&spec.entry.name, &spec.path);
-        let pending = Arc::new(AtomicU8::new(0));
-        let address = Supervisor::start_in_arbiter(&post.arbiter, {
-            let (mut common, spec, pending) = (self.common.clone(), spec.clone(), Arc::clone(&pending));
-            let pulse = Arc::clone(&post.pulse);
-            common.world.lease = pulse.lease().clone();
-            let kafka = self.kafka.clone().recipient::<ShipBatch>();
-            let supervisor = ctx.address().downgrade().recipient();
-            move |_| TailActor::new(common, spec, kafka, supervisor, pending, pulse)
-        });
-        let route = Route::new(pending, {
-            let address = address.clone();
-            move |reconcile| address.do_send(Wake { reconcile })
-        });
-        self.routes.add(spec.path.clone(), &route);
-        log::info!(log = spec.entry.name, path:% = spec.path.display(); "watcher started");
-        let key = (spec.entry.name.clone(), spec.path.clone());
-        let incarnation = self.spawned as u64;
-        let gauge = Arc::clone(&spec.gauge);
-        self.common.board.add(key.clone(), Arc::clone(&gauge));
-        let from_end = spec.from_end;
-        address.do_send(Begin { incarnation, spec });
-        self.tails.insert(
-            key,
-            Tail {
-                address,
-                pulse: post.pulse,
-                route,
-                incarnation,
-                backoff: Backoff::default(),
-                resting: false,
-                gauge,
-                from_end,
-            },
-        );
-    }
-
-    /// Starts a failed watcher again, once what its earlier incarnation handed over is settled.
-    pub(super) fn begin_again(&mut self, key: (String, PathBuf), incarnation: u64, ctx: &mut Context<Self>) {
-        let entry = self.entry(&key.0);
-        // Unless it was stopped meanwhile, or replaced by another.
-        let tail = self
-            .tails
-            .get_mut(&key)
-            .filter(|tail| tail.resting && tail.incarnation == incarnation);
-        let (Some(tail), Some(entry)) = (tail, entry) else {
-            return;
-        };
-        let streams = self.common.world.positions.of(&key.0, &key.1);
-        if !streams.iter().all(|stream| stream.is_at_rest()) {
-            ctx.run_later(SETTLE_POLL, move |actor, ctx| actor.begin_again(key, incarnation, ctx));
-            return;
-        }
-        self.spawned += 1;
-        tail.incarnation = self.spawned as u64;
-        tail.resting = false;
-        let spec = TailSpec {
-            entry,
-            path: key.1.clone(),
-            from_end: tail.from_end,
-            gauge: Arc::clone(&tail.gauge),
-        };
-        if tail.address.connected() && !tail.pulse.is_given_up() {
-            tail.address.do_send(Begin {
-                incarnation: tail.incarnation,
-                spec,
-            });
-        } else {
-            // It died outside its guarded step, and actix never restarts that one; or its thread hangs.
-            self.routes.remove(&tail.route);
-            let backoff = tail.backoff;
-            self.tails.remove(&key);
-            self.spawn(spec, ctx);
-            if let Some(tail) = self.tails.get_mut(&key) {
-                tail.backoff = backoff;
-            }
-        }
-    }
-
     fn tick(&mut self, ctx: &mut Context<Self>) {
         let positions = &self.common.world.positions;
         let (errors, saved_at) = (positions.save_errors(), positions.saved_at());
@@ -425,19 +340,6 @@ impl SupervisorActor {
         for key in dead {
             self.down(key, "ended outside its step", ctx);
         }
-    }
-
-    pub(super) fn down(&mut self, key: (String, PathBuf), reason: &str, ctx: &mut Context<Self>) {
-        let Some(tail) = self.tails.get_mut(&key).filter(|tail| !tail.resting) else {
-            return;
-        };
-        tail.resting = true;
-        let incarnation = tail.incarnation;
-        let wait = tail.backoff.failed(Instant::now());
-        tail.gauge.restarts(Activity::Failed(reason.to_owned()), Instant::now());
-        log::error!(log = key.0, path:% = key.1.display(), reason, wait_seconds = wait.as_secs();
-            "watcher failed; it will be restarted from its position");
-        ctx.run_later(wait, move |actor, ctx| actor.begin_again(key, incarnation, ctx));
     }
 }
 

@@ -6,6 +6,7 @@ mod blind;
 mod complaints;
 mod disk;
 mod entries;
+mod factory;
 mod first;
 mod looks;
 mod orders;

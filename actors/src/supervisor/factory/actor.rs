@@ -1,0 +1,121 @@
+//! The factory of the SupervisorActor: starts watchers, and starts those again that failed.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU8;
+use std::time::Instant;
+
+use actix::prelude::*;
+
+use crate::kafka::ShipBatch;
+use crate::observe::Activity;
+use crate::supervisor::actor::{SETTLE_POLL, SupervisorActor, Tail};
+use crate::supervisor::backoff::Backoff;
+use crate::supervisor::disk::Route;
+use crate::tail::TailSpec;
+use crate::tail::actor::{Begin, TailActor, Wake};
+
+impl SupervisorActor {
+    /// Starts the watcher of a path.
+    pub(in crate::supervisor) fn spawn(&mut self, spec: TailSpec, ctx: &mut Context<Self>) {
+        let post = self.crew.place(&spec.path);
+        self.spawned += 1;
+        // What was taken from a watcher that does not answer is this one's now.
+        self.common.world.positions.renew(&spec.entry.name, &spec.path);
+        let pending = Arc::new(AtomicU8::new(0));
+        let address = Supervisor::start_in_arbiter(&post.arbiter, {
+            let (mut common, spec, pending) = (self.common.clone(), spec.clone(), Arc::clone(&pending));
+            let pulse = Arc::clone(&post.pulse);
+            common.world.lease = pulse.lease().clone();
+            let kafka = self.kafka.clone().recipient::<ShipBatch>();
+            let supervisor = ctx.address().downgrade().recipient();
+            move |_| TailActor::new(common, spec, kafka, supervisor, pending, pulse)
+        });
+        let route = Route::new(pending, {
+            let address = address.clone();
+            move |reconcile| address.do_send(Wake { reconcile })
+        });
+        self.routes.add(spec.path.clone(), &route);
+        log::info!(log = spec.entry.name, path:% = spec.path.display(); "watcher started");
+        let key = (spec.entry.name.clone(), spec.path.clone());
+        let incarnation = self.spawned as u64;
+        let gauge = Arc::clone(&spec.gauge);
+        self.common.board.add(key.clone(), Arc::clone(&gauge));
+        let from_end = spec.from_end;
+        address.do_send(Begin { incarnation, spec });
+        self.tails.insert(
+            key,
+            Tail {
+                address,
+                pulse: post.pulse,
+                route,
+                incarnation,
+                backoff: Backoff::default(),
+                resting: false,
+                gauge,
+                from_end,
+            },
+        );
+    }
+
+    /// Starts a failed watcher again, once what its earlier incarnation handed over is settled.
+    pub(in crate::supervisor) fn begin_again(
+        &mut self,
+        key: (String, PathBuf),
+        incarnation: u64,
+        ctx: &mut Context<Self>,
+    ) {
+        let entry = self.entry(&key.0);
+        // Unless it was stopped meanwhile, or replaced by another.
+        let tail = self
+            .tails
+            .get_mut(&key)
+            .filter(|tail| tail.resting && tail.incarnation == incarnation);
+        let (Some(tail), Some(entry)) = (tail, entry) else {
+            return;
+        };
+        let streams = self.common.world.positions.of(&key.0, &key.1);
+        if !streams.iter().all(|stream| stream.is_at_rest()) {
+            ctx.run_later(SETTLE_POLL, move |actor, ctx| actor.begin_again(key, incarnation, ctx));
+            return;
+        }
+        self.spawned += 1;
+        tail.incarnation = self.spawned as u64;
+        tail.resting = false;
+        let spec = TailSpec {
+            entry,
+            path: key.1.clone(),
+            from_end: tail.from_end,
+            gauge: Arc::clone(&tail.gauge),
+        };
+        if tail.address.connected() && !tail.pulse.is_given_up() {
+            tail.address.do_send(Begin {
+                incarnation: tail.incarnation,
+                spec,
+            });
+        } else {
+            // It died outside its guarded step, and actix never restarts that one; or its thread hangs.
+            self.routes.remove(&tail.route);
+            let backoff = tail.backoff;
+            self.tails.remove(&key);
+            self.spawn(spec, ctx);
+            if let Some(tail) = self.tails.get_mut(&key) {
+                tail.backoff = backoff;
+            }
+        }
+    }
+
+    /// A watcher failed: it rests, and begins again.
+    pub(in crate::supervisor) fn down(&mut self, key: (String, PathBuf), reason: &str, ctx: &mut Context<Self>) {
+        let Some(tail) = self.tails.get_mut(&key).filter(|tail| !tail.resting) else {
+            return;
+        };
+        tail.resting = true;
+        let incarnation = tail.incarnation;
+        let wait = tail.backoff.failed(Instant::now());
+        tail.gauge.restarts(Activity::Failed(reason.to_owned()), Instant::now());
+        log::error!(log = key.0, path:% = key.1.display(), reason, wait_seconds = wait.as_secs();
+            "watcher failed; it will be restarted from its position");
+        ctx.run_later(wait, move |actor, ctx| actor.begin_again(key, incarnation, ctx));
+    }
+}

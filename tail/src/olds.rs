@@ -1,0 +1,85 @@
+//! Which of the earlier generations of a path is read next, and how long they are waited for.
+
+use std::io;
+use std::time::{Duration, Instant};
+
+use crate::archive::Archive;
+use crate::watcher::{KEEP_NAMED, KEEP_NAMELESS, OLD_LOOK, Pick, QUIET, SETTLE_LOOK, Todo, Watcher};
+
+impl Watcher {
+    /// The oldest generation that has something to read, or how long to wait.
+    pub(crate) fn pick_old(&mut self, now: Instant) -> io::Result<Result<Todo, Until>> {
+        let mut until = Until::default();
+        let mut index = 0;
+        while index < self.olds.len() {
+            let old = &mut self.olds[index];
+            let stat = old.generation.stat()?;
+            if stat.size < old.generation.next().offset || !old.generation.is_unchanged(&stat)? {
+                self.lost_old(index, now)?;
+                continue;
+            }
+            let filled = old.generation.is_room_filled()?;
+            let news = filled || old.generation.has_news(&stat);
+            if filled || old.seen != (stat.size, stat.modified) {
+                (old.seen, old.quiet) = ((stat.size, stat.modified), now);
+            }
+            let archive = old.generation.archive();
+            let (is_archive, is_cut) = (archive.is_some(), archive.is_some_and(Archive::is_cut));
+            let is_complete = old.complete || archive.is_some_and(Archive::is_whole);
+            let quiet_at = if is_complete { now } else { old.quiet + QUIET };
+            let rest = old.generation.has_rest(stat.size);
+            let last = rest && now >= quiet_at && (is_complete || !is_archive);
+            if news || last {
+                let cost = old.generation.cost(stat.size);
+                self.pick = Some(Pick::Old { index, last, stat });
+                return Ok(Ok(Todo::Read { cost }));
+            }
+            if !old.archives.is_empty() {
+                self.open_archives_after(index, now)?;
+                continue;
+            }
+            let is_unfinished = (rest || is_cut) && now < quiet_at;
+            if is_unfinished {
+                until.block(quiet_at);
+            }
+            let keep = match (is_archive && is_complete, stat.links) {
+                (true, _) => Duration::ZERO,
+                (false, 0) => KEEP_NAMELESS,
+                (false, _) => KEEP_NAMED,
+            };
+            let mut next = if is_unfinished {
+                quiet_at
+            } else {
+                self.olds[index].quiet + keep
+            };
+            if !is_unfinished && now >= next {
+                if self.olds[index].generation.stream().is_settled() {
+                    self.let_go(index, &stat, now)?;
+                    continue;
+                }
+                next = now + SETTLE_LOOK;
+            }
+            until.at(next.min(now + OLD_LOOK));
+            index += 1;
+        }
+        Ok(Err(until))
+    }
+}
+
+/// When to poll again.
+#[derive(Debug, Default)]
+pub(crate) struct Until {
+    pub(crate) next: Option<Instant>,
+    /// Until then the live file must not be read.
+    pub(crate) blocked: Option<Instant>,
+}
+
+impl Until {
+    pub(crate) fn at(&mut self, when: Instant) {
+        self.next = Some(self.next.map_or(when, |next| next.min(when)));
+    }
+
+    fn block(&mut self, when: Instant) {
+        self.blocked = Some(self.blocked.map_or(when, |blocked| blocked.min(when)));
+    }
+}
