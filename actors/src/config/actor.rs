@@ -114,7 +114,10 @@ impl ConfigActor {
     /// Off the arbiter where it touches the disk.
     fn read(&mut self) -> ResponseActFuture<Self, Result<(), String>> {
         let path = self.path.clone();
-        self.herald.reading();
+        // The first one finds out whether the files changed before they were watched, which is nobody's business.
+        if !self.is_first {
+            self.herald.reading();
+        }
         // What happens to the files while they are read shows at the next look.
         self.looks = self.watch.as_ref().map(SourcesWatch::look).unwrap_or_default();
         let loaded = actix_rt::task::spawn_blocking(move || load(&path, &|name| std::env::var(name).ok()));
@@ -149,8 +152,10 @@ impl ConfigActor {
             } else {
                 log::info!(path:%; "settings were read again and say what is in force");
             }
-            self.broken = None;
-            self.herald.in_force(&settings, &texts);
+            let were_broken = self.broken.take().is_some();
+            if !is_first || were_broken {
+                self.herald.in_force(&settings, &texts);
+            }
             return Box::pin(fut::ready(Ok(())));
         }
         for notice in &notices {
