@@ -2,7 +2,7 @@
 //! the actions themselves take.
 
 use super::random::Random;
-use super::rotator::{Gap, Kind};
+use super::rotator::Kind;
 
 /// Something that happens to the world.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,11 +87,11 @@ impl Profile {
     /// Everything at once.
     pub fn everything() -> Profile {
         let style = |kinds: &[Kind]| kinds.to_vec();
-        let mut logs = vec![
-            style(&[Kind::Rename { keep: 5 }]),
+        let logs = vec![
+            style(&[Kind::Compress { keep: 5 }]),
             style(&[Kind::Rename { keep: 2 }]),
             style(&[Kind::Dated { keep: 3 }]),
-            style(&[Kind::Copy { keep: 4 }]),
+            style(&[Kind::Copy { keep: 4 }, Kind::CopyAndCompress { keep: 4 }]),
             style(&[Kind::Recreate, Kind::RenameAndDelete]),
             style(&[Kind::Truncate]),
             style(&[Kind::LogrotateCreate { keep: 3 }]),
@@ -102,10 +102,6 @@ impl Profile {
             style(&[Kind::Rename { keep: 4 }]),
             style(&[Kind::Copy { keep: 4 }]),
         ];
-        if Gap::Gzip.is_tried() {
-            logs[0] = style(&[Kind::Compress { keep: 5 }]);
-            logs[3] = style(&[Kind::Copy { keep: 4 }, Kind::CopyAndCompress { keep: 4 }]);
-        }
         Profile {
             logs,
             write: 900,

@@ -40,8 +40,6 @@ pub enum Kind {
 /// What the service is not said to master yet, and everything leaves out unless its variable is set.
 #[derive(Clone, Copy)]
 pub enum Gap {
-    /// Compressed generations.
-    Gzip,
     /// A copy that the glob finds, of what nobody has read yet.
     UnreadGlobCopies,
 }
@@ -50,7 +48,6 @@ impl Gap {
     /// Whether it is taken in.
     pub fn is_tried(self) -> bool {
         let name = match self {
-            Gap::Gzip => "LOGCATCH_TORTURE_GZIP",
             Gap::UnreadGlobCopies => "LOGCATCH_TORTURE_UNREAD_GLOB_COPIES",
         };
         std::env::var_os(name).is_some()
