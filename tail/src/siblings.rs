@@ -179,15 +179,24 @@ pub fn siblings(live: &Path, rotated: &Rotated) -> io::Result<Vec<Sibling>> {
     let (Some(directory), Some(name)) = (live.parent(), live.file_name()) else {
         return Ok(Vec::new());
     };
+    // Who rotates the file that a link leads to does it there, as kubelet.
+    let is_link = fs::symlink_metadata(live).is_ok_and(|meta| meta.is_symlink());
+    let real = is_link.then(|| fs::canonicalize(live).ok()).flatten();
     let mut found = Vec::new();
     if rotated.beside {
         beside(directory, name, &mut found)?;
+        if let Some((directory, name)) = real.as_deref().and_then(|real| real.parent().zip(real.file_name())) {
+            beside(directory, name, &mut found)?;
+        }
     }
     let mut swept = sweep(&rotated.globs, &[]);
     if let Some((_, error)) = swept.unreadable.pop() {
         return Err(error);
     }
-    let files = swept.files.into_iter().filter(|(path, _)| path != live);
+    let files = swept
+        .files
+        .into_iter()
+        .filter(|(path, _)| path != live && Some(path) != real.as_ref());
     found.extend(files.map(|(path, stat)| Sibling::new(name, path, stat)));
     found.sort_by(|a, b| (a.stem(), a.coding).cmp(&(b.stem(), b.coding)));
     found.dedup_by(|later, kept| later.stem() == kept.stem());

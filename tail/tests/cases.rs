@@ -463,3 +463,24 @@ fn r8_what_is_written_to_a_mapping_ships_though_nothing_tells_of_it() {
     }
     assert_eq!(rig.values(), ["one", "two", "three"]);
 }
+
+/// As kubelet rotates: the link stays, and the file behind it is renamed in its own directory.
+#[test]
+fn t10_generations_of_the_file_behind_a_link_are_found_there() {
+    let mut rig = Rig::new();
+    fs::create_dir(rig.path("pod")).unwrap();
+    append(&rig.path("pod/0.log"), "a1\n");
+    std::os::unix::fs::symlink(rig.path("pod/0.log"), &rig.spec.path).unwrap();
+    rig.settle();
+    rig.stop();
+    append(&rig.path("pod/0.log"), "a2\n");
+    fs::rename(rig.path("pod/0.log"), rig.path("pod/0.log.20261126-101112")).unwrap();
+    append(&rig.path("pod/0.log"), "b1\n");
+    fs::rename(rig.path("pod/0.log"), rig.path("pod/0.log.20261126-111112")).unwrap();
+    append(&rig.path("pod/0.log"), "c1\n");
+    rig.start();
+    rig.settle();
+    rig.restart();
+    rig.settle();
+    assert_eq!(rig.values(), ["a1", "a2", "b1", "c1"]);
+}
