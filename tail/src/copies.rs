@@ -42,6 +42,14 @@ pub(crate) struct Suspect {
     found: Option<(u64, i64)>,
 }
 
+/// A file that went from the path while it was a [`Suspect`].
+#[derive(Debug)]
+pub(crate) struct Adrift {
+    file: File,
+    stream: Arc<Stream>,
+    until: Instant,
+}
+
 impl Suspect {
     /// Whether it is known to be a copy, and nothing is waited for.
     pub(crate) fn is_decided(&self) -> bool {
@@ -258,22 +266,41 @@ impl Watcher {
             suspect.stream.retire();
             return Ok(());
         }
-        if let Some(file) = suspect.file {
+        // Under another name of the pattern it is known by its inode.
+        self.release(suspect.inode);
+        match suspect.file {
+            Some(file) => {
+                let until = now + QUIET;
+                let stream = suspect.stream;
+                self.adrift.push(Adrift { file, stream, until });
+            }
+            None => self.missing.push(suspect.stream),
+        }
+        self.settle_adrift(now)
+    }
+
+    /// Files that went from the path before it was known whether they are copies: the watcher of another path has a while
+    /// to find them under another name; one that nobody has then, or that has no name any more, is read.
+    pub(crate) fn settle_adrift(&mut self, now: Instant) -> io::Result<()> {
+        for Adrift { file, stream, until } in std::mem::take(&mut self.adrift) {
             let stat = Stat::from(&file.metadata()?);
-            let is_in_original = matches!(self.kinship(&file, &stat)?, Kinship::Prefix(_));
-            if stat.size > 0 && !is_in_original && self.claim(stat.inode).is_ok() {
-                // Nobody knows what it is, and its name is gone: it is read.
-                suspect
-                    .stream
-                    .update(|record| (record.copy, record.life) = (false, Life::Rotated));
-                let generation = Generation::open(file, &stat, suspect.stream)?;
+            if self.has_other_owner(stat.inode) {
+                if !self.world.claims.is_copy(&self.spec.log, stat.inode) {
+                    stream.retire();
+                }
+            } else if stat.links > 0 && now < until {
+                self.adrift.push(Adrift { file, stream, until });
+            } else if stat.size > 0
+                && !matches!(self.kinship(&file, &stat)?, Kinship::Prefix(_))
+                && self.claim(stat.inode).is_ok()
+            {
+                stream.update(|record| (record.copy, record.life) = (false, Life::Rotated));
+                let generation = Generation::open(file, &stat, stream)?;
                 self.olds.push(Old::new(generation, now));
-                return Ok(());
+            } else {
+                self.missing.push(stream);
             }
         }
-        self.release(suspect.inode);
-        // Under another name of the pattern it is known by its inode.
-        self.missing.push(suspect.stream);
         Ok(())
     }
 }

@@ -12,7 +12,7 @@ use thiserror::Error;
 
 use crate::batch::{Batch, hand_out};
 use crate::claims::Claims;
-use crate::copies::Suspect;
+use crate::copies::{Adrift, Suspect};
 use crate::file::is_exhausted;
 use crate::frame::Framer;
 use crate::generation::{Generation, Reading, STEP};
@@ -169,6 +169,7 @@ pub struct Watcher {
     pub(crate) seat: Seat,
     /// The file at the path, while it is taken for a copy.
     pub(crate) suspect: Option<Suspect>,
+    pub(crate) adrift: Vec<Adrift>,
     pub(crate) olds: Vec<Old>,
     /// Rotated generations that were read to their end and whose handle is closed.
     pub(crate) parked: Vec<Arc<Stream>>,
@@ -206,6 +207,7 @@ impl Watcher {
             live: None,
             closed: None,
             suspect: None,
+            adrift: Vec::new(),
             olds: Vec::new(),
             parked: Vec::new(),
             missing: Vec::new(),
@@ -272,7 +274,8 @@ impl Watcher {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         let is_live = self.live.is_some() || self.closed.is_some() || self.suspect.is_some();
-        let follows = !self.olds.is_empty() || !self.parked.is_empty() || !self.missing.is_empty();
+        let follows =
+            !self.adrift.is_empty() || !self.olds.is_empty() || !self.parked.is_empty() || !self.missing.is_empty();
         self.resumed && !is_live && !follows
     }
 
@@ -335,6 +338,7 @@ impl Watcher {
         if look_around {
             self.look_for_parked(now)?;
         }
+        self.settle_adrift(now)?;
         self.look_for_beginning(look_around, now)?;
         loop {
             if self.saved < self.order {
@@ -364,6 +368,9 @@ impl Watcher {
                 return Ok(Todo::Wait { until: Some(blocked) });
             }
             self.look_again = None;
+            if !self.adrift.is_empty() {
+                until.at(now + OLD_LOOK);
+            }
             let waits_for_others = match self.condition {
                 Condition::SharedWith(_) | Condition::Refused(_) => Some(LOOK_AGAIN),
                 // For the other watcher to take it, or for it to be finished.

@@ -316,3 +316,32 @@ fn a_small_file_that_began_as_a_copy_and_goes_on_otherwise_is_read_whole() {
     rig.pass(QUIET);
     assert_once(&rig, "a1\na2\na1\nb\n");
 }
+
+/// Renamed within the pattern before it was known to be a copy: the log's watcher still finds it.
+#[test]
+fn u3_a_copy_that_is_renamed_before_it_is_decided_belongs_to_its_log() {
+    let mut rig = pattern();
+    rig.watch("app.log.2");
+    append(&rig.spec.path, "a1\n");
+    rig.settle();
+    append(&rig.spec.path, "a2\n");
+    copy(&rig.spec.path, &rig.path("app.log.1"));
+    // Only the watcher of the copy's path looks before all the rest has happened.
+    rig.others.iter_mut().for_each(|other| {
+        other.wake();
+        other.poll(rig.now).unwrap();
+    });
+    fs::write(&rig.spec.path, "b1\n").unwrap();
+    fs::rename(rig.path("app.log.1"), rig.path("app.log.2")).unwrap();
+    rig.others.iter_mut().for_each(|other| {
+        other.wake();
+        other.poll(rig.now).unwrap();
+    });
+    rig.settle();
+    for _ in 0..3 {
+        rig.pass(QUIET);
+    }
+    assert_eq!(rig.values(), ["a1", "a2", "b1"]);
+    let log: Vec<_> = rig.delivered[..2].iter().map(|record| &record.file_id).collect();
+    assert_eq!(log[0], log[1], "both are of one file");
+}
