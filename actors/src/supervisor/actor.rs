@@ -76,6 +76,7 @@ pub struct SupervisorActor {
     watched: HashMap<String, BTreeMap<PathBuf, Option<Stat>>>,
     first: FirstLooks,
     pub(super) routes: Arc<Routes>,
+    /// None while a look has it.
     disk: Option<Disk>,
     /// Some entry must be looked at each second.
     is_polled: bool,
@@ -213,8 +214,23 @@ impl SupervisorActor {
         let began = Instant::now();
         let (entries, progress) = self.blind.begin(&self.entries, began);
         let mine = Arc::clone(&progress);
-        let looked = actix_rt::task::spawn_blocking(move || Findings::look(&entries, &mine));
-        ctx.spawn(looked.into_actor(self).map(move |findings, actor, ctx| {
+        let mut disk = self.disk.take();
+        let looked = actix_rt::task::spawn_blocking(move || {
+            let findings = Findings::look(&entries, &mine);
+            // Watched before files are opened: what happens in between is then not missed.
+            let is_news = disk.as_mut().is_some_and(|disk| disk.watch(&findings.directories()));
+            (findings, disk, is_news)
+        });
+        ctx.spawn(looked.into_actor(self).map(move |looked, actor, ctx| {
+            let findings = looked.map(|(findings, disk, is_news)| {
+                if !actor.draining {
+                    actor.disk = actor.disk.take().or(disk);
+                }
+                if is_news {
+                    actor.looks.want();
+                }
+                findings
+            });
             if !actor.blind.ended(&progress) {
                 return actor.look_soon(ctx);
             }
@@ -243,14 +259,6 @@ impl SupervisorActor {
             return;
         }
         self.is_polled = findings.is_polled;
-        // Watched before files are opened: what happens in between is then not missed.
-        if self
-            .disk
-            .as_mut()
-            .is_some_and(|disk| disk.watch(&findings.directories()))
-        {
-            self.looks.want();
-        }
         for (entry, swept) in &findings.entries {
             // Settings may have changed while the disk was looked at; another look is under way then.
             let Some(watched) = self.watched.get_mut(&entry.name) else {
@@ -326,7 +334,8 @@ impl SupervisorActor {
         self.common.world.handles.tick(Instant::now());
         self.watch_over(ctx);
         self.look_after_orphans();
-        let must_poll = self.is_polled || self.disk.as_ref().is_some_and(Disk::must_poll);
+        // While a look has it, or hangs with it, nothing new is watched.
+        let must_poll = self.is_polled || self.disk.as_ref().is_none_or(Disk::must_poll);
         let pause = if must_poll { TICK } else { RECONCILE };
         if self.looks.is_overdue(pause, Instant::now()) {
             self.look(ctx);

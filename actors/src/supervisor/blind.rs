@@ -73,8 +73,9 @@ impl Blind {
         if now.saturating_duration_since(suspected) < CONFIRM {
             return None;
         }
-        let looking = self.looking.take()?;
+        // One that has not begun with any entry waits for a thread, not for a disk.
         let name = looking.names.get(begun.checked_sub(1)?)?.clone();
+        let looking = self.looking.take()?;
         self.left_out.insert(name.clone(), Arc::downgrade(&looking.progress));
         Some(name)
     }

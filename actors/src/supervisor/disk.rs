@@ -16,6 +16,10 @@ use notify::{RecommendedWatcher, RecursiveMode, Watcher};
 const REST: Duration = Duration::from_millis(5);
 /// So many events within [`REST`] are a burst.
 const BURST: u32 = 32;
+/// After so many rests in a row it goes on without one for [`CATCH_UP`]: time for thousands of events.
+const RESTS: u32 = 8;
+/// See [`RESTS`].
+const CATCH_UP: Duration = Duration::from_millis(25);
 
 /// A wake is under way.
 const WAKE: u8 = 1;
@@ -120,7 +124,7 @@ impl Disk {
         }
     }
 
-    /// Watches exactly these directories. True when some were not watched before: what came to them since they were
+    /// Watches exactly these directories. Waits for the thread that has the notifications: not for an arbiter. True when some were not watched before: what came to them since they were
     /// looked at raised no notification.
     #[must_use]
     pub fn watch(&mut self, wanted: &BTreeSet<PathBuf>) -> bool {
@@ -198,10 +202,12 @@ fn heed(event: notify::Result<notify::Event>, routes: &Routes, changed: &impl Fn
     }
 }
 
-/// Slows the callback down in bursts.
+/// Slows the callback down in bursts, and lets it catch up after a while: events of many files do not merge, and as long as
+/// some are waiting the thread does not do what else it is asked for.
 struct Pace {
     since: Instant,
     events: u32,
+    rests: u32,
 }
 
 impl Default for Pace {
@@ -209,6 +215,7 @@ impl Default for Pace {
         Self {
             since: Instant::now(),
             events: 0,
+            rests: 0,
         }
     }
 }
@@ -216,11 +223,17 @@ impl Default for Pace {
 impl Pace {
     fn rest(&mut self) {
         self.events += 1;
-        if self.since.elapsed() > REST {
-            (self.since, self.events) = (Instant::now(), 0);
+        let now = Instant::now();
+        if self.rests == RESTS {
+            if now.saturating_duration_since(self.since) >= CATCH_UP {
+                (self.since, self.events, self.rests) = (now, 0, 0);
+            }
+        } else if now.saturating_duration_since(self.since) > REST {
+            (self.since, self.events, self.rests) = (now, 0, 0);
         } else if self.events >= BURST {
             std::thread::sleep(REST);
             (self.since, self.events) = (Instant::now(), 0);
+            self.rests += 1;
         }
     }
 }
