@@ -4,9 +4,9 @@ use std::fs::{self, File};
 use std::io::Write;
 
 use super::fixture::Fixture;
-use super::rotation::SMALL_BITES;
+use super::rotation::{SMALL_BITES, make_room, rotate_by_copy};
 use crate::harness::case::{self, cases};
-use crate::harness::writers::{LogFile, logrotate};
+use crate::harness::writers::logrotate;
 
 cases![
     u3_copies_in_the_pattern_ship_what_was_unread_and_nothing_twice,
@@ -36,19 +36,6 @@ fn watch_rotated_names(fixture: &Fixture, entry: &str) {
         .settings(&format!("{head}[[logs]]\n{paths}\n{watch}{entry}"));
 }
 
-fn shift(fixture: &Fixture) {
-    let numbered = |number: u32| fixture.host.path(format!("logs/app.log.{number}"));
-    for number in (1..9).rev() {
-        // Most do not exist.
-        let _ = fs::rename(numbered(number), numbered(number + 1));
-    }
-}
-
-fn copy_and_truncate(fixture: &Fixture, log: &mut LogFile) {
-    shift(fixture);
-    log.copy_and_truncate(&fixture.host.path("logs/app.log.1"));
-}
-
 fn u3_copies_in_the_pattern_ship_what_was_unread_and_nothing_twice() {
     let mut fixture = Fixture::new("copies");
     watch_rotated_names(&fixture, &format!("{PATTERN}{SMALL_BITES}\n"));
@@ -59,13 +46,13 @@ fn u3_copies_in_the_pattern_ship_what_was_unread_and_nothing_twice() {
         log.write(50_000);
         // Some of it was read, most was not.
         fixture.reader.until_count(before + 1);
-        copy_and_truncate(&fixture, &mut log);
+        rotate_by_copy(&fixture, &mut log);
         log.write(100);
         fixture.caught_up();
     }
     service.stop();
     log.write(100);
-    copy_and_truncate(&fixture, &mut log);
+    rotate_by_copy(&fixture, &mut log);
     log.write(100);
     let service = fixture.host.start();
     fixture.finish(service);
@@ -120,7 +107,7 @@ fn t12_identical_generations_ship_once_each() {
     let night = "the same line every night, long enough that heads are full after a few\n".repeat(100);
     let service = fixture.host.start();
     for nights in 1..=4 {
-        shift(&fixture);
+        make_room(&fixture);
         if nights % 2 == 0 {
             fs::rename(&log, fixture.host.path("logs/app.log.1")).unwrap();
         } else if nights > 1 {

@@ -161,12 +161,12 @@ pub fn rotate(fixture: &Fixture, log: &mut LogFile) {
 }
 
 /// The same, but the log is copied to `.1` and cut.
-fn rotate_by_copy(fixture: &Fixture, log: &mut LogFile) {
+pub fn rotate_by_copy(fixture: &Fixture, log: &mut LogFile) {
     log.copy_and_truncate(&make_room(fixture));
 }
 
 /// Moves the rotated files on by one; gives the path of `.1`, which is free then.
-fn make_room(fixture: &Fixture) -> PathBuf {
+pub fn make_room(fixture: &Fixture) -> PathBuf {
     let numbered = |number: u32| fixture.host.path(format!("logs/app.log.{number}"));
     for number in (1..9).rev() {
         // Most do not exist.

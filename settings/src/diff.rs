@@ -89,6 +89,18 @@ pub fn diff(old: &Settings, new: &Settings) -> Diff {
     diff
 }
 
+/// Why these settings cannot take the place of those while the service runs, key by key; empty when they can.
+pub fn needs_restart(old: &Settings, new: &Settings) -> Vec<String> {
+    let keys = [
+        ("state.directory", old.state.directory != new.state.directory),
+        ("host", old.host != new.host),
+    ];
+    let changed = keys.into_iter().filter(|(_, changed)| *changed);
+    changed
+        .map(|(key, _)| format!("`{key}` cannot change while the service runs: restart it"))
+        .collect()
+}
+
 // === impl Diff ===
 
 impl Diff {

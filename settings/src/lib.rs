@@ -27,7 +27,7 @@ mod tests;
 mod texts;
 mod units;
 
-pub use diff::{Change, Changed, Diff, diff};
+pub use diff::{Change, Changed, Diff, diff, needs_restart};
 pub use effective::{Row, Section};
 pub use expand::Environment;
 pub use given::Origin;

@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
 
 use logcatch_actors::Key;
-use logcatch_settings::{Change, Settings, diff};
+use logcatch_settings::{Change, Settings, diff, needs_restart};
 use logcatch_tail::sweep;
 use serde::{Deserialize, Serialize};
 
@@ -97,20 +97,12 @@ pub fn plan(before: &Settings, after: &Settings, watched: &[Key]) -> Plan {
         (diff.log, "the service's own log changes"),
         (diff.web, "the status page changes"),
     ];
-    let refused = [
-        ("host", before.host != after.host),
-        ("state.directory", before.state.directory != after.state.directory),
-    ];
     let told = |(is, text): (bool, &str)| is.then(|| text.to_owned());
     Plan {
         entries,
         unchanged: diff.unchanged.len(),
         service: service.into_iter().filter_map(told).collect(),
-        refused: refused
-            .into_iter()
-            .filter(|(_, changed)| *changed)
-            .map(|(key, _)| format!("`{key}` cannot change while the service runs: restart it"))
-            .collect(),
+        refused: needs_restart(before, after),
     }
 }
 

@@ -127,32 +127,12 @@ mod tests {
     use std::thread;
 
     use super::*;
-    use crate::position::{Life, Mark, StreamRecord};
+    use crate::position::{Mark, StreamRecord};
     use crate::positions::Positions;
     use crate::stream::Settled;
 
     fn record(positions: &Positions) -> StreamRecord {
-        StreamRecord {
-            log: "app".into(),
-            path: "/a".into(),
-            id: positions.new_id(),
-            order: 0,
-            inode: crate::identity::Inode {
-                dev: 1,
-                ino: 1,
-                born: None,
-            },
-            head: crate::identity::Head::default(),
-            mark: Mark::default(),
-            size: 0,
-            modified: 0,
-            life: Life::Live,
-            truncated: false,
-            copy: false,
-            archived: None,
-            absent_seconds: 0,
-            placement: None,
-        }
+        StreamRecord::example("/a".as_ref(), positions.new_id())
     }
 
     /// One thread a file reads, settles and forgets; meanwhile others look at the books of files and entry.

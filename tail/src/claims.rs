@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::identity::Inode;
+use crate::position::StreamRecord;
 
 /// Claims of all watchers. A link and its target, two patterns that match one file, and a file that was renamed within
 /// a pattern are each read by the watcher that claimed the inode first.
@@ -35,6 +36,12 @@ impl Claims {
     /// The path of the watcher that has it.
     pub fn claim_copy(&self, log: &str, inode: Inode, path: &Path) -> Result<(), PathBuf> {
         self.put(log, inode, path, true, |_| false)
+    }
+
+    /// Reserves the file of a saved generation for the watcher of its path. Of two that had one inode the first is reserved;
+    /// its content decides when their watchers look.
+    pub fn reserve(&self, record: &StreamRecord) {
+        let _ = self.put(&record.log, record.inode, &record.path, record.copy, |_| false);
     }
 
     /// Claims a file whose content is that of a generation of `path`, also from a watcher that has it as a copy.

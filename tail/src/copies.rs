@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use crate::account::Skip;
 use crate::explain::came_after;
-use crate::file::{first_bytes, is_copy, open_found};
+use crate::file::{first_bytes, is_copy, mark_at, open_found};
 use crate::generation::Generation;
 use crate::identity::{Head, Inode, Stat};
 use crate::position::{Life, Mark, StreamRecord};
@@ -90,12 +90,7 @@ impl Watcher {
         } else {
             QUIET
         };
-        if self
-            .world
-            .claims
-            .claim_copy(&self.spec.log, stat.inode, &self.spec.path)
-            .is_err()
-        {
+        if !self.claim_copy(stat.inode) {
             self.drop_suspect(now)?;
             return Ok(false);
         }
@@ -193,7 +188,7 @@ impl Watcher {
 
     /// Remembers that everything in the file is in another, too.
     fn is_a_copy(&mut self, file: &File, stat: &Stat) -> io::Result<()> {
-        let (mark, head) = Self::end_of(file, stat)?;
+        let (mark, head) = mark_at(file, stat.size)?;
         let Some(suspect) = &mut self.suspect else {
             return Ok(());
         };
@@ -234,12 +229,7 @@ impl Watcher {
             self.live = Some(Generation::open(file.try_clone()?, stat, stream)?);
             return Ok(());
         }
-        if self
-            .world
-            .claims
-            .claim_copy(&self.spec.log, stat.inode, &self.spec.path)
-            .is_err()
-        {
+        if !self.claim_copy(stat.inode) {
             stream.retire();
             return Ok(());
         }

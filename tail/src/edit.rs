@@ -8,12 +8,11 @@ use std::sync::Arc;
 use thiserror::Error;
 
 use crate::account::Skip;
-use crate::file::{first_bytes, open_regular};
-use crate::identity::{GUARD_LEN, Guard, HEAD_LEN, Head, Stat, read_at};
+use crate::file::{first_bytes, mark_at, open_regular};
+use crate::identity::{Head, Stat, read_at};
 use crate::position::{Life, Mark};
 use crate::positions::Positions;
 use crate::stream::Stream;
-use crate::watcher::Watcher;
 
 /// How far before an offset the start of its line is looked for.
 const LINE_LOOK: u64 = 64 * 1024;
@@ -105,7 +104,7 @@ impl Positions {
         self.check_settled(std::slice::from_ref(stream), path)?;
         let (mark, head) = match place {
             Place::Beginning => first_bytes(&file).map(|bytes| (Mark::default(), Head::of(&bytes))),
-            Place::End => Watcher::end_of(&file, &stat),
+            Place::End => mark_at(&file, stat.size),
             Place::Offset(0) => return self.set(log, path, Place::Beginning),
             Place::Offset(offset) => {
                 check_line(&file, &stat, path, offset)?;
@@ -172,22 +171,6 @@ fn check_line(file: &File, stat: &Stat, path: &Path, offset: u64) -> Result<(), 
     Err(EditError::InLine { path, offset, start })
 }
 
-/// The mark at an offset, and the head of what is before it.
-fn mark_at(file: &File, offset: u64) -> io::Result<(Mark, Head)> {
-    let length = offset.min(GUARD_LEN as u64);
-    let mut bytes = Vec::new();
-    read_at(file, &mut bytes, offset - length, usize::try_from(length).unwrap_or(0))?;
-    let guard = Guard::of(&bytes);
-    bytes.clear();
-    read_at(
-        file,
-        &mut bytes,
-        0,
-        usize::try_from(offset).unwrap_or(HEAD_LEN).min(HEAD_LEN),
-    )?;
-    Ok((Mark { offset, guard, part: 0 }, Head::of(&bytes)))
-}
-
 #[cfg(test)]
 mod tests {
     use std::time::Instant;
@@ -197,7 +180,7 @@ mod tests {
     use crate::handles::Handles;
     use crate::siblings::Rotated;
     use crate::stream::Settled;
-    use crate::watcher::{Todo, WatchSpec, World};
+    use crate::watcher::{Todo, WatchSpec, Watcher, World};
 
     struct Rig {
         directory: tempfile::TempDir,

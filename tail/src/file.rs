@@ -5,7 +5,7 @@ use std::io;
 use std::path::Path;
 
 use crate::frame::trailing_nuls;
-use crate::identity::{HEAD_LEN, Head, Stat, read_at};
+use crate::identity::{GUARD_LEN, Guard, HEAD_LEN, Head, Stat, read_at};
 use crate::position::{Mark, StreamRecord};
 use crate::wrong::{Wrong, does};
 
@@ -44,6 +44,25 @@ pub fn is_copy(file: &File, stat: &Stat, original: &File, theirs: &Stat) -> io::
         }
     }
     Ok(true)
+}
+
+/// The mark at an offset, and the head of what is before it.
+///
+/// # Errors
+/// When the file cannot be read.
+pub fn mark_at(file: &File, offset: u64) -> io::Result<(Mark, Head)> {
+    let length = offset.min(GUARD_LEN as u64);
+    let mut bytes = Vec::new();
+    read_at(file, &mut bytes, offset - length, usize::try_from(length).unwrap_or(0))?;
+    let guard = Guard::of(&bytes);
+    bytes.clear();
+    read_at(
+        file,
+        &mut bytes,
+        0,
+        usize::try_from(offset).unwrap_or(HEAD_LEN).min(HEAD_LEN),
+    )?;
+    Ok((Mark { offset, guard, part: 0 }, Head::of(&bytes)))
 }
 
 /// Whether the bytes before a mark are the ones that were there.

@@ -10,9 +10,9 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use crate::archive::Archive;
-use crate::file::{first_bytes, holds, is_copy};
+use crate::file::{first_bytes, holds, is_copy, mark_at};
 use crate::frame::{Framer, Tail, trailing_nuls};
-use crate::identity::{GUARD_LEN, Guard, HEAD_LEN, Head, Inode, Stat, read_at};
+use crate::identity::{GUARD_LEN, Guard, HEAD_LEN, Head, Inode, Stat};
 use crate::position::Mark;
 use crate::source::Source;
 use crate::stream::Stream;
@@ -166,13 +166,9 @@ impl Generation {
     #[must_use]
     pub fn witness(&self) -> Mark {
         let end = || {
-            let mut bytes = Vec::new();
             let Source::Plain(file) = &self.source else { return None };
-            let offset = file.metadata().ok()?.len();
-            let length = GUARD_LEN.min(usize::try_from(offset).unwrap_or(GUARD_LEN));
-            read_at(file, &mut bytes, offset - length as u64, length).ok()?;
-            let guard = Guard::of(&bytes);
-            Some(Mark { offset, guard, part: 0 })
+            let (mark, _) = mark_at(file, file.metadata().ok()?.len()).ok()?;
+            Some(mark)
         };
         if self.next.offset > 0 {
             self.next

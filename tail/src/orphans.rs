@@ -76,7 +76,7 @@ fn look(path: &Path) -> Option<Around> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::position::{Mark, StreamRecord};
+    use crate::position::StreamRecord;
     use crate::positions::Positions;
 
     const HOUR: Duration = Duration::from_secs(3600);
@@ -91,21 +91,10 @@ mod tests {
         let stat = Stat::from(&fs::metadata(&path).unwrap());
         let positions = Positions::in_memory();
         let stream = positions.begin(StreamRecord {
-            log: "app".into(),
-            path: path.clone(),
-            id: positions.new_id(),
             order: 1,
             inode: stat.inode,
-            head: crate::identity::Head::default(),
-            mark: Mark::default(),
             size: 1,
-            modified: 0,
-            life: Life::Live,
-            truncated: false,
-            copy: false,
-            archived: None,
-            absent_seconds: 0,
-            placement: None,
+            ..StreamRecord::example(&path, positions.new_id())
         });
         let sweep = |hours| (0..hours).for_each(|_| sweep_orphans(&positions.all(), HOUR));
         sweep(48);

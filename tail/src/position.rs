@@ -107,6 +107,32 @@ pub struct StreamRecord {
 }
 
 impl StreamRecord {
+    /// One for tests: of the entry `app`, nothing read yet.
+    #[cfg(test)]
+    pub(crate) fn example(path: &std::path::Path, id: FileId) -> Self {
+        Self {
+            log: "app".into(),
+            path: path.to_owned(),
+            id,
+            order: 0,
+            inode: Inode {
+                dev: 1,
+                ino: 1,
+                born: None,
+            },
+            head: Head::default(),
+            mark: Mark::default(),
+            size: 0,
+            modified: 0,
+            life: Life::Live,
+            truncated: false,
+            copy: false,
+            absent_seconds: 0,
+            archived: None,
+            placement: None,
+        }
+    }
+
     /// The key it is stored under.
     #[must_use]
     pub fn key(&self) -> StreamKey {

@@ -334,7 +334,7 @@ fn last_written(path: &Path) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::position::{Life, Mark};
+    use crate::position::Mark;
     use crate::stream::Settled;
 
     fn open(directory: &Path) -> Arc<Positions> {
@@ -343,27 +343,7 @@ mod tests {
     }
 
     fn record(positions: &Positions, path: &str) -> StreamRecord {
-        StreamRecord {
-            log: "app".into(),
-            path: path.into(),
-            id: positions.new_id(),
-            order: 0,
-            inode: Inode {
-                dev: 1,
-                ino: 1,
-                born: None,
-            },
-            head: crate::identity::Head::default(),
-            mark: Mark::default(),
-            size: 0,
-            modified: 0,
-            life: Life::Live,
-            truncated: false,
-            copy: false,
-            absent_seconds: 0,
-            archived: None,
-            placement: None,
-        }
+        StreamRecord::example(path.as_ref(), positions.new_id())
     }
 
     #[test]

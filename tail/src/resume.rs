@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::explain::{Content, came_since, is_younger};
-use crate::file::{first_bytes, fits, open_regular};
+use crate::file::{first_bytes, fits, mark_at, open_regular};
 use crate::generation::Generation;
 use crate::identity::{Head, Inode, Stat};
 use crate::position::{Life, StreamRecord};
@@ -134,8 +134,7 @@ impl Watcher {
                 }
                 let known = self.world.positions.known(&self.spec.log, stat.inode);
                 let claimed = if known.is_some_and(|stream| stream.record().copy) {
-                    let claims = &self.world.claims;
-                    claims.claim_copy(&self.spec.log, stat.inode, &self.spec.path).is_ok()
+                    self.claim_copy(stat.inode)
                 } else {
                     self.claim(stat.inode).is_ok()
                 };
@@ -225,7 +224,7 @@ impl Watcher {
                 continue;
             };
             if is_shorter_copy(&file, &stat, &record)? && self.take(stat.inode) {
-                let (end, head) = Self::end_of(&file, &stat)?;
+                let (end, head) = mark_at(&file, stat.size)?;
                 stream.end_in_copy(stat.inode, end, head);
                 return Ok(found(file.into(), stat, Some(index)));
             }

@@ -345,13 +345,10 @@ fn sync_directory(path: &Path) -> std::io::Result<()> {
 mod tests {
     use super::*;
     use crate::identity::{Head, Inode};
-    use crate::position::{FileId, Life, Mark};
+    use crate::position::{FileId, Mark};
 
     fn record(path: &str, offset: u64) -> StreamRecord {
         StreamRecord {
-            log: "app".into(),
-            path: path.into(),
-            id: FileId(7),
             order: 1,
             inode: Inode {
                 dev: 1,
@@ -365,12 +362,7 @@ mod tests {
             },
             size: 9,
             modified: 4,
-            life: Life::Live,
-            truncated: false,
-            copy: false,
-            absent_seconds: 0,
-            archived: None,
-            placement: None,
+            ..StreamRecord::example(path.as_ref(), FileId(7))
         }
     }
 

@@ -7,9 +7,9 @@ use std::time::Instant;
 
 use crate::account::Skip;
 use crate::batch::hand_out;
-use crate::file::{first_bytes, is_exhausted, open_regular};
+use crate::file::{first_bytes, is_exhausted, mark_at, open_regular};
 use crate::generation::Generation;
-use crate::identity::{GUARD_LEN, Guard, HEAD_LEN, Head, Stat, read_at};
+use crate::identity::{Head, Stat};
 use crate::position::{Archived, Life, Mark, StreamRecord};
 use crate::source::Source;
 use crate::stream::Stream;
@@ -108,31 +108,10 @@ impl Watcher {
 
     /// A new stream at the end of a file; what is before is skipped and counted.
     fn begin_at_end(&mut self, file: &File, stat: &Stat, why: Skip) -> io::Result<Arc<Stream>> {
-        let (mark, head) = Self::end_of(file, stat)?;
+        let (mark, head) = mark_at(file, stat.size)?;
         let stream = self.begin_with(stat, false, mark, head);
         stream.skip(why, stat.size);
         Ok(stream)
-    }
-
-    /// The mark at the end of a file, and its head.
-    pub(crate) fn end_of(file: &File, stat: &Stat) -> io::Result<(Mark, Head)> {
-        let mut bytes = Vec::new();
-        let length = stat.size.min(GUARD_LEN as u64);
-        read_at(
-            file,
-            &mut bytes,
-            stat.size - length,
-            usize::try_from(length).unwrap_or(0),
-        )?;
-        let guard = Guard::of(&bytes);
-        bytes.clear();
-        read_at(file, &mut bytes, 0, HEAD_LEN)?;
-        let mark = Mark {
-            offset: stat.size,
-            guard,
-            part: 0,
-        };
-        Ok((mark, Head::of(&bytes)))
     }
 
     pub(crate) fn begin_with(&mut self, stat: &Stat, truncated: bool, mark: Mark, head: Head) -> Arc<Stream> {
@@ -248,7 +227,7 @@ impl Watcher {
                         "bytes were written between a copy and its truncation",
                     );
                     if let Source::Plain(file) = &copy.source {
-                        let (end, head) = Self::end_of(file, &copy.stat)?;
+                        let (end, head) = mark_at(file, copy.stat.size)?;
                         generation.stream().end_in_copy(copy.stat.inode, end, head);
                     }
                     self.parked.push(Arc::clone(generation.stream()));

@@ -24,7 +24,7 @@ impl Watcher {
         if let Some(old) = self.olds.last_mut() {
             old.archives = archives;
         }
-        self.open_plain_after(around, stat, but, now)
+        self.open_plain_after(around, (stat.inode, stat.modified), but, now)
     }
 
     /// Opens what nobody saw between the youngest generation that is known and the file that is about to be read, once
@@ -35,18 +35,18 @@ impl Watcher {
             // At first sight the siblings that exist are never read.
             return Ok(());
         };
-        let stat = Stat {
-            inode: youngest.inode,
-            size: youngest.size,
-            modified: youngest.modified,
-            links: 1,
-            regular: true,
-        };
-        self.open_plain_after(self.siblings()?, &stat, live, now)
+        self.open_plain_after(self.siblings()?, (youngest.inode, youngest.modified), live, now)
     }
 
-    fn open_plain_after(&mut self, around: Vec<Sibling>, stat: &Stat, but: Inode, now: Instant) -> io::Result<()> {
-        let unseen: Vec<Sibling> = match around.iter().position(|sibling| sibling.stat.inode == stat.inode) {
+    /// Opens those that are plain of what lies after a generation, known by its inode and modification time.
+    fn open_plain_after(
+        &mut self,
+        around: Vec<Sibling>,
+        (inode, modified): (Inode, i64),
+        but: Inode,
+        now: Instant,
+    ) -> io::Result<()> {
+        let unseen: Vec<Sibling> = match around.iter().position(|sibling| sibling.stat.inode == inode) {
             Some(index) => {
                 let known = &around[index];
                 around[..index]
@@ -57,9 +57,9 @@ impl Watcher {
             }
             None => around
                 .into_iter()
-                .filter(|sibling| match (sibling.stat.inode.born, stat.inode.born) {
+                .filter(|sibling| match (sibling.stat.inode.born, inode.born) {
                     (Some(sibling), Some(born)) => sibling > born,
-                    _ => sibling.stat.modified > stat.modified,
+                    _ => sibling.stat.modified > modified,
                 })
                 .collect(),
         };

@@ -462,6 +462,12 @@ impl Watcher {
         self.world.claims.claim(&self.spec.log, inode, &self.spec.path)
     }
 
+    /// Claims a file that is, or may be, a copy of what another path holds or held.
+    pub(crate) fn claim_copy(&self, inode: Inode) -> bool {
+        let claims = &self.world.claims;
+        !self.world.lease.is_revoked() && claims.claim_copy(&self.spec.log, inode, &self.spec.path).is_ok()
+    }
+
     /// Claims a file that holds the content of a generation of this path, also from one that has it as a copy.
     pub(crate) fn take(&self, inode: Inode) -> bool {
         !self.world.lease.is_revoked() && self.world.claims.take(&self.spec.log, inode, &self.spec.path).is_ok()

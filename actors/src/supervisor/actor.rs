@@ -6,14 +6,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use actix::{WeakAddr, prelude::*};
-use logcatch_settings::{LogEntry, Settings, Start, diff};
+use logcatch_settings::{LogEntry, Settings, Start, diff, needs_restart};
 use logcatch_tail::{Stat, open_files};
 
 use super::backoff::Backoff;
 use super::blind::Blind;
 use super::complaints::Complaints;
 use super::disk::{Disk, Route, Routes};
-use super::entries::{Findings, compare, needs_restart};
+use super::entries::{Findings, compare};
 use super::first::FirstLooks;
 use super::looks::Looks;
 use super::orphans::Orphanage;
@@ -159,13 +159,7 @@ impl SupervisorActor {
         for stream in positions.all() {
             let record = stream.record();
             if record.log == entry.name && entry.means(&record.path) {
-                // Two records of one inode: the younger content decides when its watcher looks.
-                let claims = &self.common.world.claims;
-                let _ = if record.copy {
-                    claims.claim_copy(&record.log, record.inode, &record.path)
-                } else {
-                    claims.claim(&record.log, record.inode, &record.path)
-                };
+                self.common.world.claims.reserve(&record);
             }
         }
         self.watched.entry(entry.name.clone()).or_default();
@@ -374,7 +368,7 @@ impl Handler<ApplySettings> for SupervisorActor {
             self.apply(settings, ctx);
             return Box::pin(fut::ready(Ok(())));
         };
-        if let Some(why) = needs_restart(before, &settings) {
+        if let Some(why) = needs_restart(before, &settings).into_iter().next() {
             return Box::pin(fut::ready(Err(why)));
         }
         if before.kafka.brokers == settings.kafka.brokers && before.kafka.properties == settings.kafka.properties {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use logcatch_settings::{LogEntry, Settings, Watch};
+use logcatch_settings::{LogEntry, Watch};
 use logcatch_tail::{Stat, Sweep, sweep};
 
 use super::blind::Progress;
@@ -65,16 +65,6 @@ fn directories(swept: &Sweep) -> impl Iterator<Item = PathBuf> {
         .map(PathBuf::as_path)
         .chain(behind)
         .map(Path::to_owned)
-}
-
-/// Why settings cannot be applied while the service runs.
-pub fn needs_restart(before: &Settings, after: &Settings) -> Option<String> {
-    let keys = [
-        ("state.directory", before.state.directory != after.state.directory),
-        ("host", before.host != after.host),
-    ];
-    let (key, _) = keys.into_iter().find(|(_, changed)| *changed)?;
-    Some(format!("`{key}` cannot change while the service runs: restart it"))
 }
 
 /// What a sweep means for the watchers of one entry.

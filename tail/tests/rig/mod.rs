@@ -277,12 +277,8 @@ fn open(state: &Path) -> World {
     let (positions, _) = Positions::open(state, lock, Duration::from_secs(3600)).unwrap();
     let claims = Claims::default();
     // As the supervisor does: what is known is reserved for the watcher of its path.
-    for record in positions.all().iter().map(|stream| stream.record()) {
-        let _ = if record.copy {
-            claims.claim_copy(&record.log, record.inode, &record.path)
-        } else {
-            claims.claim(&record.log, record.inode, &record.path)
-        };
+    for stream in positions.all() {
+        claims.reserve(&stream.record());
     }
     World {
         positions,
