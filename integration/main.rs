@@ -16,7 +16,7 @@ mod torture;
 
 use std::process::ExitCode;
 
-use harness::{case, guard, kafka};
+use harness::{case, guard, kafka, secure};
 
 /// Tests mostly wait: for Kafka, for files to be noticed, for a deadline of the service.
 const THREADS: usize = 4;
@@ -30,6 +30,7 @@ fn main() -> ExitCode {
     case::collect_panics();
     let conclusion = libtest_mimic::run(&arguments, cases::all().map(|case| case.trial()).collect());
     kafka::end_shared();
+    secure::end();
     guard::end();
     conclusion.exit_code()
 }

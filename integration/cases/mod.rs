@@ -23,6 +23,7 @@ mod reading;
 mod reload;
 mod restart;
 mod rotation;
+mod security;
 mod seed;
 mod settings;
 mod status;
@@ -35,6 +36,7 @@ use crate::harness::case::{Case, Watching};
 pub fn all() -> impl Iterator<Item = Case> {
     let groups = [
         kafka::CASES,
+        security::CASES,
         dead_letters::CASES,
         restart::CASES,
         load::CASES,

@@ -27,7 +27,6 @@ const PROPERTIES: &str = "
 process.roles=broker,controller
 node.id=1
 controller.listener.names=CONTROLLER
-listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT
 auto.create.topics.enable=false
 broker.session.timeout.ms=2000
 broker.heartbeat.interval.ms=500
@@ -44,7 +43,19 @@ log.cleaner.dedupe.buffer.size=2097152
 ";
 
 /// How a broker's Java runs in tests: soon up, with little memory.
-const SMALL: &[&str] = &["-Xms96m", "-Xmx384m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"];
+pub const SMALL: &[&str] = &["-Xms96m", "-Xmx384m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"];
+
+/// What a broker has besides.
+#[derive(Default)]
+pub struct More {
+    /// Lines of its properties.
+    pub properties: String,
+    /// More of `listeners` and of `listener.security.protocol.map`, each after a comma.
+    pub listeners: String,
+    pub protocols: String,
+    /// More arguments of the tool that formats its directory.
+    pub format: Vec<String>,
+}
 
 /// A broker with its data; it can be stopped and started again under the same address.
 pub struct Broker {
@@ -96,7 +107,11 @@ fn private_with(name: &str, properties: &str) -> Private {
     let mut free = FREE.1.wait_while(FREE.0.lock().unwrap(), |free| *free == 0).unwrap();
     *free -= 1;
     drop(free);
-    Private(Broker::start_with(name, SMALL, properties))
+    let more = More {
+        properties: properties.to_owned(),
+        ..More::default()
+    };
+    Private(Broker::start_with(name, SMALL, &more))
 }
 
 impl Deref for Private {
@@ -157,17 +172,21 @@ pub fn client(address: &str) -> ClientConfig {
 impl Broker {
     /// Formats a directory, starts Kafka on it, and waits until it answers.
     pub fn start(name: &str, java_options: &'static [&'static str]) -> Broker {
-        Broker::start_with(name, java_options, "")
+        Broker::start_with(name, java_options, &More::default())
     }
 
-    fn start_with(name: &str, java_options: &'static [&'static str], more: &str) -> Broker {
+    /// [`Broker::start`], with more.
+    pub fn start_with(name: &str, java_options: &'static [&'static str], more: &More) -> Broker {
         let dir = guard::run_dir().join(unique(&format!("kafka-{name}")));
         fs::create_dir_all(&dir).unwrap();
         let (port, controller_port) = (free_port(), free_port());
         let properties = format!(
-            "{PROPERTIES}{more}log.dirs={}\ncontroller.quorum.voters=1@127.0.0.1:{controller_port}\n\
-             listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}\n",
-            dir.join("data").display()
+            "{PROPERTIES}{}listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT{}\nlog.dirs={}\ncontroller.quorum.voters=1@127.0.0.1:{controller_port}\n\
+             listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}{}\n",
+            more.properties,
+            more.protocols,
+            dir.join("data").display(),
+            more.listeners,
         );
         fs::write(dir.join("server.properties"), properties).unwrap();
         let broker = Broker {
@@ -185,6 +204,7 @@ impl Broker {
         let output = format
             .args(["format", "-t", &id, "-c"])
             .arg(config)
+            .args(&more.format)
             .output()
             .expect("run kafka.tools.StorageTool");
         assert!(output.status.success(), "cannot format Kafka's directory: {output:?}");

@@ -3,12 +3,15 @@
 pub mod case;
 pub mod eventually;
 pub mod guard;
+pub mod identity;
 pub mod jars;
 pub mod kafka;
 pub mod lines;
 pub mod oracle;
+pub mod pki;
 pub mod process;
 pub mod reader;
+pub mod secure;
 pub mod service;
 pub mod size;
 pub mod writers;

@@ -62,6 +62,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         properties: arguments
             .filter_map(|text| text.split_once('=').map(|(name, value)| (name.into(), value.into())))
             .collect(),
+        ..Options::default()
     };
     let producer = build(&options, None)?;
     let start = Instant::now();
@@ -110,7 +111,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         for errand in shipper.take_errands(now) {
             let (answers, wake) = (answers.clone(), Arc::clone(&wake));
             std::thread::spawn(move || {
-                let sent = answers.send(errand.run());
+                let sent = answers.send(errand.run()).is_ok();
                 wake.ring();
                 sent
             });

@@ -3,17 +3,25 @@
 use std::time::{Duration, Instant};
 
 use crate::error::Code;
+use crate::options::Options;
 use crate::pace::Complaint;
+use crate::security::Refusal;
 
 /// The connection to the cluster as a whole.
 #[derive(Debug)]
 pub(crate) struct Connection {
     brokers: String,
+    /// Who logs in.
+    login: Option<String>,
     connected: Option<bool>,
     /// Since when it is so.
     since: Option<Instant>,
     cause: String,
+    /// What was refused last, and when.
+    refused: Option<(Refusal, Instant)>,
     complaint: Complaint,
+    /// Of a broker that refuses while others answer.
+    of_one: Complaint,
     probe_at: Instant,
 }
 
@@ -25,13 +33,19 @@ impl Connection {
     /// While it is down, a question this often shows when it is up again.
     const PROBE: Duration = Duration::from_secs(2);
 
-    pub(crate) fn new(brokers: String, now: Instant) -> Self {
+    /// librdkafka repeats what it says of a connection every 30 s at least: what it has not said again is over.
+    const STALE: Duration = Duration::from_secs(120);
+
+    pub(crate) fn new(options: &Options, now: Instant) -> Self {
         Self {
-            brokers,
+            brokers: options.broker_list(),
+            login: options.login(),
             connected: None,
             since: None,
             cause: String::new(),
+            refused: None,
             complaint: Complaint::default(),
+            of_one: Complaint::default(),
             probe_at: now,
         }
     }
@@ -51,6 +65,11 @@ impl Connection {
         (self.is_down() && !self.cause.is_empty()).then(|| self.cause.clone())
     }
 
+    /// Why it is not reached, if it is because one side does not let the other in.
+    pub(crate) fn refusal(&self) -> Option<Refusal> {
+        self.refused.filter(|_| self.is_down()).map(|(refusal, _)| refusal)
+    }
+
     /// True while it is not.
     pub(crate) fn is_down(&self) -> bool {
         self.connected == Some(false)
@@ -58,11 +77,15 @@ impl Connection {
 
     /// Something was said about a connection.
     pub(crate) fn trouble(&mut self, code: Code, text: &str, now: Instant) {
-        if code == Code::ALL_BROKERS_DOWN {
+        if let Some(refusal) = Refusal::of(code, text) {
+            self.refused = Some((refusal, now));
+            self.of_one.raise(code.0, Self::GRACE, now);
+            text.clone_into(&mut self.cause);
+        } else if code == Code::ALL_BROKERS_DOWN {
             self.down(now);
-        } else {
-            self.cause.clear();
-            self.cause.push_str(text);
+        } else if self.refused.is_none() {
+            // What follows from a refusal says less than it.
+            text.clone_into(&mut self.cause);
         }
     }
 
@@ -85,6 +108,7 @@ impl Connection {
         self.connected = Some(true);
         self.since = Some(now);
         self.cause.clear();
+        self.refused = None;
         let brokers = self.brokers.as_str();
         if let Some(lasted) = self.complaint.clear(now) {
             log::info!(brokers, seconds = lasted.as_secs(); "connected to Kafka again");
@@ -95,6 +119,26 @@ impl Connection {
 
     /// Says what is due.
     pub(crate) fn tick(&mut self, now: Instant) {
+        if self.refused.is_some_and(|(_, at)| at + Self::STALE <= now) {
+            self.refused = None;
+            self.of_one = Complaint::default();
+        }
+        if let Some((refusal, _)) = self.refused {
+            let is_due = if self.is_down() {
+                self.of_one = Complaint::default();
+                self.complaint.raise(refusal as i32, Self::GRACE, now)
+            } else {
+                self.of_one.due(now)
+            };
+            if is_due {
+                log::error!(
+                    brokers = self.brokers.as_str(), login = self.login.as_deref().unwrap_or("nobody"),
+                    cause = self.cause.as_str(), help = refusal.help(&self.cause);
+                    "{}: lines stay in their files", refusal.phrase()
+                );
+            }
+            return;
+        }
         if !self.is_down() {
             return;
         }
@@ -123,10 +167,62 @@ impl Connection {
 
     /// When it next wants [`Connection::tick`], or [`Connection::probe_due`] unless a question is under way already.
     pub(crate) fn wake_at(&self, asking: bool) -> Option<Instant> {
+        let of_one = self.of_one.due_at();
         if !self.is_down() {
-            return None;
+            return of_one;
         }
         let probe = (!asking).then_some(self.probe_at);
         self.complaint.due_at().into_iter().chain(probe).min()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn connection(now: Instant) -> Connection {
+        Connection::new(&Options::default(), now)
+    }
+
+    #[test]
+    fn a_refusal_is_the_cause_until_a_broker_answers() {
+        let start = Instant::now();
+        let mut connection = connection(start);
+        connection.trouble(Code::AUTHENTICATION, "b1: invalid credentials", start);
+        connection.trouble(Code::TRANSPORT, "b1: disconnected", start);
+        assert_eq!(connection.refusal(), None, "not known to be down");
+        connection.trouble(Code::ALL_BROKERS_DOWN, "1/1 brokers are down", start);
+        assert_eq!(connection.refusal(), Some(Refusal::Login));
+        assert_eq!(connection.cause().as_deref(), Some("b1: invalid credentials"));
+        connection.up(start);
+        assert_eq!((connection.refusal(), connection.cause()), (None, None));
+    }
+
+    #[test]
+    fn a_refusal_that_is_not_repeated_is_over() {
+        let start = Instant::now();
+        let mut connection = connection(start);
+        connection.trouble(Code::SSL, "b1: verify failed", start);
+        connection.down(start);
+        assert_eq!(connection.refusal(), Some(Refusal::Tls));
+        let later = start + Connection::STALE;
+        connection.tick(later);
+        assert_eq!(connection.refusal(), None);
+        connection.trouble(Code::TRANSPORT, "b1: refused", later);
+        assert_eq!(connection.cause().as_deref(), Some("b1: refused"));
+    }
+
+    #[test]
+    fn a_broker_that_refuses_while_others_answer_asks_for_a_wake_up_and_no_more() {
+        let start = Instant::now();
+        let mut connection = connection(start);
+        connection.up(start);
+        connection.trouble(Code::SSL, "b2: verify failed", start);
+        assert_eq!(connection.wake_at(false), Some(start + Connection::GRACE));
+        connection.tick(start + Connection::GRACE);
+        assert!(connection.wake_at(false) > Some(start + Connection::GRACE));
+        assert_eq!(connection.refusal(), None);
+        connection.tick(start + Connection::STALE);
+        assert_eq!(connection.wake_at(false), None);
     }
 }

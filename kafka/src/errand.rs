@@ -36,6 +36,9 @@ pub(crate) enum Task<O: Outlet> {
         batch_bytes: Option<u64>,
         builder: Builder<O>,
     },
+    Token {
+        inquirer: O::Inquirer,
+    },
     Retire(O),
 }
 
@@ -44,6 +47,7 @@ pub(crate) enum Found<O: Outlet> {
     Limit(Option<u64>),
     Buried(Result<(), BuryError>),
     Built(Result<O, StartError>),
+    Token,
     Retired,
 }
 
@@ -62,6 +66,11 @@ impl<O: Outlet> Errand<O> {
                 batch_bytes,
                 builder,
             } => Found::Built(builder(&options, batch_bytes)),
+            Task::Token { inquirer } => {
+                // What comes of it is reported like anything else of the connection.
+                inquirer.renew_token();
+                Found::Token
+            }
             Task::Retire(outlet) => {
                 drop(outlet);
                 Found::Retired

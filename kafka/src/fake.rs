@@ -328,7 +328,7 @@ impl Outlet for FakeOutlet {
             self.outstanding -= match report {
                 Report::Acked { records, .. } => records,
                 Report::Failed { .. } => 1,
-                Report::Trouble { .. } => 0,
+                Report::TokenWanted | Report::Trouble { .. } => 0,
             };
             into.push(report);
         }
@@ -372,6 +372,8 @@ impl Inquire for Broker {
     fn max_message_bytes(&self, topic: &str, _timeout: Duration) -> Option<u64> {
         self.cluster().limits.get(topic).copied()
     }
+
+    fn renew_token(&self) {}
 }
 
 /// A sink with room for some letters.

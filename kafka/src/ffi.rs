@@ -1,8 +1,8 @@
 //! librdkafka's producer: the only place with unsafe code.
 //!
-//! Nothing of ours is ever called from C: delivery reports, errors and log lines are events that we take from the
-//! main queue, so no panic can cross, and no thread of the library runs our code. Its threads only read the buffers
-//! that were lent to it.
+//! Delivery reports, errors and log lines are events that we take from the main queue, so no panic can cross, and no
+//! thread of the library runs our code. Its threads only read the buffers that were lent to it. The one exception is
+//! [`tls`], which tells why a certificate is not accepted and calls nothing that could panic.
 //!
 //! The safety of the hot path rests on one rule. Payloads are not copied: librdkafka points into a [`Loan`]'s
 //! buffer until it reports the record or the client is destroyed. A loan is dropped only when all its records have
@@ -14,6 +14,7 @@
 
 mod inquirer;
 mod producer;
+mod tls;
 
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::mem::offset_of;
@@ -24,6 +25,7 @@ use rdkafka::bindings as c;
 use rdkafka::client::{Client, DefaultClientContext};
 
 use crate::error::Code;
+use crate::oidc::TokenSource;
 use crate::outlet::ParcelId;
 use crate::wake::Wake;
 
@@ -70,11 +72,23 @@ unsafe extern "C" {
     fn rd_kafka_last_error() -> c_int;
     fn rd_kafka_producev(client: *mut c::rd_kafka_t, ...) -> c_int;
     fn rd_kafka_ConfigResource_error(resource: *const c::rd_kafka_ConfigResource_t) -> c_int;
+    fn rd_kafka_oauthbearer_set_token(
+        client: *mut c::rd_kafka_t,
+        token: *const c_char,
+        until_ms: i64,
+        principal: *const c_char,
+        extensions: *mut *const c_char,
+        extension_count: usize,
+        error: *mut c_char,
+        error_size: usize,
+    ) -> c_int;
+    fn rd_kafka_oauthbearer_set_token_failure(client: *mut c::rd_kafka_t, error: *const c_char) -> c_int;
 }
 
 /// Fields are dropped in this order: the client ends its threads, then nothing points into the buffers.
 struct Shared {
     client: Client<DefaultClientContext>,
+    tokens: Option<TokenSource>,
     kept: Mutex<Vec<Arc<Vec<u8>>>>,
     _wake: Arc<Wake>,
 }

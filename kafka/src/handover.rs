@@ -280,7 +280,7 @@ impl<O: Outlet> Shipper<O> {
         let old = std::mem::replace(&mut self.outlet, next.outlet);
         self.errands.push(Errand(Task::Retire(old)));
         if let Some(options) = next.options {
-            self.connection = Connection::new(options.broker_list(), now);
+            self.connection = Connection::new(&options, now);
             self.options = options;
         }
         let mut unreported: Vec<Vec<Failure>> = self.lanes.iter().map(|_| Vec::new()).collect();

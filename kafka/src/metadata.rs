@@ -7,7 +7,8 @@ use crate::errand::is_silence;
 use crate::error::Code;
 use crate::ffi::Producer;
 use crate::options::{Options, StartError};
-use crate::outlet::{Outlet, Report};
+use crate::outlet::{Inquire, Outlet, Report};
+use crate::security::Refusal;
 use crate::wake::Wake;
 
 /// What is known of a topic.
@@ -46,6 +47,18 @@ pub enum InspectError {
         /// What librdkafka says of it, without secrets.
         cause: String,
     },
+    /// It answers, but one side does not let the other in.
+    #[error("cannot connect to Kafka at `{brokers}` as {login}: {cause}")]
+    Refused {
+        /// The brokers as configured.
+        brokers: String,
+        /// Who logs in.
+        login: String,
+        /// What is refused.
+        refusal: Refusal,
+        /// What was said of it, without secrets.
+        cause: String,
+    },
 }
 
 /// Asks the cluster for topics, creating none. Blocks up to about `patience` when nobody answers.
@@ -55,20 +68,15 @@ pub enum InspectError {
 pub fn inspect(options: &Options, topics: &[String], patience: Duration) -> Result<Vec<TopicReport>, InspectError> {
     let mut producer = Producer::new(options, None, Arc::new(Wake::new().map_err(StartError::from)?))?;
     let inquirer = producer.inquirer();
+    inquirer.renew_token();
+    if let Some(topic) = topics.first() {
+        reach(options, &mut producer, topic, patience)?;
+    }
     let deadline = Instant::now() + patience;
     let mut reports = Vec::with_capacity(topics.len());
     for topic in topics {
-        let left = deadline
-            .saturating_duration_since(Instant::now())
-            .max(Duration::from_secs(1));
+        let left = deadline.saturating_duration_since(Instant::now()).max(SLICE);
         let found = match inquirer.layout(topic, left) {
-            Err(code) if is_silence(code) && reports.is_empty() => {
-                let cause = last_trouble(&mut producer).unwrap_or_else(|| code.to_string());
-                return Err(InspectError::Unreachable {
-                    brokers: options.broker_list(),
-                    cause,
-                });
-            }
             Err(code) => Err(code),
             Ok(layout) => {
                 let settings = inquirer.topic_settings(topic, left).unwrap_or_default();
@@ -94,14 +102,43 @@ pub fn inspect(options: &Options, topics: &[String], patience: Duration) -> Resu
     Ok(reports)
 }
 
-/// The last thing said of a connection: why nobody answers.
-fn last_trouble(producer: &mut Producer) -> Option<String> {
-    let mut reports = Vec::new();
-    producer.reports(1, &mut reports);
-    reports.into_iter().rev().find_map(|report| match report {
-        Report::Trouble { code, text, .. } if code != Code::ALL_BROKERS_DOWN => Some(text),
-        _ => None,
-    })
+/// How long to wait for an answer before looking whether something speaks against its coming.
+const SLICE: Duration = Duration::from_secs(1);
+
+/// Returns when a broker answers.
+fn reach(options: &Options, producer: &mut Producer, topic: &str, patience: Duration) -> Result<(), InspectError> {
+    let (inquirer, deadline) = (producer.inquirer(), Instant::now() + patience);
+    let brokers = options.broker_list();
+    let (mut reports, mut cause) = (Vec::new(), None);
+    loop {
+        let code = match inquirer.layout(topic, SLICE.min(patience)) {
+            Err(code) if is_silence(code) => code,
+            _ => return Ok(()),
+        };
+        producer.reports(1, &mut reports);
+        for report in reports.drain(..) {
+            match report {
+                Report::Trouble { code, .. } if code == Code::ALL_BROKERS_DOWN => {}
+                Report::Trouble { code, text, .. } => {
+                    if let Some(refusal) = Refusal::of(code, &text) {
+                        let login = options.login().unwrap_or_else(|| "nobody".to_owned());
+                        return Err(InspectError::Refused {
+                            brokers,
+                            login,
+                            refusal,
+                            cause: text,
+                        });
+                    }
+                    cause = Some(text);
+                }
+                _ => {}
+            }
+        }
+        if deadline <= Instant::now() {
+            let cause = cause.unwrap_or_else(|| code.to_string());
+            return Err(InspectError::Unreachable { brokers, cause });
+        }
+    }
 }
 
 #[cfg(test)]
@@ -112,7 +149,7 @@ mod tests {
     fn a_cluster_that_does_not_answer_is_named_with_the_cause() {
         let options = Options {
             brokers: vec!["127.0.0.1:1".into()],
-            properties: Vec::new(),
+            ..Options::default()
         };
         let error = inspect(&options, &["t".into()], Duration::from_secs(2))
             .unwrap_err()

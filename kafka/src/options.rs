@@ -1,12 +1,15 @@
 //! What a producer is made of: our properties, the user's, and how neither gets into a message.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::fmt;
 use std::io;
 
 use rdkafka::ClientConfig;
 use rdkafka::bindings::rd_kafka_conf_res_t as ConfigResult;
 use rdkafka::error::KafkaError;
+
+use crate::oidc;
 
 /// Where Kafka is, and the user's own properties of librdkafka.
 #[derive(Clone, Default, PartialEq, Eq)]
@@ -15,6 +18,10 @@ pub struct Options {
     pub brokers: Vec<String>,
     /// Names of librdkafka with their values. None of [`RESERVED`].
     pub properties: Vec<(String, String)>,
+    /// Names of properties whose values are in no message, besides those that are secret by their names.
+    pub hidden: BTreeSet<String>,
+    /// Stands for the contents of files that properties name: with other contents, other options.
+    pub files: u64,
 }
 
 /// A producer that cannot be created. No message contains a property's value.
@@ -42,6 +49,12 @@ pub enum StartError {
     #[error("cannot create a Kafka producer: {reason}")]
     Create {
         /// In librdkafka's words, values cut out.
+        reason: String,
+    },
+    /// How to log in is not said completely.
+    #[error("cannot log in to Kafka: {reason}")]
+    Login {
+        /// What is missing or cannot be used.
         reason: String,
     },
     /// No file descriptor left.
@@ -95,7 +108,7 @@ const FIXED: [(&str, &str); 7] = [
 ];
 
 /// Ours unless the user sets them, under any of the names.
-const DEFAULTS: [(&[&str], &str); 7] = [
+const DEFAULTS: [(&[&str], &str); 8] = [
     (&["client.id"], "logcatch"),
     (&["compression.type", "compression.codec"], "lz4"),
     (&["linger.ms", "queue.buffering.max.ms"], "20"),
@@ -107,6 +120,8 @@ const DEFAULTS: [(&[&str], &str); 7] = [
     (&["socket.keepalive.enable"], "true"),
     // Brokers close idle connections every ten minutes: not worth a message.
     (&["log.connection.close"], "false"),
+    // The system's certificates, wherever they are: the OpenSSL that is built in looks where there are none.
+    (&["ssl.ca.location", "ssl.ca.pem"], "probe"),
 ];
 
 /// Parts of the names of properties whose values never appear anywhere.
@@ -151,6 +166,9 @@ impl Options {
             if name == "batch.size" && batch_bytes.is_some() {
                 continue;
             }
+            if oidc::OURS.contains(&name.as_str()) {
+                continue;
+            }
             config.set(name, value);
         }
         Ok(config)
@@ -166,7 +184,12 @@ impl Options {
 
     /// Hides the values of secret properties in texts.
     pub(crate) fn secrets(&self) -> Secrets {
-        self.values(|name| SECRET.iter().any(|part| name.contains(part)))
+        /// A shorter one that is hidden for where it comes from, such as a number, would take words out of every text.
+        const SHORTEST: usize = 6;
+        let by_name = |name: &str| {
+            SECRET.iter().any(|part| name.contains(part)) && !name.ends_with("url") && !name.ends_with("location")
+        };
+        self.values(|name, value| by_name(name) || self.hidden.contains(name) && value.len() >= SHORTEST)
     }
 
     /// An error of rdkafka without the values that its texts contain.
@@ -177,16 +200,16 @@ impl Options {
             }
             KafkaError::ClientConfig(_, _, property, _) => StartError::Value { property },
             KafkaError::ClientCreation(text) => StartError::Create {
-                reason: self.values(|_| true).hide(&text).into(),
+                reason: self.values(|_, _| true).hide(&text).into(),
             },
             // Without a text of its own, hence without values.
             other => StartError::Create {
-                reason: self.values(|_| true).hide(&other.to_string()).into(),
+                reason: self.values(|_, _| true).hide(&other.to_string()).into(),
             },
         }
     }
 
-    fn property(&self, name: &str) -> Option<&str> {
+    pub(crate) fn property(&self, name: &str) -> Option<&str> {
         self.properties
             .iter()
             .rev()
@@ -194,11 +217,11 @@ impl Options {
             .map(|(_, value)| value.as_str())
     }
 
-    fn values(&self, which: impl Fn(&str) -> bool) -> Secrets {
+    fn values(&self, which: impl Fn(&str, &str) -> bool) -> Secrets {
         let mut values: Vec<_> = self
             .properties
             .iter()
-            .filter(|(name, value)| which(name) && !value.is_empty())
+            .filter(|(name, value)| which(name, value) && !value.is_empty())
             .map(|(_, value)| value.clone())
             .collect();
         // The longest first, so that no value that is part of another leaves the rest of it standing.
@@ -250,6 +273,7 @@ mod tests {
         Options {
             brokers: vec!["localhost:1".into()],
             properties,
+            ..Options::default()
         }
     }
 

@@ -75,6 +75,8 @@ pub enum Report {
         /// True if it was refused alone, and the verdict is on it.
         alone: bool,
     },
+    /// The client has no token to log in with, or soon none that holds.
+    TokenWanted,
     /// Something is wrong with the connection or the client.
     Trouble {
         /// What.
@@ -136,6 +138,9 @@ pub trait Inquire: Send + 'static {
 
     /// A topic's `max.message.bytes`, if we may know it.
     fn max_message_bytes(&self, topic: &str, timeout: Duration) -> Option<u64>;
+
+    /// Fetches a token to log in with, if it is by tokens; a failure is reported as trouble.
+    fn renew_token(&self);
 }
 
 impl<'a> Picks<'a> {

@@ -75,7 +75,7 @@ impl<O: Outlet> Shipper<O> {
     ) -> Self {
         Self {
             outlet,
-            connection: Connection::new(options.broker_list(), now),
+            connection: Connection::new(&options, now),
             handover: Handover::new(builder, options.batch_bytes()),
             options,
             lanes: Vec::new(),
@@ -188,7 +188,7 @@ impl<O: Outlet> Shipper<O> {
                 }
             }
             Found::Built(outlet) => self.built(outlet, now),
-            Found::Retired => {}
+            Found::Token | Found::Retired => {}
         }
         self.directory.wake().ring();
     }
@@ -218,6 +218,7 @@ impl<O: Outlet> Shipper<O> {
         stats.connected = self.connection.connected();
         stats.connected_since = self.connection.since();
         stats.trouble = self.connection.cause();
+        stats.refusal = self.connection.refusal();
         stats.in_flight_records = u64::from(self.outlet.outstanding());
         stats.unsettled_batches = self.parcels.len() as u64;
         stats
@@ -305,6 +306,9 @@ impl<O: Outlet> Shipper<O> {
                     });
                 }
             }
+            Report::TokenWanted => self.errands.push(Errand(Task::Token {
+                inquirer: self.outlet.inquirer(),
+            })),
             Report::Trouble { code, text, fatal } => {
                 self.stats.count_error(code);
                 if fatal || code == Code::FATAL {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::error::{Code, ErrorClass};
+use crate::security::Refusal;
 
 /// A snapshot of the Kafka side.
 #[derive(Clone, Debug, Default)]
@@ -14,6 +15,8 @@ pub struct Stats {
     pub connected_since: Option<Instant>,
     /// What the client said last of its connections, while Kafka is not reached.
     pub trouble: Option<String>,
+    /// The trouble is that Kafka and we do not let each other in.
+    pub refusal: Option<Refusal>,
     /// Records acknowledged.
     pub acked_records: u64,
     /// Bytes of settled batches, without what became dead letters.

@@ -255,7 +255,7 @@ fn new_options_take_over_without_loss() {
     rig.turn();
     let options = Options {
         brokers: vec![other.bootstrap_servers()],
-        properties: vec![],
+        ..Options::default()
     };
     let producer = Producer::new(&options, None, Arc::clone(&rig.wake)).unwrap();
     rig.shipper.replace(producer, options, Instant::now());

@@ -1,5 +1,6 @@
 //! From given settings to validated ones: what values mean, and how they relate.
 
+mod credentials;
 mod kafka;
 mod logs;
 
@@ -65,7 +66,7 @@ pub(crate) fn settings(given: &mut Given, env: &Environment<'_>, report: &mut Re
     if let Some(origin) = origin {
         state.put_text("directory", path.display().to_string(), origin);
     }
-    let kafka = kafka::settings(&kafka, report);
+    let kafka = kafka::settings(&kafka, directory, report);
     let in_flight = limits.number("in_flight").unwrap_or_default();
     let settings = Settings {
         host,

@@ -116,7 +116,7 @@ impl Diff {
 
 /// What the producer is made from; `kafka.topic` is in the entries.
 fn producer_of(kafka: &KafkaSettings) -> impl PartialEq + '_ {
-    (&kafka.brokers, kafka.delivery, &kafka.properties)
+    (&kafka.brokers, kafka.delivery, &kafka.properties, kafka.files)
 }
 
 fn changes(old: &LogEntry, new: &LogEntry, host_changed: bool) -> Vec<Change> {

@@ -1,6 +1,6 @@
 //! Validated settings: a value that exists can be used.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
@@ -70,6 +70,10 @@ pub struct KafkaSettings {
     pub delivery: Delivery,
     /// Properties of librdkafka by its own names, none of those that the promises rest on. Values can be secret.
     pub properties: BTreeMap<String, String>,
+    /// Those whose values are not shown: secret by name, or put in from the environment or a file.
+    pub hidden: BTreeSet<String>,
+    /// Stands for the contents of the files that properties name.
+    pub files: u64,
 }
 
 /// What a crash may do to lines.

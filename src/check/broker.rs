@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use logcatch_kafka::{Code, Options, Producer, StartError, TopicFacts, TopicReport, Wake, inspect};
+use logcatch_actors::options;
+use logcatch_kafka::{Code, InspectError, Producer, StartError, TopicFacts, TopicReport, Wake, inspect};
 use logcatch_settings::{Loaded, Settings};
 use serde::Serialize;
 use thiserror::Error;
@@ -49,7 +50,7 @@ pub(super) fn check_properties(loaded: &Loaded) -> Result<(), Failure> {
     };
     let place = match &error {
         StartError::Wake(_) => return Err(Failure::new(error)),
-        StartError::Create { .. } => None,
+        StartError::Create { .. } | StartError::Login { .. } => None,
         StartError::Reserved { property } | StartError::Unknown { property } | StartError::Value { property } => {
             place_of(loaded, property)
         }
@@ -81,8 +82,11 @@ pub(super) fn ask(settings: &Settings) -> Result<Vec<Topic>, Failure> {
         .collect::<BTreeSet<_>>();
     let names = names.into_iter().collect::<Vec<_>>();
     let reports = inspect(&options(settings), &names, PATIENCE).map_err(|error| {
-        Failure::new(error)
-            .help("check `kafka.brokers` and the security properties; `logcatch run` waits for Kafka and loses nothing")
+        let help = match &error {
+            InspectError::Refused { refusal, cause, .. } => refusal.help(cause),
+            _ => "check `kafka.brokers` and the security properties; `logcatch run` waits for Kafka and loses nothing",
+        };
+        Failure::new(error).help(help)
     })?;
     let mut longest = BTreeMap::<String, usize>::new();
     for log in &settings.logs {
@@ -100,14 +104,6 @@ pub(super) fn unusable(topics: &[Topic]) -> Option<Failure> {
         .iter()
         .map(|topic| format!("`{}`: {}", topic.name, topic.error.as_deref().unwrap_or_default()));
     Some(Failure::new(Unusable(causes.collect::<Vec<_>>().join(", "))).help(first.help.clone()))
-}
-
-fn options(settings: &Settings) -> Options {
-    let properties = settings.kafka.properties.clone().into_iter().collect();
-    Options {
-        brokers: settings.kafka.brokers.clone(),
-        properties,
-    }
 }
 
 // === impl Topic ===

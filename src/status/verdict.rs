@@ -1,6 +1,6 @@
 //! The verdict in one sentence, and what is wrong with the service as a whole.
 
-use logcatch_actors::{FileRow, Report, State};
+use logcatch_actors::{FileRow, Reason, Report, State};
 
 use super::words::{bytes, count, harmless, seconds};
 
@@ -55,7 +55,12 @@ pub fn remarks(report: &Report) -> Vec<String> {
         let cause = report.kafka.trouble.as_deref().unwrap_or("no broker answers");
         // librdkafka adds how long it tried and how often it kept silent.
         let cause = cause.split(" (after ").next().unwrap_or(cause);
-        remarks.push(format!("Kafka is away{since}: {}", harmless(cause)));
+        let what = match report.kafka.refused {
+            Some(Reason::KafkaLoginRefused) => "Kafka refuses the login",
+            Some(_) => "no TLS connection to Kafka",
+            None => "Kafka is away",
+        };
+        remarks.push(format!("{what}{since}: {}", harmless(cause)));
     }
     if let Some(refused) = &report.settings.refused {
         // What is wrong as a whole, and the first problem.
@@ -97,8 +102,6 @@ fn is_moving(file: &FileRow) -> bool {
 
 #[cfg(test)]
 pub mod tests {
-    use logcatch_actors::Reason;
-
     use super::*;
 
     pub fn file(path: &str, state: State, lag_seconds: f64) -> FileRow {

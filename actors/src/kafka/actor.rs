@@ -306,7 +306,7 @@ mod tests {
     fn options(cluster: &Cluster) -> Options {
         Options {
             brokers: vec![cluster.bootstrap_servers()],
-            properties: vec![],
+            ..Options::default()
         }
     }
 
@@ -383,7 +383,7 @@ mod tests {
     async fn a_drain_without_kafka_ends_at_its_deadline_and_drops_tickets_untold() {
         let options = Options {
             brokers: vec!["127.0.0.1:1".into()],
-            properties: vec![],
+            ..Options::default()
         };
         let (kafka, lanes) = KafkaActor::start(options, Arc::new(NoGrave)).unwrap();
         let lane = lanes.lane("t");

@@ -14,5 +14,7 @@ pub fn options(settings: &Settings) -> Options {
     Options {
         brokers: settings.kafka.brokers.clone(),
         properties: settings.kafka.properties.clone().into_iter().collect(),
+        hidden: settings.kafka.hidden.clone(),
+        files: settings.kafka.files,
     }
 }

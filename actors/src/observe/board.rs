@@ -9,7 +9,7 @@ use logcatch_kafka::{LaneState, Stats};
 use logcatch_settings::Settings;
 
 use super::gauge::{Gauge, Surroundings};
-use super::report::{FileRow, KafkaRow, PositionsRow, Refusal, Report, SettingsRow, TopicRow};
+use super::report::{FileRow, KafkaRow, PositionsRow, Reason, Refusal, Report, SettingsRow, TopicRow};
 use crate::tail::Common;
 
 /// A watcher: the name of its entry, and its path.
@@ -126,6 +126,7 @@ impl Board {
         let saves = *lock(&self.saves);
         let around = Surroundings {
             kafka: stats.connected,
+            refusal: stats.refusal,
             saves_fail: saves.failing,
         };
         let watchers: Vec<_> = lock(&self.watchers)
@@ -195,6 +196,7 @@ fn kafka(common: &Common, stats: &Stats, now: Instant) -> KafkaRow {
             .connected_since
             .map(|since| now.saturating_duration_since(since).as_secs_f64()),
         trouble: stats.trouble.clone(),
+        refused: stats.refusal.map(Reason::of),
         last_ack_seconds: stats.last_ack.map(ago),
         in_flight_bytes: common.budget.used() as u64,
         in_flight_limit_bytes: common.budget.total() as u64,

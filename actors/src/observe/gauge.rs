@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
-use logcatch_kafka::{Lane, LaneState, Target, Trouble};
+use logcatch_kafka::{Lane, LaneState, Refusal, Target, Trouble};
 use logcatch_tail::{Condition, FileId, LagClock, Seen, Stream, Watcher};
 
 use super::rate::Rate;
@@ -42,6 +42,8 @@ pub(crate) enum Activity {
 pub(crate) struct Surroundings {
     /// True if Kafka is reached, none before the first answer.
     pub(crate) kafka: Option<bool>,
+    /// Why it is not, if one side does not let the other in.
+    pub(crate) refusal: Option<Refusal>,
     /// The last save of positions failed.
     pub(crate) saves_fail: bool,
 }
@@ -353,6 +355,8 @@ impl Published {
     fn topic_trouble(&self, around: Surroundings) -> Option<(State, Reason, Option<String>)> {
         let lane = self.lane.as_ref()?;
         let (state, reason, detail) = match lane.state() {
+            // As it was when a broker answered last.
+            LaneState::Open if around.kafka == Some(false) => (State::Waiting, Reason::KafkaAway, None),
             LaneState::Open => return None,
             LaneState::Asking => (State::Waiting, Reason::AskingForTopic, None),
             LaneState::Held { why, reason } => {
@@ -368,10 +372,10 @@ impl Published {
         };
         // While nobody answers, what is said of the topic is old.
         let is_away = around.kafka == Some(false) && state == State::Waiting;
-        Some(if is_away {
-            (State::Waiting, Reason::KafkaAway, None)
-        } else {
-            (state, reason, detail)
+        Some(match around.refusal {
+            _ if !is_away => (state, reason, detail),
+            None => (State::Waiting, Reason::KafkaAway, None),
+            Some(refusal) => (State::Blocked, Reason::of(refusal), None),
         })
     }
 }
@@ -392,6 +396,7 @@ mod tests {
 
     const FINE: Surroundings = Surroundings {
         kafka: Some(true),
+        refusal: None,
         saves_fail: false,
     };
 

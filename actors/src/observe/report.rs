@@ -56,6 +56,10 @@ pub enum Reason {
     SavingPosition,
     /// Waiting: the watcher has not come back from a look at its file.
     NotAnswering,
+    /// Blocked: Kafka does not accept the credentials.
+    KafkaLoginRefused,
+    /// Blocked: Kafka and the service do not accept each other's certificates.
+    KafkaTlsFailed,
     /// Blocked: the topic does not exist.
     TopicMissing,
     /// Blocked: the service may not write to the topic.
@@ -124,6 +128,9 @@ pub struct KafkaRow {
     pub since_seconds: Option<f64>,
     /// What was said last of the connections, while no broker answers.
     pub trouble: Option<String>,
+    /// Why it waits for somebody to act, if it does.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub refused: Option<Reason>,
     /// The last acknowledgement, so many seconds ago.
     pub last_ack_seconds: Option<f64>,
     /// Bytes read and not acknowledged, all files, bookkeeping included.
@@ -204,6 +211,15 @@ pub struct Report {
     pub positions: PositionsRow,
     /// Every watched path, by entry and path.
     pub files: Vec<FileRow>,
+}
+
+impl Reason {
+    pub(crate) fn of(refusal: logcatch_kafka::Refusal) -> Self {
+        match refusal {
+            logcatch_kafka::Refusal::Login => Self::KafkaLoginRefused,
+            logcatch_kafka::Refusal::Tls => Self::KafkaTlsFailed,
+        }
+    }
 }
 
 impl fmt::Display for State {

@@ -371,7 +371,7 @@ impl Handler<ApplySettings> for SupervisorActor {
         if let Some(why) = needs_restart(before, &settings).into_iter().next() {
             return Box::pin(fut::ready(Err(why)));
         }
-        if before.kafka.brokers == settings.kafka.brokers && before.kafka.properties == settings.kafka.properties {
+        if crate::kafka::options(before) == crate::kafka::options(&settings) {
             self.apply(settings, ctx);
             return Box::pin(fut::ready(Ok(())));
         }

@@ -12,9 +12,10 @@ use rdkafka::types::RDKafkaType;
 
 use super::{
     Event, Inquirer, Loan, Message, Queue, Shared, Topic, opaque, parcel_and_index, raw, rd_kafka_event_error,
-    rd_kafka_last_error, rd_kafka_producev, text, topic_name,
+    rd_kafka_last_error, rd_kafka_producev, text, tls, topic_name,
 };
 use crate::error::Code;
+use crate::oidc::TokenSource;
 use crate::options::{Options, QUEUE_RECORDS, Secrets, StartError};
 use crate::outlet::{Outlet, ParcelId, Report, Sent, Shipment, TopicId};
 use crate::wake::Wake;
@@ -34,6 +35,8 @@ pub struct Producer {
     outstanding: u32,
     refusals: u64,
     secrets: Secrets,
+    /// What was said last of a certificate that is not accepted.
+    verdict: String,
     // Last: topics and queue must be destroyed before their client.
     shared: Arc<Shared>,
 }
@@ -50,9 +53,16 @@ impl Producer {
     pub fn new(options: &Options, batch_bytes: Option<u64>, wake: Arc<Wake>) -> Result<Self, StartError> {
         let config = options.config(batch_bytes)?;
         let native = config.create_native_config().map_err(|error| options.redact(error))?;
-        let events = c::RD_KAFKA_EVENT_DR | c::RD_KAFKA_EVENT_ERROR | c::RD_KAFKA_EVENT_LOG;
+        let tokens = TokenSource::of(options)?;
+        let mut events = c::RD_KAFKA_EVENT_DR | c::RD_KAFKA_EVENT_ERROR | c::RD_KAFKA_EVENT_LOG;
+        if tokens.is_some() {
+            events |= c::RD_KAFKA_EVENT_OAUTHBEARER_TOKEN_REFRESH;
+        }
         // SAFETY: the configuration is alive; it is handed to the client below.
-        unsafe { c::rd_kafka_conf_set_events(native.ptr(), events) };
+        unsafe {
+            c::rd_kafka_conf_set_events(native.ptr(), events);
+            tls::tell_why(native.ptr());
+        }
         let client = Client::new(&config, native, RDKafkaType::RD_KAFKA_PRODUCER, DefaultClientContext)
             .map_err(|error| options.redact(error))?;
         // SAFETY: the client is alive. The call only adds a reference to its main queue.
@@ -76,8 +86,10 @@ impl Producer {
             outstanding: 0,
             refusals: 0,
             secrets: options.secrets(),
+            verdict: String::new(),
             shared: Arc::new(Shared {
                 client,
+                tokens,
                 kept: Mutex::default(),
                 _wake: wake,
             }),
@@ -230,19 +242,21 @@ impl Producer {
 
     fn read_error(&self, event: &Event) -> Report {
         // SAFETY: the event is alive and an error event; its text lives as long as it.
-        unsafe {
+        let (code, text, fatal) = unsafe {
             let text = text(c::rd_kafka_event_error_string(event.0.as_ptr()));
-            Report::Trouble {
-                code: Code(rd_kafka_event_error(event.0.as_ptr())),
-                text: self.secrets.hide(text.trim()).into_owned(),
-                fatal: c::rd_kafka_event_error_is_fatal(event.0.as_ptr()) != 0,
-            }
-        }
+            let fatal = c::rd_kafka_event_error_is_fatal(event.0.as_ptr()) != 0;
+            (Code(rd_kafka_event_error(event.0.as_ptr())), text, fatal)
+        };
+        let text = self
+            .secrets
+            .hide(tls::with_verdict(text.trim(), &self.verdict).as_ref())
+            .into_owned();
+        Report::Trouble { code, text, fatal }
     }
 
     /// Passes a line of librdkafka on. Levels are those of syslog; what it says of connections is repeated with
     /// each attempt, and said once by us.
-    fn read_log(&self, event: &Event) {
+    fn read_log(&mut self, event: &Event) {
         const ALERT: c_int = 2;
         const WARNING: c_int = 4;
         let (mut facility, mut line, mut level) = (ptr::null(), ptr::null(), 0);
@@ -253,9 +267,14 @@ impl Producer {
             }
             (text(facility), text(line))
         };
+        if facility == tls::FACILITY {
+            line.clone_into(&mut self.verdict);
+        }
         let level = match level {
             ..=ALERT => log::Level::Error,
-            ..=WARNING if !matches!(facility, "FAIL" | "ERROR" | "REQTMOUT" | "TERMINATE") => log::Level::Warn,
+            ..=WARNING if !matches!(facility, "FAIL" | "ERROR" | "REQTMOUT" | "TERMINATE" | tls::FACILITY) => {
+                log::Level::Warn
+            }
             _ => log::Level::Debug,
         };
         log::log!(target: "librdkafka", level, "{facility} {}", self.secrets.hide(line));
@@ -353,6 +372,7 @@ impl Outlet for Producer {
                 c::RD_KAFKA_EVENT_DR => seen += self.read_delivery(&event, into),
                 c::RD_KAFKA_EVENT_ERROR => into.push(self.read_error(&event)),
                 c::RD_KAFKA_EVENT_LOG => self.read_log(&event),
+                c::RD_KAFKA_EVENT_OAUTHBEARER_TOKEN_REFRESH => into.push(Report::TokenWanted),
                 _ => {}
             }
         }

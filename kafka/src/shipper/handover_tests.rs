@@ -73,7 +73,7 @@ fn new_options_take_over_without_loss() {
         next,
         crate::Options {
             brokers: vec!["b:1".into()],
-            properties: vec![],
+            ..crate::Options::default()
         },
         rig.now,
     );

@@ -75,6 +75,7 @@ impl Rig {
         let options = Options {
             brokers: vec![cluster.bootstrap_servers()],
             properties,
+            ..Options::default()
         };
         let wake = Arc::new(Wake::new().unwrap());
         let build = {

@@ -1,7 +1,10 @@
 //! `[kafka]`: brokers, topics and the properties of librdkafka.
 
+use std::collections::BTreeMap;
 use std::net::Ipv6Addr;
+use std::path::Path;
 
+use super::credentials;
 use crate::given::{Table, Text};
 use crate::problem::Problem;
 use crate::reader::Report;
@@ -59,6 +62,13 @@ const REFUSED: &[(&str, &str, &str)] = &[
         "is always \"murmur2_random\": the same key goes to the same partition as with Kafka's own clients",
         REMOVE,
     ),
+    (
+        "sasl.kerberos.*",
+        "is not built in",
+        "log in by SCRAM, OAUTHBEARER or a client certificate",
+    ),
+    ("sasl.oauthbearer.assertion.*", CREDENTIALS_ONLY, CREDENTIALS),
+    ("sasl.oauthbearer.metadata.*", CREDENTIALS_ONLY, CREDENTIALS),
     ("queuing.strategy", NO_EFFECT, REMOVE),
     ("delivery.report.only.error", NO_EFFECT, REMOVE),
     ("enabled_events", NO_EFFECT, REMOVE),
@@ -80,23 +90,34 @@ const ALL_ACKS: &str = "is always \"all\": a position is saved only when every r
 const NO_RETRY_LIMIT: &str = "has no limit here: lines wait for Kafka as long as it takes";
 const NO_TIMEOUT: &str = "has no limit here: a timeout would drop lines";
 const NO_EFFECT: &str = "is about the insides of the producer";
+const CREDENTIALS_ONLY: &str = "is for grants that are not built in: tokens are fetched with client credentials";
+const CREDENTIALS: &str = "give `sasl.oauthbearer.client.id` and `sasl.oauthbearer.client.secret`";
 const REMOVE: &str = "remove the property";
 
-pub(super) fn settings(table: &Table, report: &mut Report) -> KafkaSettings {
+pub(super) fn settings(table: &Table, directory: &Path, report: &mut Report) -> KafkaSettings {
+    let given: BTreeMap<&str, &Text> = table.map("properties").collect();
+    let mut properties = BTreeMap::new();
+    for (name, text) in &given {
+        match refusal(name, text) {
+            None => {
+                properties.insert((*name).to_owned(), text.value.clone());
+            }
+            Some(problem) => report.problems.push(problem),
+        }
+    }
+    let files = credentials::take(&mut properties, &given, directory, report);
+    let is_hidden = |(name, text): &(&&str, &&Text)| text.is_hidden() || is_secret_property(name);
     KafkaSettings {
+        hidden: given
+            .iter()
+            .filter(is_hidden)
+            .map(|(name, _)| (*name).to_owned())
+            .collect(),
+        properties,
+        files,
         brokers: brokers(table, report),
         topic: table.text("topic").and_then(|text| topic(text, report)),
         delivery: Delivery::AtLeastOnce,
-        properties: table
-            .map("properties")
-            .filter_map(|(name, text)| match refusal(name, text) {
-                None => Some((name.to_owned(), text.value.clone())),
-                Some(problem) => {
-                    report.problems.push(problem);
-                    None
-                }
-            })
-            .collect(),
     }
 }
 
