@@ -21,6 +21,7 @@ mod orders;
 mod positions;
 mod reading;
 mod reload;
+mod resend;
 mod restart;
 mod rotation;
 mod seed;
@@ -36,6 +37,7 @@ pub fn all() -> impl Iterator<Item = Case> {
     let groups = [
         kafka::CASES,
         dead_letters::CASES,
+        resend::CASES,
         restart::CASES,
         load::CASES,
         positions::CASES,
