@@ -114,7 +114,7 @@ Examples:
 Examples:
   logcatch dead-letters list
   logcatch dead-letters list --log nginx --json | jq -r .line
-  logcatch dead-letters resend                 after the topic's max.message.bytes was raised, the service being stopped
+  logcatch dead-letters resend                 after the topic's max.message.bytes was raised
   logcatch dead-letters resend --topic large   to a topic that takes them"
     )]
     DeadLetters(DeadLettersArgs),
@@ -155,7 +155,7 @@ pub struct DeadLettersArgs {
 
 #[derive(Debug, Subcommand)]
 pub enum DeadLettersCommand {
-    /// Prints the dead letters, oldest first, also while the service runs
+    /// Prints the dead letters, oldest first
     #[command(after_help = "\
 Examples:
   logcatch dead-letters list
@@ -164,8 +164,8 @@ Examples:
     List(ListLetters),
     /// Sends dead letters again, each to the topic, with the key and into the partition it had
     #[command(after_help = "\
-What Kafka acknowledges is no longer kept; what it refuses again is. The service must be stopped. Ended halfway, it loses no
-letter, and sends some twice the next time. Exit code 0 only if none is left.
+Through the service, or by itself if none runs. What Kafka acknowledges is no longer kept; what it refuses again is. A crash
+halfway loses no letter and sends some twice the next time. Exit code 0 only if none is left.
 
 Examples:
   logcatch dead-letters resend

@@ -1,41 +1,59 @@
-//! `logcatch dead-letters`: what Kafka refused, to be looked at and to be sent again.
+//! `logcatch dead-letters`: what Kafka refused, to be looked at and to be sent again; through the service, or on the files
+//! if none runs.
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal as _, Write};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::time::Instant;
 
 use actix::System;
-use logcatch_actors::{DeadLetter, DrainKafka, KafkaActor, Refusals, Resend, Resent, Segments, ShipBatch, options};
-use logcatch_kafka::Options;
-use logcatch_settings::{load, state_directory};
+use logcatch_actors::{DeadLetter, Resent, Segments, options};
+use logcatch_settings::load;
 use logcatch_tail::{StateLock, StoreError};
+use tokio::sync::watch;
 
 use crate::cli::{self, DeadLettersArgs, DeadLettersCommand, LetterFilter, ListLetters, ResendLetters, environment};
+use crate::control::client::{Client, ConnectError, state_of};
+use crate::control::{Answer, Meant, Named, Request, ResendError, resend, unexpected};
 use crate::error::{CannotPrint, Failure};
 use crate::run::{kafka_failure, state_failure};
 
 /// Lists dead letters, or sends them again.
 pub fn run(config: &Path, args: &DeadLettersArgs) -> Result<(), Failure> {
+    let letters = match &args.command {
+        DeadLettersCommand::List(list) => &list.letters,
+        DeadLettersCommand::Resend(resend) => &resend.letters,
+    };
+    let state = state_of(config, letters.state.as_deref())?;
+    let service = match Client::connect(&state) {
+        Ok(client) => Some(client),
+        Err(ConnectError::NoService { .. }) => None,
+        Err(error) => return Err(error.into()),
+    };
     match &args.command {
         DeadLettersCommand::List(list) => {
-            let state = match &list.letters.state {
-                Some(state) => state.clone(),
-                None => state_directory(config, &environment)?,
+            // Asked once more for each reading of them.
+            let place = if service.is_some() {
+                Place::Service(state)
+            } else {
+                Place::Files(Segments::of(&state))
             };
-            print_letters(&Segments::of(&state), list)
+            print_letters(&place, list)
         }
-        DeadLettersCommand::Resend(resend) => send_again(config, resend),
+        DeadLettersCommand::Resend(args) => {
+            let resent = match service {
+                Some(client) => through_the_service(client, args)?,
+                None => from_the_files(config, &state, args)?,
+            };
+            say(resent, args.json)
+        }
     }
 }
 
 impl LetterFilter {
-    fn means(&self, letter: &DeadLetter) -> bool {
-        let is_path = |path: &PathBuf| {
-            let named = |path: &Path| path.to_string_lossy() == letter.path;
-            named(path) || std::path::absolute(path).is_ok_and(|path| named(&path))
-        };
-        self.log.as_ref().is_none_or(|log| *log == letter.log) && self.path.as_ref().is_none_or(is_path)
+    fn meant(&self) -> Meant {
+        Meant {
+            log: self.log.clone(),
+            path: self.path.as_ref().map(|path| Named::new(&path.to_string_lossy())),
+        }
     }
 }
 
@@ -57,12 +75,13 @@ fn columns(letter: &DeadLetter) -> [String; 7] {
 
 const HEADS: [&str; 7] = ["TIME", "LOG", "PATH", "OFFSET", "TOPIC", "BYTES", "REASON"];
 
-fn print_letters(segments: &Segments, args: &ListLetters) -> Result<(), Failure> {
+fn print_letters(place: &Place, args: &ListLetters) -> Result<(), Failure> {
+    let meant = args.letters.meant();
     // Read twice, because all of them may not fit into memory, and columns are as wide as the widest.
     let mut widths = HEADS.map(str::len);
     let mut count = 0_u64;
     if !args.json {
-        each(segments, &args.letters, |_, letter| {
+        each(place, &meant, |_, letter| {
             count += 1;
             for (width, text) in widths.iter_mut().zip(columns(letter)) {
                 *width = (*width).max(text.chars().count());
@@ -84,12 +103,12 @@ fn print_letters(segments: &Segments, args: &ListLetters) -> Result<(), Failure>
         if row(HEADS).is_err() {
             return Ok(());
         }
-        let unreadable = each(segments, &args.letters, |_, letter| {
+        let unreadable = each(place, &meant, |_, letter| {
             row(columns(letter).each_ref().map(String::as_str))
         })?;
         return finish(out.flush(), unreadable);
     }
-    let unreadable = each(segments, &args.letters, |raw, _| {
+    let unreadable = each(place, &meant, |raw, _| {
         out.write_all(raw)?;
         out.write_all(b"\n")
     })?;
@@ -106,21 +125,66 @@ fn finish(printed: io::Result<()>, unreadable: u64) -> Result<(), Failure> {
     }
 }
 
+/// Where letters are read.
+enum Place {
+    /// From the service of this state directory.
+    Service(PathBuf),
+    /// From the files, because no service runs.
+    Files(Segments),
+}
+
 /// Shows each letter that is meant, with the line that it stands in; returns how many lines are no letters.
 fn each(
-    segments: &Segments,
-    filter: &LetterFilter,
+    place: &Place,
+    meant: &Meant,
     mut show: impl FnMut(&[u8], &DeadLetter) -> io::Result<()>,
 ) -> Result<u64, Failure> {
+    // False when nobody reads it any more.
+    let mut shown = |raw: &[u8], letter: &DeadLetter| match show(raw, letter) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
+        shown => shown.map(|()| true).map_err(|error| Failure::new(CannotPrint(error))),
+    };
+    match place {
+        Place::Service(state) => of_the_service(state, meant, &mut shown),
+        Place::Files(segments) => of_the_files(segments, meant, &mut shown),
+    }
+}
+
+type Show<'a> = &'a mut dyn FnMut(&[u8], &DeadLetter) -> Result<bool, Failure>;
+
+fn of_the_service(state: &Path, meant: &Meant, show: Show<'_>) -> Result<u64, Failure> {
+    let mut client = Client::connect(state)?;
+    client.tell(&Request::DeadLettersList { meant: meant.clone() })?;
+    let mut unreadable = 0;
+    loop {
+        let part = match client.hear()? {
+            Answer::Letters(part) => part,
+            answer => return Err(unexpected(&answer)),
+        };
+        unreadable += part.unreadable;
+        for raw in part.letters {
+            let letter = serde_json::from_str(&raw).map_err(Failure::new)?;
+            if !show(raw.as_bytes(), &letter)? {
+                return Ok(unreadable);
+            }
+        }
+        if part.last {
+            return Ok(unreadable);
+        }
+    }
+}
+
+fn of_the_files(segments: &Segments, meant: &Meant, show: Show<'_>) -> Result<u64, Failure> {
     let mut unreadable = 0;
     for segment in segments.list().map_err(Failure::new)? {
         for line in segment.lines().map_err(Failure::new)? {
             let line = line.map_err(Failure::new)?;
             match line.letter {
-                Some(letter) if filter.means(&letter) => match show(&line.raw, &letter) {
-                    Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(unreadable),
-                    shown => shown.map_err(|error| Failure::new(CannotPrint(error)))?,
-                },
+                Some(letter) if meant.is(&letter) => {
+                    if !show(&line.raw, &letter)? {
+                        return Ok(unreadable);
+                    }
+                }
                 Some(_) => {}
                 None => unreadable += 1,
             }
@@ -131,62 +195,85 @@ fn each(
 
 // === resend ===
 
-fn send_again(config: &Path, args: &ResendLetters) -> Result<(), Failure> {
+fn through_the_service(mut client: Client, args: &ResendLetters) -> Result<Resent, Failure> {
+    client.tell(&Request::DeadLettersResend {
+        meant: args.letters.meant(),
+        topic: args.topic.clone(),
+    })?;
+    let is_watched = io::stderr().is_terminal();
+    let resent = loop {
+        match client.hear()? {
+            Answer::Resending(so_far) => {
+                if is_watched {
+                    eprint!("\r{}", in_words(&so_far));
+                }
+            }
+            Answer::Resent(resent) => break resent,
+            answer => return Err(unexpected(&answer)),
+        }
+    };
+    if is_watched {
+        // What stands there gives way to the result.
+        eprint!("\r\x1b[K");
+    }
+    Ok(resent)
+}
+
+/// No service runs: the lock sees to it that none starts meanwhile.
+fn from_the_files(config: &Path, state: &Path, args: &ResendLetters) -> Result<Resent, Failure> {
     let loaded = load(config, &environment)?;
     for notice in &loaded.notices {
         cli::note(notice);
     }
-    let settings = loaded.settings;
-    let state = args.letters.state.clone().unwrap_or(settings.state.directory.clone());
-    let segments = Segments::of(&state);
+    let segments = Segments::of(state);
     // No lock, and no directory for it, where nothing was ever kept.
-    let lock = state.exists().then(|| StateLock::acquire(&state)).transpose();
+    let lock = state.exists().then(|| StateLock::acquire(state)).transpose();
     let _lock = lock.map_err(|error| {
         let is_held = matches!(error, StoreError::Held { .. });
         let failure = state_failure(error);
         if is_held {
-            failure.help("stop the service first, send the letters again, then start it; `list` needs no stop")
+            failure.help("it does not answer yet: try again when it has started, or stop it first")
         } else {
             failure
         }
     })?;
-    let resent = if segments.list().map_err(Failure::new)?.is_empty() {
-        Resent::default()
-    } else {
-        System::new().block_on(resend(options(&settings), &segments, args))?
-    };
-    if args.json {
+    segments.tidy();
+    let files = segments.list().map_err(Failure::new)?;
+    let (progress, _seen) = watch::channel(Resent::default());
+    let (options, meant, topic) = (options(&loaded.settings), args.letters.meant(), args.topic.clone());
+    let resent = resend(options, &segments, &files, &meant, topic, progress, || false);
+    System::new().block_on(resent).map_err(|error| match error {
+        ResendError::Start(error) => kafka_failure(error),
+        ResendError::Letters(error) => Failure::new(error),
+    })
+}
+
+fn in_words(resent: &Resent) -> String {
+    format!(
+        "sent {}, refused again {}, left {}",
+        resent.sent, resent.refused, resent.left
+    )
+}
+
+fn say(resent: Resent, json: bool) -> Result<(), Failure> {
+    if json {
         cli::print_json(&resent)?;
     } else {
-        let Resent {
-            sent, refused, left, ..
-        } = resent;
-        cli::print(&format!("sent {sent}, refused again {refused}, left {left}\n"))?;
+        cli::print(&format!("{}\n", in_words(&resent)))?;
     }
-    if resent.left == 0 {
+    if resent.left == 0 && !resent.cut {
         return Ok(());
     }
     let mut reasons: Vec<String> = resent.reasons.into_iter().collect();
     if resent.unreadable > 0 {
         reasons.push(format!("{} lines are no dead letters", resent.unreadable));
     }
-    let failure = Failure::new(format!("cannot send `{}` dead letters again", resent.left));
-    Err(failure
-        .place(reasons.join("\n  "))
-        .help("mend what is named, or send them to another topic with --topic; those that are left are kept"))
-}
-
-async fn resend(options: Options, segments: &Segments, args: &ResendLetters) -> Result<Resent, Failure> {
-    let refusals = Arc::new(Refusals::default());
-    let (kafka, lanes) = KafkaActor::start(options, Arc::clone(&refusals) as _).map_err(kafka_failure)?;
-    let ship = |batch| kafka.do_send(ShipBatch(batch));
-    let resend = Resend::new(ship, lanes, refusals, args.topic.clone());
-    let resent = resend.run(segments, |letter| args.letters.means(letter)).await;
-    // Ends the producer; whatever it still holds is kept as a letter.
-    let _ = kafka
-        .send(DrainKafka {
-            deadline: Instant::now(),
-        })
-        .await;
-    resent.map_err(Failure::new)
+    let error = if resent.cut {
+        reasons.push("the service stopped before all were tried".to_owned());
+        "cannot send all dead letters again".to_owned()
+    } else {
+        format!("cannot send `{}` dead letters again", resent.left)
+    };
+    let help = "mend what is named, or send them to another topic with --topic; those that are left are kept";
+    Err(Failure::new(error).place(reasons.join("\n  ")).help(help))
 }

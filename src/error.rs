@@ -132,7 +132,7 @@ impl From<control::Refused> for Failure {
 }
 
 /// An error and its causes in one line.
-fn chain(error: &(dyn Error + 'static)) -> String {
+pub fn chain(error: &(dyn Error + 'static)) -> String {
     let texts = iter::successors(Some(error), |&error| error.source()).map(without_number);
     texts.collect::<Vec<_>>().join(": ")
 }

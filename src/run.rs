@@ -131,7 +131,7 @@ async fn serve(
     applied.map_err(Failure::new)?.map_err(Failure::new)?;
     let outside = Rc::new(Outside {
         manager: Rc::clone(&manager),
-        letters,
+        letters: Arc::clone(&letters),
         keeper,
     });
     let settings_path = config.clone();
@@ -150,6 +150,7 @@ async fn serve(
         config: config.clone(),
         kafka: kafka.clone(),
         common,
+        letters: Arc::clone(&letters),
         settings: settings_path,
     };
     // Without it the service ships all the same.
@@ -186,7 +187,7 @@ async fn serve(
     let timeout = settings.limits.shutdown_timeout;
     log::info!(signal = name, timeout_seconds = timeout.as_secs(); "logcatch stops: nothing more is read, what is in flight is waited for");
     tokio::select! {
-        end = drain(&supervisor, &kafka, timeout) => Ok(end),
+        (end, ()) = async { tokio::join!(drain(&supervisor, &kafka, timeout), end_resend(&letters, timeout)) } => Ok(end),
         signal = signals.end() => {
             log::warn!(signal; "stopped at once: what was in flight will be sent again at the next start");
             Ok(End::Cut)
@@ -249,6 +250,13 @@ async fn drain(supervisor: &Addr<SupervisorActor>, kafka: &Addr<KafkaActor>, tim
         Err(error) => log::error!(cause:% = error; "the Kafka side ended early; what was in flight will be sent again"),
     }
     End::Cut
+}
+
+/// Has dead letters that are being sent again end in order, so that none comes twice.
+async fn end_resend(letters: &DeadLetterStore, timeout: Duration) {
+    if tokio::time::timeout(timeout, letters.end_resend()).await.is_err() {
+        log::warn!("dead letters were still on their way: some may be sent again the next time");
+    }
 }
 
 /// Properties that make no producer.

@@ -16,7 +16,9 @@ mod tail;
 
 pub use budget::{Budget, Permit};
 pub use config::{ConfigActor, Herald, Reload};
-pub use dead_letters::{DeadLetter, DeadLetterStore, LettersError, Line, Refusals, Resend, Resent, Segment, Segments};
+pub use dead_letters::{
+    DeadLetter, DeadLetterStore, LettersError, Line, Refusals, Resend, Resent, SealError, Sealed, Segment, Segments,
+};
 pub use kafka::{DrainKafka, GetStats, KafkaActor, Reconfigure, ShipBatch, options};
 pub use observe::{
     Board, FileRow, Gauge, KafkaRow, Key, PositionsRow, Reason, Refusal, Report, SettingsRow, Sources, State, TopicRow,

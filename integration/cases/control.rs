@@ -290,12 +290,15 @@ fn others_are_refused_and_the_group_may_look_but_not_change() {
         &["reload"],
         &["positions", "set", "/x", "end"],
         &["positions", "reset", "/x"],
+        &["dead-letters", "resend"],
     ] {
         let said = failed(&as_user(&fixture.host, GROUP, command), 1);
         assert!(said.contains("root"), "{said}");
     }
     assert_eq!(as_user(&fixture.host, GROUP, &["plan"]).code, Some(0));
-    assert_eq!(as_user(&fixture.host, GROUP, &["positions", "list"]).code, Some(0));
+    for list in [["positions", "list"], ["dead-letters", "list"]] {
+        assert_eq!(as_user(&fixture.host, GROUP, &list).code, Some(0));
+    }
     fixture.finish(service);
 }
 
@@ -350,6 +353,9 @@ fn each_command_shows_examples() {
         &["positions", "list"],
         &["positions", "set"],
         &["positions", "reset"],
+        &["dead-letters"],
+        &["dead-letters", "list"],
+        &["dead-letters", "resend"],
     ] {
         let help = ok(&host, &[command, &["--help"]].concat());
         let usage = format!("logcatch {}", command.join(" "));

@@ -21,6 +21,7 @@ mod orders;
 mod positions;
 mod reading;
 mod reload;
+mod resend;
 mod restart;
 mod rotation;
 mod security;
@@ -38,6 +39,7 @@ pub fn all() -> impl Iterator<Item = Case> {
         kafka::CASES,
         security::CASES,
         dead_letters::CASES,
+        resend::CASES,
         restart::CASES,
         load::CASES,
         positions::CASES,

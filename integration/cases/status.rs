@@ -29,7 +29,7 @@ fn assert_caught_up(row: &Value) {
 }
 
 /// Waits for a state and a reason of a file; gives its row.
-fn wait_state(host: &Host, path: &Path, state: &str, reason: Option<&str>) -> Value {
+pub fn wait_state(host: &Host, path: &Path, state: &str, reason: Option<&str>) -> Value {
     eventually(&format!("{} is {state}, {reason:?}", path.display()), || {
         let row = row(host, path);
         let is_so = row["state"] == state && row["reason"].as_str() == reason;

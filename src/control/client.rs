@@ -84,25 +84,40 @@ impl Client {
 
     /// Asks and waits for the answer; one that refuses is a failure.
     pub fn ask(&mut self, request: &Request) -> Result<Answer, Failure> {
-        let answer = self.exchange(request).map_err(|source| {
-            let source = match source.kind() {
-                // As a socket says that its time is up.
-                io::ErrorKind::WouldBlock => io::Error::new(io::ErrorKind::TimedOut, "it does not answer"),
-                _ => source,
-            };
-            let path = socket::path(&self.state);
-            Failure::new(ConnectError::Socket { path, source }).help("the service's log says more")
-        })?;
-        match answer {
+        self.tell(request)?;
+        self.hear()
+    }
+
+    /// Asks what is answered in parts: [`Client::hear`] waits for each.
+    pub fn tell(&mut self, request: &Request) -> Result<(), Failure> {
+        self.send(request).map_err(|source| self.failed(source))
+    }
+
+    /// Waits for the next part of the answer; one that refuses is a failure.
+    pub fn hear(&mut self) -> Result<Answer, Failure> {
+        match self.receive().map_err(|source| self.failed(source))? {
             Answer::Refused(refused) => Err(refused.into()),
             answer => Ok(answer),
         }
     }
 
-    fn exchange(&mut self, request: &Request) -> io::Result<Answer> {
+    fn failed(&self, source: io::Error) -> Failure {
+        let source = match source.kind() {
+            // As a socket says that its time is up.
+            io::ErrorKind::WouldBlock => io::Error::new(io::ErrorKind::TimedOut, "it does not answer"),
+            _ => source,
+        };
+        let path = socket::path(&self.state);
+        Failure::new(ConnectError::Socket { path, source }).help("the service's log says more")
+    }
+
+    fn send(&mut self, request: &Request) -> io::Result<()> {
         let mut text = serde_json::to_vec(request)?;
         text.push(b'\n');
-        self.stream.get_mut().write_all(&text)?;
+        self.stream.get_mut().write_all(&text)
+    }
+
+    fn receive(&mut self) -> io::Result<Answer> {
         let mut line = Vec::new();
         (&mut self.stream).take(LONGEST_ANSWER).read_until(b'\n', &mut line)?;
         if line.last() != Some(&b'\n') {

@@ -7,15 +7,17 @@ use std::time::Duration;
 use actix::Addr;
 use actix_rt::task::spawn_blocking;
 use logcatch_actors::{
-    Change, ChangePosition, Changed, Common, ConfigActor, GetStats, KafkaActor, Key, OrderError, Reload, Report,
-    Restart, Sources, SupervisorActor,
+    Change, ChangePosition, Changed, Common, ConfigActor, DeadLetterStore, GetStats, KafkaActor, Key, OrderError,
+    Reload, Report, Restart, Sources, SupervisorActor,
 };
 use logcatch_kafka::Stats;
 use logcatch_settings::{Environment, load};
 use logcatch_tail::{EditError, Positions};
+use tokio::sync::mpsc::Receiver;
 
+use super::letters;
 use super::plan::plan;
-use super::protocol::{Answer, Done, Named, PositionRow, Refused, Request};
+use super::protocol::{Answer, Done, Meant, Named, PositionRow, Refused, Request};
 use super::targets::pick;
 
 /// A watcher whose lines Kafka does not acknowledge rests for as long as that lasts. Who ordered it is told sooner.
@@ -34,20 +36,30 @@ pub struct Desk {
     pub kafka: Addr<KafkaActor>,
     /// What is read without asking anybody.
     pub common: Common,
+    /// What Kafka refused.
+    pub letters: Arc<DeadLetterStore>,
     /// The settings file.
     pub settings: PathBuf,
 }
 
+/// What answers a request.
+pub enum Reply {
+    /// One answer.
+    One(Answer),
+    /// Answers one after the other, of which [`Answer::is_last`] is the last. Whoever takes no more ends them.
+    Parts(Receiver<Answer>),
+}
+
 impl Desk {
     /// Answers a request of one who may only look, or change things, too.
-    pub async fn answer(&self, request: Request, may_change: bool) -> Answer {
+    pub async fn answer(&self, request: Request, may_change: bool) -> Reply {
         let changes = !matches!(
             request,
-            Request::Status { .. } | Request::Plan | Request::PositionsList { .. }
+            Request::Status { .. } | Request::Plan | Request::PositionsList { .. } | Request::DeadLettersList { .. }
         );
         if changes && !may_change {
             let refused = Refused::new("cannot change anything: only root and the service's own user may, others look");
-            return Answer::Refused(refused.help("run it as root, as with sudo"));
+            return Reply::One(Answer::Refused(refused.help("run it as root, as with sudo")));
         }
         let answered = match request {
             Request::Status { of } => self.status(of).await,
@@ -57,8 +69,13 @@ impl Desk {
             Request::PositionsList { of } => self.positions(of).await,
             Request::PositionsSet { path, to } => self.change(&path, "set a position in", Change::Set(to.into())).await,
             Request::PositionsReset { of } => self.change(&of, "reset", Change::Reset).await,
+            Request::DeadLettersList { meant } => return Reply::Parts(letters::list(&self.letters, meant)),
+            Request::DeadLettersResend { meant, topic } => match self.resend(meant, topic).await {
+                Ok(parts) => return Reply::Parts(parts),
+                Err(refused) => Err(refused),
+            },
         };
-        answered.unwrap_or_else(Answer::Refused)
+        Reply::One(answered.unwrap_or_else(Answer::Refused))
     }
 
     async fn status(&self, of: Option<Named>) -> Result<Answer, Refused> {
@@ -174,6 +191,18 @@ impl Desk {
             Ok(Answer::Plan(plan(&before, &loaded.settings, &watched)))
         });
         planned.await?
+    }
+
+    async fn resend(&self, meant: Meant, topic: Option<String>) -> Result<Receiver<Answer>, Refused> {
+        let Some(settings) = self.common.board.settings() else {
+            return Err(Refused::new(
+                "cannot send dead letters again: no settings are in force yet",
+            ));
+        };
+        let letters = Arc::clone(&self.letters);
+        let sealed = blocking(move || letters.seal()).await?;
+        let sealed = sealed.map_err(|error| letters::seal_refused(&error))?;
+        Ok(letters::resend_sealed(&settings, sealed, meant, topic))
     }
 
     async fn positions(&self, of: Option<Named>) -> Result<Answer, Refused> {

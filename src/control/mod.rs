@@ -3,6 +3,7 @@
 pub mod args;
 pub mod client;
 mod desk;
+mod letters;
 mod plan;
 mod protocol;
 mod server;
@@ -14,8 +15,9 @@ use logcatch_actors::Report;
 use crate::error::Failure;
 
 pub use desk::Desk;
+pub use letters::{ResendError, resend};
 pub use plan::{Plan, What};
-pub use protocol::{Answer, Done, Named, PositionRow, Refused, Request};
+pub use protocol::{Answer, Done, Meant, Named, PositionRow, Refused, Request};
 pub use server::Server;
 
 /// What commands do themselves on the store where no service runs.
@@ -39,6 +41,8 @@ pub fn unexpected(answer: &Answer) -> Failure {
         Answer::Plan(_) => "a plan",
         Answer::Positions(_) => "positions",
         Answer::Done(_) => "what was done",
+        Answer::Letters(_) => "dead letters",
+        Answer::Resending(_) | Answer::Resent(_) => "what became of dead letters",
         Answer::Refused(_) => "a refusal",
     };
     Failure::new(format!("cannot understand the service: it answered with {kind}"))

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use logcatch_actors::Report;
+use logcatch_actors::{DeadLetter, Report, Resent};
 use logcatch_tail::{Life, Place, StreamRecord};
 use serde::{Deserialize, Serialize};
 
@@ -31,6 +31,19 @@ pub enum Request {
     PositionsSet { path: Named, to: To },
     /// Forget those of what is named.
     PositionsReset { of: Named },
+    /// The dead letters that are meant.
+    DeadLettersList { meant: Meant },
+    /// Send them again, to this topic instead of theirs if there is one.
+    DeadLettersResend { meant: Meant, topic: Option<String> },
+}
+
+/// Which dead letters: without anything, all.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Meant {
+    /// Only those of this entry.
+    pub log: Option<String>,
+    /// Only those of this file.
+    pub path: Option<Named>,
 }
 
 /// An entry or a path, as somebody named it.
@@ -66,8 +79,25 @@ pub enum Answer {
     Positions(Vec<PositionRow>),
     /// To what changes something.
     Done(Vec<Done>),
+    /// To [`Request::DeadLettersList`], again and again.
+    Letters(Letters),
+    /// To [`Request::DeadLettersResend`], each second while they are on their way.
+    Resending(Resent),
+    /// To [`Request::DeadLettersResend`], in the end.
+    Resent(Resent),
     /// It was not done.
     Refused(Refused),
+}
+
+/// Some of the dead letters that were asked for, oldest first.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Letters {
+    /// As they are kept: JSON.
+    pub letters: Vec<String>,
+    /// Lines among them that are no letters, and are left out.
+    pub unreadable: u64,
+    /// No more follow.
+    pub last: bool,
 }
 
 /// What was done, to one watcher or to the settings.
@@ -142,6 +172,25 @@ impl Named {
     /// Whether it is this path.
     pub fn is_path(&self, path: &Path) -> bool {
         path == Path::new(&self.path)
+    }
+}
+
+impl Meant {
+    /// Whether it is this letter.
+    pub fn is(&self, letter: &DeadLetter) -> bool {
+        let is_path = |path: &Named| letter.path == path.typed || path.is_path(Path::new(&letter.path));
+        self.log.as_ref().is_none_or(|log| *log == letter.log) && self.path.as_ref().is_none_or(is_path)
+    }
+}
+
+impl Answer {
+    /// Whether nothing follows it.
+    pub fn is_last(&self) -> bool {
+        match self {
+            Self::Resending(_) => false,
+            Self::Letters(letters) => letters.last,
+            _ => true,
+        }
     }
 }
 

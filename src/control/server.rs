@@ -11,7 +11,7 @@ use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, Buf
 use tokio::net::{UnixListener, UnixStream};
 use tokio::time::timeout;
 
-use super::desk::Desk;
+use super::desk::{Desk, Reply};
 use super::protocol::{Answer, LONGEST_REQUEST, Refused, Request};
 use super::socket;
 
@@ -21,6 +21,8 @@ const CONNECTIONS: usize = 32;
 const SILENCE: Duration = Duration::from_secs(30);
 /// A client that takes no answer for so long is stuck.
 const TAKE: Duration = Duration::from_secs(30);
+/// The same for an answer in parts: a list may be read page by page.
+const TAKE_PART: Duration = Duration::from_secs(600);
 /// After an error of accept, as when no handle is left.
 const PAUSE: Duration = Duration::from_secs(1);
 
@@ -89,19 +91,35 @@ async fn talk(stream: UnixStream, desk: &Desk) -> io::Result<()> {
         if line.is_empty() {
             return Ok(());
         }
-        let answer = match serde_json::from_slice::<Request>(&line) {
+        let reply = match serde_json::from_slice::<Request>(&line) {
             Ok(request) => {
                 log::debug!(user, request:?; "control request");
                 desk.answer(request, may_change).await
             }
             Err(error) => {
                 let refused = Refused::new(format!("cannot understand the request: {error}"));
-                Answer::Refused(refused.help("use the logcatch that runs as the service"))
+                Reply::One(Answer::Refused(
+                    refused.help("use the logcatch that runs as the service"),
+                ))
             }
         };
         // An unfinished line cannot be followed by another.
         let is_last = line.last() != Some(&b'\n');
-        write(&mut stream, answer).await?;
+        match reply {
+            Reply::One(answer) => write(&mut stream, answer, TAKE).await?,
+            Reply::Parts(mut parts) => {
+                let mut ended = false;
+                while let Some(part) = parts.recv().await {
+                    ended = part.is_last();
+                    write(&mut stream, part, TAKE_PART).await?;
+                }
+                if !ended {
+                    // Whoever was to answer is gone, as after a panic.
+                    let refused = Refused::new("cannot answer to the end").help("the service's log says more");
+                    write(&mut stream, Answer::Refused(refused), TAKE).await?;
+                }
+            }
+        }
         if is_last {
             return Ok(());
         }
@@ -111,15 +129,15 @@ async fn talk(stream: UnixStream, desk: &Desk) -> io::Result<()> {
 async fn turn_away(stream: UnixStream) -> io::Result<()> {
     let refused = Refused::new(format!("cannot answer: {CONNECTIONS} clients are connected already"));
     let answer = Answer::Refused(refused.help("end some, such as `logcatch status --watch`"));
-    write(&mut BufReader::new(stream), answer).await
+    write(&mut BufReader::new(stream), answer, TAKE).await
 }
 
-async fn write(stream: &mut BufReader<UnixStream>, answer: Answer) -> io::Result<()> {
+async fn write(stream: &mut BufReader<UnixStream>, answer: Answer, patience: Duration) -> io::Result<()> {
     // Megabytes where there are thousands of files.
     let text = actix_rt::task::spawn_blocking(move || serde_json::to_vec(&answer)).await;
     let mut text = text.map_err(io::Error::other)??;
     text.push(b'\n');
-    timeout(TAKE, stream.write_all(&text)).await??;
+    timeout(patience, stream.write_all(&text)).await??;
     Ok(())
 }
 

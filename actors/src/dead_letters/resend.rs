@@ -6,8 +6,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use logcatch_kafka::{Batch, BuryError, DeadLetters, LaneState, Lanes, Letter, Outcome, Settle, Source, Target};
+use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
-use tokio::time::timeout;
+use tokio::sync::watch;
+use tokio::time::{Instant, timeout};
 
 use super::entry::DeadLetter;
 use super::segments::{LettersError, Segment, Segments};
@@ -21,8 +23,11 @@ const AT_ONCE_BYTES: usize = 4 * 1024 * 1024;
 /// Kafka is given up when it acknowledges nothing for so long: it may just restart.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// A topic that is known to take nothing is given up after this.
-const HELD_PATIENCE: Duration = Duration::from_secs(5);
+/// A topic that is known to take nothing is given up after this; any is, once the resend is to end.
+const SHORT_PATIENCE: Duration = Duration::from_secs(5);
+
+/// How often to look which of the two it is.
+const LOOK: Duration = Duration::from_millis(500);
 
 /// Sends letters again, through a way to Kafka whose refusals go to [`Refusals`].
 pub struct Resend<F> {
@@ -34,10 +39,11 @@ pub struct Resend<F> {
     /// Topics that take nothing, and why.
     given_up: BTreeMap<String, String>,
     resent: Resent,
+    progress: watch::Sender<Resent>,
 }
 
 /// What came of it.
-#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Resent {
     /// Letters that Kafka acknowledged; they are no longer kept.
     pub sent: u64,
@@ -49,6 +55,8 @@ pub struct Resent {
     pub unreadable: u64,
     /// Why letters are left, each reason once.
     pub reasons: BTreeSet<String>,
+    /// Ended before all were tried; `left` counts none of those that were not.
+    pub cut: bool,
 }
 
 /// Takes note of what is refused again: the letters stay where they are.
@@ -93,8 +101,14 @@ impl Settle for Ticket {
 
 impl<F: Fn(Batch)> Resend<F> {
     /// Sends through `ship`, whose lanes are `lanes` and whose dead letters go to `refusals`; to `topic` instead of the topic
-    /// that each letter had, if there is one.
-    pub fn new(ship: F, lanes: Lanes, refusals: Arc<Refusals>, topic: Option<String>) -> Self {
+    /// that each letter had, if there is one. How far it is goes to `progress`; with nobody there any more, it ends early.
+    pub fn new(
+        ship: F,
+        lanes: Lanes,
+        refusals: Arc<Refusals>,
+        topic: Option<String>,
+        progress: watch::Sender<Resent>,
+    ) -> Self {
         Self {
             ship,
             lanes,
@@ -102,21 +116,28 @@ impl<F: Fn(Batch)> Resend<F> {
             topic,
             given_up: BTreeMap::new(),
             resent: Resent::default(),
+            progress,
         }
     }
 
-    /// Sends all that are `wanted`, file by file. Nobody may add letters meanwhile.
+    /// Sends all of these files that are `wanted`, file by file, until `stop` says so. Nobody may add letters to them
+    /// meanwhile.
     ///
     /// # Errors
     /// A file cannot be read or written; what was acknowledged of it stays and would be sent twice.
     pub async fn run(
         mut self,
         segments: &Segments,
+        files: &[Segment],
         wanted: impl Fn(&DeadLetter) -> bool,
+        stop: impl Fn() -> bool,
     ) -> Result<Resent, LettersError> {
-        for segment in segments.list()? {
-            let sent = self.send_segment(&segment, &wanted).await?;
-            segments.take_out(&segment, &sent)?;
+        for segment in files {
+            if self.resent.cut {
+                break;
+            }
+            let sent = self.send_segment(segment, &wanted, &stop).await?;
+            segments.take_out(segment, &sent)?;
         }
         let refusals = self.refusals.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
         self.resent.reasons.extend(refusals);
@@ -133,6 +154,7 @@ impl<F: Fn(Batch)> Resend<F> {
         &mut self,
         segment: &Segment,
         wanted: impl Fn(&DeadLetter) -> bool,
+        stop: impl Fn() -> bool,
     ) -> Result<BTreeSet<usize>, LettersError> {
         let mut sent = BTreeSet::new();
         let mut group = Vec::new();
@@ -150,16 +172,20 @@ impl<F: Fn(Batch)> Resend<F> {
             bytes += line.raw.len();
             group.push((index, letter));
             if group.len() >= AT_ONCE || bytes >= AT_ONCE_BYTES {
-                self.send(std::mem::take(&mut group), &mut sent).await;
+                self.send(std::mem::take(&mut group), &mut sent, &stop).await;
                 bytes = 0;
+                if self.is_over(&stop) {
+                    self.resent.cut = true;
+                    break;
+                }
             }
         }
-        self.send(group, &mut sent).await;
+        self.send(group, &mut sent, &stop).await;
         Ok(sent)
     }
 
     /// Sends a group and waits for what becomes of it; adds the lines of those acknowledged to `sent`.
-    async fn send(&mut self, group: Vec<(usize, DeadLetter)>, sent: &mut BTreeSet<usize>) {
+    async fn send(&mut self, group: Vec<(usize, DeadLetter)>, sent: &mut BTreeSet<usize>, stop: impl Fn() -> bool) {
         let (told, mut fates) = unbounded_channel();
         let mut waiting: BTreeMap<usize, String> = BTreeMap::new();
         for (place, letter) in group {
@@ -172,15 +198,21 @@ impl<F: Fn(Batch)> Resend<F> {
             (self.ship)(batch(&letter, &topic, Box::new(Ticket { place, told })));
             waiting.insert(place, topic);
         }
+        let mut quiet_since = Instant::now();
         while !waiting.is_empty() {
-            let patience = if waiting.values().all(|topic| self.held(topic).is_some()) {
-                HELD_PATIENCE
-            } else {
-                PATIENCE
+            let Ok(Some((place, fate))) = timeout(LOOK, fates.recv()).await else {
+                let is_held = || waiting.values().all(|topic| self.held(topic).is_some());
+                let patience = if self.is_over(&stop) || is_held() {
+                    SHORT_PATIENCE
+                } else {
+                    PATIENCE
+                };
+                if quiet_since.elapsed() >= patience {
+                    break;
+                }
+                continue;
             };
-            let Ok(Some((place, fate))) = timeout(patience, fates.recv()).await else {
-                break;
-            };
+            quiet_since = Instant::now();
             if waiting.remove(&place).is_some() {
                 self.count(fate);
                 if fate == Fate::Sent {
@@ -193,6 +225,12 @@ impl<F: Fn(Batch)> Resend<F> {
             let reason = self.held(&topic).unwrap_or_else(|| "Kafka does not answer".to_owned());
             self.given_up.insert(topic, reason);
         }
+        self.progress.send_replace(self.resent.clone());
+    }
+
+    /// Whether nobody wants more to be sent.
+    fn is_over(&self, stop: impl Fn() -> bool) -> bool {
+        stop() || self.progress.is_closed()
     }
 
     /// Why a topic is known to take nothing.

@@ -128,6 +128,17 @@ impl Segments {
         Ok((file, whole))
     }
 
+    /// Removes what a crash left of taking letters out. Nobody may take any out meanwhile.
+    pub fn tidy(&self) {
+        let entries = fs::read_dir(&self.directory).into_iter().flatten().flatten();
+        for path in entries.map(|entry| entry.path()) {
+            if path.extension().is_some_and(|extension| extension == REST) {
+                // It takes room and nothing else.
+                let _ = fs::remove_file(path);
+            }
+        }
+    }
+
     /// Takes these lines, counted from 0, out of a file; without any left it goes. Nobody may add to it meanwhile.
     ///
     /// # Errors
@@ -136,7 +147,7 @@ impl Segments {
         if lines.is_empty() {
             return Ok(());
         }
-        let rest = segment.path.with_extension("rest");
+        let rest = segment.path.with_extension(REST);
         let write = || -> io::Result<()> {
             let mut options = OpenOptions::new();
             options.write(true).create(true).truncate(true).mode(MODE);
@@ -154,7 +165,7 @@ impl Segments {
             if kept {
                 fs::rename(&rest, &segment.path)?;
             } else {
-                fs::remove_file(&segment.path)?;
+                remove(&segment.path)?;
                 fs::remove_file(&rest)?;
             }
             self.sync()
@@ -175,7 +186,7 @@ impl Segments {
 }
 
 impl Segment {
-    /// Its lines in order, but one that a crash has torn.
+    /// Its lines in order, but one that a crash has torn; none if it is gone.
     ///
     /// # Errors
     /// It cannot be opened; each line may fail alike.
@@ -193,10 +204,13 @@ impl Segment {
     }
 
     fn raw_lines(&self) -> io::Result<impl Iterator<Item = io::Result<Vec<u8>>> + use<>> {
-        let mut file = BufReader::new(File::open(&self.path)?);
+        let mut file = match File::open(&self.path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            file => Some(BufReader::new(file?)),
+        };
         Ok(std::iter::from_fn(move || {
             let mut line = Vec::new();
-            match file.read_until(b'\n', &mut line) {
+            match file.as_mut()?.read_until(b'\n', &mut line) {
                 Ok(_) => line.pop_if(|last| *last == b'\n').map(|_| Ok(line)),
                 Err(error) => Some(Err(error)),
             }
@@ -206,6 +220,17 @@ impl Segment {
 
 /// For the service's user, and its group to look.
 const MODE: u32 = 0o640;
+
+/// What stays of a file, while it is written.
+const REST: &str = "rest";
+
+/// Removes a file that may be gone.
+fn remove(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        removed => removed,
+    }
+}
 
 /// The number in a file's name: of `letters-00000001.jsonl`, and 0 of `letters.jsonl`.
 fn number_of(name: &str) -> Option<u64> {

@@ -5,12 +5,13 @@ use std::io::{self, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
 use logcatch_kafka::{BuryCause, BuryError, DeadLetters, Letter};
 
 use super::entry::DeadLetter;
+use super::seal::{Claim, SealError, Sealed};
 use super::segments::{Segment, Segments};
 
 /// A file that has reached this size in bytes is followed by another: what is sent again is freed file by file, and one
@@ -24,6 +25,9 @@ pub struct DeadLetterStore {
     limit: AtomicU64,
     stored: AtomicU64,
     last: Mutex<Option<Last>>,
+    /// Files up to this number are sealed.
+    sealed: AtomicU64,
+    claim: Claim,
 }
 
 /// The file that is added to.
@@ -43,7 +47,10 @@ impl DeadLetterStore {
             limit: AtomicU64::new(limit),
             stored: AtomicU64::new(0),
             last: Mutex::new(None),
+            sealed: AtomicU64::new(0),
+            claim: Claim::default(),
         };
+        store.segments.tidy();
         store.look();
         store
     }
@@ -65,8 +72,39 @@ impl DeadLetterStore {
         self.limit.store(limit, Ordering::Relaxed);
     }
 
+    /// Seals the letters that are there now, to be sent again: what comes from now on goes to another file.
+    ///
+    /// # Errors
+    /// Others are being sent again, the service stops, or the files cannot be read.
+    pub fn seal(self: &Arc<Self>) -> Result<Sealed, SealError> {
+        let claimed = self.claim.take()?;
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let files = self.segments.list()?;
+        let newest = files.last().map_or(0, |segment| segment.number);
+        self.sealed.fetch_max(newest, Ordering::Relaxed);
+        *last = None;
+        drop(last);
+        Ok(Sealed::new(Arc::clone(self), files, claimed))
+    }
+
+    /// Has what is being sent again end after what is on its way, and waits for that; none can be sealed from now on.
+    pub async fn end_resend(&self) {
+        self.claim.end().await;
+    }
+
+    /// Its files.
+    #[must_use]
+    pub fn segments(&self) -> &Segments {
+        &self.segments
+    }
+
+    /// Whether [`Self::end_resend`] was called.
+    pub(super) fn is_ending(&self) -> bool {
+        self.claim.is_ending()
+    }
+
     /// What is there now; an operator may have made room.
-    fn look(&self) -> Vec<Segment> {
+    pub(super) fn look(&self) -> Vec<Segment> {
         let segments = self.segments.list().unwrap_or_default();
         let bytes = segments.iter().map(|segment| segment.bytes).sum();
         self.stored.store(bytes, Ordering::Relaxed);
@@ -75,7 +113,8 @@ impl DeadLetterStore {
 
     /// The file to add to.
     fn open(&self) -> io::Result<Last> {
-        let number = self.look().last().map_or(1, |segment| segment.number.max(1));
+        let newest = self.look().last().map_or(0, |segment| segment.number);
+        let number = newest.max(self.sealed.load(Ordering::Relaxed) + 1);
         let (file, bytes) = self.segments.open(number)?;
         self.look();
         Ok(Last { number, file, bytes })

@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 
 use actix::fut::{ActorFuture, ActorFutureExt, WrapFuture};
 use actix::{
-    Actor, Addr, Arbiter, AsyncContext, Context, Handler, Message, MessageResult, ResponseFuture, SpawnHandle,
+    Actor, Addr, Arbiter, ArbiterHandle, AsyncContext, Context, Handler, Message, MessageResult, ResponseFuture,
+    SpawnHandle,
 };
 use logcatch_kafka::{Batch, DeadLetters, Lanes, Options, Producer, Shipper, StartError, Stats, Wake};
 use tokio::net::unix::pipe::Receiver;
@@ -69,6 +70,18 @@ impl KafkaActor {
     /// # Errors
     /// The options make no producer.
     pub fn start(options: Options, letters: Arc<dyn DeadLetters>) -> Result<(Addr<Self>, Lanes), StartError> {
+        Self::start_on(&Arbiter::new().handle(), options, letters)
+    }
+
+    /// [`KafkaActor::start`] on an arbiter that whoever calls this ends.
+    ///
+    /// # Errors
+    /// The options make no producer.
+    pub fn start_on(
+        arbiter: &ArbiterHandle,
+        options: Options,
+        letters: Arc<dyn DeadLetters>,
+    ) -> Result<(Addr<Self>, Lanes), StartError> {
         let wake = Arc::new(Wake::new()?);
         let builder = {
             let wake = Arc::clone(&wake);
@@ -84,7 +97,7 @@ impl KafkaActor {
             timer: None,
             drain: None,
         };
-        let address = Self::start_in_arbiter(&Arbiter::new().handle(), |_| actor);
+        let address = Self::start_in_arbiter(arbiter, |_| actor);
         Ok((address, lanes))
     }
 
