@@ -51,6 +51,7 @@ pub fn run(config: &Path, args: &PreviewArgs) -> Result<(), Failure> {
         positions: Positions::in_memory(),
         claims: Arc::new(Claims::default()),
         handles: Handles::new(usize::MAX),
+        listings: Arc::default(),
         lease: Lease::default(),
     };
     let spec = WatchSpec {

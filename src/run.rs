@@ -116,6 +116,7 @@ async fn serve(
             claims: Arc::new(Claims::default()),
             // What the settings say comes with them.
             handles: Handles::new(0),
+            listings: Arc::default(),
             lease: Lease::default(),
         },
         budget: Arc::new(Budget::new(settings.limits.in_flight)),

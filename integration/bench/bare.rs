@@ -13,6 +13,8 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::DeliveryResult;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext};
 
+use super::harness::service::HOST;
+
 /// What the service sets too.
 pub const PROPERTIES: [(&str, &str); 7] = [
     ("acks", "all"),
@@ -38,8 +40,8 @@ impl ProducerContext for Count {
     }
 }
 
-/// Ships the file and ends when all of it is acknowledged.
-pub fn run(broker: &str, topic: &str, key: &str, file: &Path) {
+/// Ships the files, one after the other, and ends when all of it is acknowledged.
+pub fn run<'a>(broker: &str, topic: &str, files: impl Iterator<Item = &'a Path>) {
     let mut config = ClientConfig::new();
     config.set("bootstrap.servers", broker);
     for (name, value) in PROPERTIES {
@@ -47,21 +49,24 @@ pub fn run(broker: &str, topic: &str, key: &str, file: &Path) {
     }
     let count = Count::default();
     let producer: BaseProducer<Count> = config.create_with_context(count.clone()).unwrap();
-    let mut input = BufReader::with_capacity(256 << 10, File::open(file).unwrap());
     let mut line = Vec::new();
     let mut sent: u64 = 0;
-    while input.read_until(b'\n', &mut line).unwrap() > 0 {
-        line.pop();
-        let mut record = BaseRecord::to(topic).key(key).payload(line.as_slice());
-        while let Err((error, refused)) = producer.send(record) {
-            assert_eq!(error, KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull));
-            producer.poll(Duration::from_millis(10));
-            record = refused;
-        }
-        line.clear();
-        sent += 1;
-        if sent.is_multiple_of(1024) {
-            producer.poll(Duration::ZERO);
+    for file in files {
+        let key = format!("{HOST}:{}", file.display());
+        let mut input = BufReader::with_capacity(256 << 10, File::open(file).unwrap());
+        while input.read_until(b'\n', &mut line).unwrap() > 0 {
+            line.pop();
+            let mut record = BaseRecord::to(topic).key(&key).payload(line.as_slice());
+            while let Err((error, refused)) = producer.send(record) {
+                assert_eq!(error, KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull));
+                producer.poll(Duration::from_millis(10));
+                record = refused;
+            }
+            line.clear();
+            sent += 1;
+            if sent.is_multiple_of(1024) {
+                producer.poll(Duration::ZERO);
+            }
         }
     }
     producer.flush(Duration::from_secs(600)).unwrap();

@@ -1,4 +1,4 @@
-//! Who ships the file.
+//! Who ships the files.
 
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -12,18 +12,25 @@ use super::bare::PROPERTIES;
 use super::harness::guard;
 use super::harness::kafka::Broker;
 use super::harness::process::{peak_memory, pid, signal};
-use super::harness::service::Host;
+use super::harness::service::{HOST, Host};
+use super::harness::writers::installed;
+use super::input::Input;
 use super::measure::{Measured, wait_with_cpu};
+use super::peers::Peer;
 
-/// A way to ship a file.
+/// A way to ship files.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Contender {
     /// The real binary.
     Logcatch,
+    /// The same on one core: with one arbiter.
+    LogcatchOnOneCore,
     /// See [`super::bare`].
     Bare,
     /// The command line producer.
     Kcat,
+    /// A service like this one.
+    Peer(&'static Peer),
 }
 
 /// How often it is looked whether all has arrived, and how much memory is used.
@@ -37,49 +44,76 @@ impl Contender {
     pub fn name(self) -> &'static str {
         match self {
             Contender::Logcatch => "logcatch run",
+            Contender::LogcatchOnOneCore => "logcatch on one core",
             Contender::Bare => "bare loop",
             Contender::Kcat => "kcat -P -l",
+            Contender::Peer(peer) => peer.name,
         }
     }
 
-    fn command(self, broker: &Broker, topic: &str, file: &Path) -> Command {
+    /// Whether the machine has it; else that is said.
+    pub fn is_here(self) -> bool {
+        let program = match self {
+            Contender::Logcatch | Contender::Bare => return true,
+            Contender::LogcatchOnOneCore => "taskset",
+            Contender::Kcat => "kcat",
+            Contender::Peer(peer) => peer.program,
+        };
+        let is_here = installed(program);
+        if !is_here {
+            eprintln!("{program} is not installed and left out");
+        }
+        is_here
+    }
+
+    fn command(self, broker: &Broker, topic: &str, input: &Input) -> Command {
         let host = Host::new("bench");
-        let (address, key) = (broker.address(), host.key(file));
+        let address = broker.address();
         match self {
-            Contender::Logcatch => {
-                host.settings(&format!(
-                    "{}[[logs]]\npath = \"{}\"\n",
-                    host.head(&address, topic),
-                    file.display()
-                ));
-                host.command(&["run"])
+            Contender::Logcatch | Contender::LogcatchOnOneCore => {
+                let head = host.head(&address, topic);
+                host.settings(&format!("{head}[[logs]]\npath = \"{}\"\n", input.pattern()));
+                let runner: &[&str] = match self {
+                    Contender::Logcatch => &[],
+                    _ => &["taskset", "-c", "0"],
+                };
+                host.command_under(runner, &["run"])
             }
             Contender::Bare => {
                 let mut command = guard::command(std::env::current_exe().unwrap());
-                command.args(["--bare", &address, topic, &key]).arg(file);
+                command.args(["--bare", &address, topic]).args(input.files());
                 command
             }
             Contender::Kcat => {
                 let mut command = guard::command("kcat");
+                // One key for all: it knows no file names.
+                let key = format!("{HOST}:{}", input.files()[0].display());
                 command.args(["-P", "-b", &address, "-t", topic, "-k", &key]);
                 for (name, value) in PROPERTIES {
                     command.args(["-X", &format!("{name}={value}")]);
                 }
-                command.arg("-l").arg(file);
+                command.arg("-l").args(input.files());
                 command
             }
+            Contender::Peer(peer) => peer.command(&host, &address, topic, Path::new(input.pattern())),
         }
+    }
+
+    fn is_service(self) -> bool {
+        !matches!(self, Contender::Bare | Contender::Kcat)
     }
 }
 
-/// Ships the file to an empty topic: from the start of the process until Kafka holds every line.
-pub fn ship(who: Contender, broker: &Broker, topic: &str, partitions: i32, file: &Path, lines: u32) -> Measured {
+/// Ships the files to an empty topic, which is then deleted: from the start of the process until Kafka holds every line.
+/// `check` looks at the topic before.
+pub fn ship(who: Contender, broker: &Broker, partitions: i32, input: &Input, check: impl FnOnce(&str)) -> Measured {
+    let topic = broker.topic("bench", partitions);
     let watcher: BaseConsumer = broker.client().create().unwrap();
-    let mut command = who.command(broker, topic, file);
+    let mut command = who.command(broker, &topic, input);
     let start = Instant::now();
     let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     let mut peak = 0;
-    while arrived(&watcher, topic, partitions) < i64::from(lines) {
+    while arrived(&watcher, &topic, partitions) < i64::from(input.lines()) {
         peak = peak.max(peak_memory(pid(&child)).unwrap_or(0));
         assert!(start.elapsed() < DEADLINE, "{} did not ship all lines", who.name());
         sleep(LOOK);
@@ -88,25 +122,30 @@ pub fn ship(who: Contender, broker: &Broker, topic: &str, partitions: i32, file:
     peak = peak.max(peak_memory(pid(&child)).unwrap_or(0));
     let cpu = end(who, &mut child);
     assert_eq!(
-        arrived(&watcher, topic, partitions),
-        i64::from(lines),
+        arrived(&watcher, &topic, partitions),
+        i64::from(input.lines()),
         "{} shipped lines twice",
         who.name()
     );
+    check(&topic);
+    broker.delete_topic(&topic);
     Measured { wall, cpu, peak }
 }
 
-/// The service is asked to end; the others do so by themselves. Gives all CPU time used.
+/// A service is asked to end; the others do so by themselves. Gives all CPU time used.
 fn end(who: Contender, child: &mut Child) -> Duration {
-    if who == Contender::Logcatch {
+    if who.is_service() {
         signal(child, Signal::TERM);
     }
     let (status, cpu) = wait_with_cpu(child);
-    assert!(status.success(), "{} ended with {status}", who.name());
+    // Peers may end as they like.
+    let is_fine = status.success() || matches!(who, Contender::Peer(_));
+    assert!(is_fine, "{} ended with {status}", who.name());
     cpu
 }
 
-fn arrived(watcher: &BaseConsumer, topic: &str, partitions: i32) -> i64 {
+/// How many records a topic has.
+pub fn arrived(watcher: &BaseConsumer, topic: &str, partitions: i32) -> i64 {
     let timeout = Duration::from_secs(10);
     (0..partitions)
         .map(|partition| {

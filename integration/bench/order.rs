@@ -1,17 +1,19 @@
-//! Reads a topic back beside the file: every line, whole, once, in order.
+//! Reads a topic back beside the files: every line of each, whole, once, in order, on one partition.
 
+use std::collections::HashMap;
 use std::fs::File;
-use std::io::{BufRead, BufReader};
-use std::path::Path;
+use std::io::{BufRead, BufReader, Split};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::{Message, Offset, TopicPartitionList};
 
 use super::harness::kafka::Broker;
+use super::harness::service::HOST;
 
-/// Panics at the first record that is not the next line of the file.
-pub fn check(broker: &Broker, topic: &str, file: &Path) {
+/// Panics at the first record that is not the next line of its file.
+pub fn check(broker: &Broker, topic: &str, files: &[PathBuf]) {
     let mut config = broker.client();
     config
         .set("group.id", "order")
@@ -25,19 +27,25 @@ pub fn check(broker: &Broker, topic: &str, file: &Path) {
             .unwrap();
     }
     consumer.assign(&list).unwrap();
-    let mut used = None;
-    for (number, line) in BufReader::new(File::open(file).unwrap()).split(b'\n').enumerate() {
+    let mut expected: HashMap<Vec<u8>, (Split<BufReader<File>>, Option<i32>)> = HashMap::new();
+    for file in files {
+        let lines = BufReader::new(File::open(file).unwrap()).split(b'\n');
+        let key = format!("{HOST}:{}", file.display()).into_bytes();
+        expected.insert(key, (lines, None));
+    }
+    let mut left: usize = files
+        .iter()
+        .map(|file| BufReader::new(File::open(file).unwrap()).split(b'\n').count())
+        .sum();
+    while left > 0 {
         let message = consumer.poll(Duration::from_secs(30)).expect("another record").unwrap();
-        assert_eq!(
-            message.payload(),
-            Some(line.unwrap().as_slice()),
-            "record {number} is another line"
-        );
+        let (lines, used) = expected
+            .get_mut(message.key().expect("a key"))
+            .expect("the key of a file");
+        let line = lines.next().expect("no more records than lines").unwrap();
+        assert_eq!(message.payload(), Some(line.as_slice()), "a record is another line");
         let partition = *used.get_or_insert(message.partition());
-        assert_eq!(
-            message.partition(),
-            partition,
-            "record {number} is on another partition"
-        );
+        assert_eq!(message.partition(), partition, "a record is on another partition");
+        left -= 1;
     }
 }

@@ -2,13 +2,14 @@
 
 use std::fmt::Write;
 
+use serde_json::json;
+
+use super::figures::{rounded, say};
+use super::input::Input;
 use super::measure::Measured;
 use super::megabytes;
 
-/// What all others are divided by.
-const REFERENCE: &str = "bare loop";
-
-/// Measured runs by contender.
+/// Measured runs by contender. All are divided by the first.
 pub struct Table(Vec<(&'static str, Vec<Measured>)>);
 
 struct Row {
@@ -31,11 +32,8 @@ impl Table {
 
     /// The medians, and their ratios to the reference.
     pub fn render(&self, lines: u32) -> String {
-        let rows: Vec<(&str, Row)> = self.0.iter().map(|(name, runs)| (*name, Row::of(runs))).collect();
-        let (_, reference) = rows
-            .iter()
-            .find(|(name, _)| *name == REFERENCE)
-            .expect("the reference ran");
+        let rows = self.rows();
+        let reference = &rows[0].1;
         let mut text = String::from(
             "| | wall s | CPU s | CPU us/line | peak MB | lines/s | wall x | CPU x |\n|---|---|---|---|---|---|---|---|\n",
         );
@@ -55,6 +53,27 @@ impl Table {
             .expect("a string takes all");
         }
         text
+    }
+
+    /// The same for programs.
+    pub fn say(&self, scenario: &str, partitions: i32, input: &Input) {
+        let rows = self.rows();
+        let reference = &rows[0].1;
+        for (name, row) in &rows {
+            let figures = json!({
+                "who": name, "partitions": partitions, "files": input.files().len(), "lines": input.lines(),
+                "bytes": input.bytes(), "wall_seconds": rounded(row.wall), "cpu_seconds": rounded(row.cpu),
+                "cpu_us_per_line": rounded(row.cpu * 1e6 / f64::from(input.lines())),
+                "cpu_ns_per_byte": rounded(row.cpu * 1e3 / megabytes(input.bytes())),
+                "peak_mb": rounded(row.peak),
+                "wall_ratio": rounded(row.wall / reference.wall), "cpu_ratio": rounded(row.cpu / reference.cpu),
+            });
+            say(scenario, figures);
+        }
+    }
+
+    fn rows(&self) -> Vec<(&'static str, Row)> {
+        self.0.iter().map(|(name, runs)| (*name, Row::of(runs))).collect()
     }
 }
 

@@ -213,6 +213,7 @@ mod tests {
                 positions: Arc::clone(&self.positions),
                 claims: Arc::new(Claims::default()),
                 handles: Handles::new(usize::MAX),
+                listings: Arc::default(),
                 lease: crate::Lease::default(),
             };
             let mut watcher = Watcher::new(spec, world, Arc::new(|| ()));

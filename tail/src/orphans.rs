@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::identity::Stat;
+use crate::listings::Listings;
 use crate::position::Life;
 use crate::siblings::{Rotated, Sibling, siblings};
 use crate::stream::Stream;
@@ -28,9 +29,12 @@ struct Around {
 /// absence was seen for 24 hours. Takes as long as the disk likes.
 pub fn sweep_orphans(streams: &[Arc<Stream>], elapsed: Duration) {
     let mut looked: HashMap<PathBuf, Option<Around>> = HashMap::new();
+    let listings = Listings::default();
     for stream in streams.iter().filter(|stream| stream.is_settled()) {
         let record = stream.record();
-        let around = looked.entry(record.path.clone()).or_insert_with(|| look(&record.path));
+        let around = looked
+            .entry(record.path.clone())
+            .or_insert_with(|| look(&record.path, &listings));
         // "Could not look" is never "deleted", and under an empty mount point nothing was seen.
         let Some(around) = around.as_ref().filter(|around| around.dev == record.inode.dev) else {
             continue;
@@ -57,14 +61,14 @@ pub fn sweep_orphans(streams: &[Arc<Stream>], elapsed: Duration) {
     }
 }
 
-fn look(path: &Path) -> Option<Around> {
+fn look(path: &Path, listings: &Listings) -> Option<Around> {
     let directory = path.parent()?;
     let live = match fs::metadata(path) {
         Ok(meta) => Some(Stat::from(&meta)),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
         Err(_) => return None,
     };
-    let rotated = siblings(path, &Rotated::default()).ok()?;
+    let rotated = siblings(path, &Rotated::default(), listings).ok()?;
     Some(Around {
         dev: fs::metadata(directory).ok()?.dev(),
         live,

@@ -156,7 +156,7 @@ impl Watcher {
 
     pub(crate) fn siblings(&self) -> io::Result<Vec<Sibling>> {
         let directory = self.spec.path.parent().unwrap_or(&self.spec.path);
-        match siblings(&self.spec.path, &self.spec.rotated) {
+        match siblings(&self.spec.path, &self.spec.rotated, &self.world.listings) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
             // A directory that can be searched but not listed: rotated files cannot be found there.
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {

@@ -10,6 +10,7 @@ use crate::archive::Coding;
 use crate::discovery::sweep;
 use crate::glob::PathGlob;
 use crate::identity::Stat;
+use crate::listings::Listings;
 
 /// What the name of a sibling says about its age.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -175,7 +176,7 @@ impl Sibling {
 ///
 /// # Errors
 /// When a directory cannot be read: "could not look" is never "there is none".
-pub fn siblings(live: &Path, rotated: &Rotated) -> io::Result<Vec<Sibling>> {
+pub fn siblings(live: &Path, rotated: &Rotated, listings: &Listings) -> io::Result<Vec<Sibling>> {
     let (Some(directory), Some(name)) = (live.parent(), live.file_name()) else {
         return Ok(Vec::new());
     };
@@ -184,9 +185,9 @@ pub fn siblings(live: &Path, rotated: &Rotated) -> io::Result<Vec<Sibling>> {
     let real = is_link.then(|| fs::canonicalize(live).ok()).flatten();
     let mut found = Vec::new();
     if rotated.beside {
-        beside(directory, name, &mut found)?;
+        beside(directory, name, listings, &mut found)?;
         if let Some((directory, name)) = real.as_deref().and_then(|real| real.parent().zip(real.file_name())) {
-            beside(directory, name, &mut found)?;
+            beside(directory, name, listings, &mut found)?;
         }
     }
     let mut swept = sweep(&rotated.globs, &[]);
@@ -204,9 +205,8 @@ pub fn siblings(live: &Path, rotated: &Rotated) -> io::Result<Vec<Sibling>> {
     Ok(found)
 }
 
-fn beside(directory: &Path, live: &OsStr, found: &mut Vec<Sibling>) -> io::Result<()> {
-    for entry in fs::read_dir(directory)? {
-        let name = entry?.file_name();
+fn beside(directory: &Path, live: &OsStr, listings: &Listings, found: &mut Vec<Sibling>) -> io::Result<()> {
+    for name in listings.around(directory, live)? {
         let (coding, stem) = Coding::of(name.as_bytes());
         let is_in_place = coding != Coding::Plain && stem == live.as_bytes();
         if !is_in_place && age_of(live, OsStr::from_bytes(stem)).is_none() {
@@ -304,7 +304,7 @@ mod tests {
                 .map(|text| PathGlob::parse(text, directory).unwrap())
                 .collect(),
         };
-        let found = siblings(&directory.join("a.log"), &rotated).unwrap();
+        let found = siblings(&directory.join("a.log"), &rotated, &Listings::default()).unwrap();
         let names: Vec<_> = found
             .iter()
             .map(|sibling| {

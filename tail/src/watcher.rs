@@ -20,6 +20,7 @@ use crate::handles::{Handles, Seat, Wake};
 use crate::identity::{Inode, Stat};
 use crate::inspect::{Inspections, is_undecided};
 use crate::lease::Lease;
+use crate::listings::Listings;
 use crate::positions::Positions;
 use crate::siblings::Rotated;
 use crate::stream::Stream;
@@ -70,6 +71,8 @@ pub struct World {
     pub claims: Arc<Claims>,
     /// How many files may be open.
     pub handles: Arc<Handles>,
+    /// What is in the directories that are looked at.
+    pub listings: Arc<Listings>,
     /// Whether it still may.
     pub lease: Lease,
 }

@@ -312,6 +312,7 @@ mod tests {
                     positions: Positions::in_memory(),
                     claims: Arc::new(Claims::default()),
                     handles: Handles::new(16),
+                    listings: Arc::default(),
                     lease: Lease::default(),
                 },
                 budget: Arc::new(Budget::new(1 << 20)),

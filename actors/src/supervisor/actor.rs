@@ -326,6 +326,7 @@ impl SupervisorActor {
         let (errors, saved_at) = (positions.save_errors(), positions.saved_at());
         self.common.board.look_at_saves(errors, saved_at);
         self.common.world.handles.tick(Instant::now());
+        self.common.world.listings.tick(Instant::now());
         self.watch_over(ctx);
         self.look_after_orphans();
         // While a look has it, or hangs with it, nothing new is watched.

@@ -284,6 +284,7 @@ fn open(state: &Path) -> World {
         positions,
         claims: Arc::new(claims),
         handles: Handles::new(usize::MAX),
+        listings: Arc::default(),
         lease: Lease::default(),
     }
 }
