@@ -10,11 +10,13 @@ use rdkafka::error::KafkaError;
 
 use super::{Event, Queue, Shared, rd_kafka_ConfigResource_error, rd_kafka_event_error, text, topic_name};
 use crate::error::Code;
+use crate::options::Secrets;
 use crate::outlet::Inquire;
 
 /// Asks brokers for things on a producer's connections. Keeps the client alive.
 pub struct Inquirer {
     pub(super) shared: Arc<Shared>,
+    pub(super) secrets: Secrets,
 }
 
 /// How a topic is laid out.
