@@ -71,7 +71,8 @@ impl<O: Outlet> Shipper<O> {
                     }));
                 }
                 // With nothing to send, that it exists has to do as a proof.
-                lane.probing &= lane.has_work();
+                let waits = self.transaction.is_some() && lane.door.in_flight() > 0;
+                lane.probing &= lane.has_work() || waits;
                 lane.open();
                 if !lane.probing {
                     lane.flows(now);

@@ -49,6 +49,12 @@ pub struct Batch {
 /// Dropped without having been told, nothing is known of the batch: what it was charged for is free again, and
 /// its records will have to be read once more.
 pub trait Settle: Send {
+    /// All records will be accounted for when the transaction under way is committed; it may still be aborted. Records of
+    /// a file with a key go to this partition.
+    fn pledge(&self, partition: Option<i32>) {
+        let _ = partition;
+    }
+
     /// All records are accounted for.
     fn settle(self: Box<Self>, outcome: Outcome);
 }
@@ -62,6 +68,8 @@ pub struct Outcome {
     pub dead_lettered: Vec<u32>,
     /// Bytes of the file that are those records, line ends included.
     pub dead_lettered_bytes: u64,
+    /// The position was pledged, and committed in the same transaction.
+    pub committed: bool,
 }
 
 impl Target {

@@ -131,6 +131,11 @@ impl Burials {
             .map(|(_, index, _)| *index)
     }
 
+    /// Whether the sink took none, so that those that wait may wait for long.
+    pub(crate) fn is_blocked(&self) -> bool {
+        self.retry_at.is_some() && !self.queue.is_empty()
+    }
+
     /// When it next has an errand.
     pub(crate) fn wake_at(&self) -> Option<Instant> {
         self.retry_at.filter(|_| self.busy == 0 && !self.queue.is_empty())

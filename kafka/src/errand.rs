@@ -7,6 +7,7 @@ use crate::error::Code;
 use crate::letters::{BuryError, DeadLetters, Letter};
 use crate::options::{Options, StartError};
 use crate::outlet::{Inquire, Outlet};
+use crate::transact::{OpenError, Opened, PositionLog, Transact, TransactError};
 
 /// Creates outlets: from options and the limit of one batch in bytes, if there is one to keep.
 pub type Builder<O> = Arc<dyn Fn(&Options, Option<u64>) -> Result<O, StartError> + Send + Sync>;
@@ -40,6 +41,40 @@ pub(crate) enum Task<O: Outlet> {
         inquirer: O::Inquirer,
     },
     Retire(O),
+    Transact {
+        era: u64,
+        call: Call,
+        inquirer: O::Inquirer,
+        log: Arc<dyn PositionLog>,
+        options: Options,
+    },
+}
+
+/// What to do about a transaction.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Call {
+    /// Read positions back and begin the first one, after fencing others where that was not done.
+    Open { fence: bool },
+    /// Commit it and begin the next.
+    Commit,
+    /// Abort it and begin the next.
+    Abort,
+}
+
+/// What came of a [`Call`]. The second result is that of beginning the next transaction.
+pub(crate) enum Came {
+    Opened {
+        /// Others are fenced by now.
+        fenced: bool,
+        result: Result<Opened, OpenFailure>,
+    },
+    Committed(Result<(), TransactError>, Result<(), TransactError>),
+    Aborted(Result<(), TransactError>, Result<(), TransactError>),
+}
+
+pub(crate) enum OpenFailure {
+    Client(TransactError),
+    Positions(OpenError),
 }
 
 pub(crate) enum Found<O: Outlet> {
@@ -49,7 +84,11 @@ pub(crate) enum Found<O: Outlet> {
     Built(Result<O, StartError>),
     Token,
     Retired,
+    Transacted { era: u64, came: Came },
 }
+
+/// A commit that is not answered within this is asked for again, after a look at what came back.
+const STEP: Duration = Duration::from_secs(1);
 
 /// The longest that a question waits for an answer.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -75,7 +114,45 @@ impl<O: Outlet> Errand<O> {
                 drop(outlet);
                 Found::Retired
             }
+            Task::Transact {
+                era,
+                call,
+                inquirer,
+                log,
+                options,
+            } => Found::Transacted {
+                era,
+                came: transact(call, &inquirer, &*log, &options),
+            },
         })
+    }
+}
+
+/// Blocks for some seconds at most, or as long as reading positions takes.
+fn transact<I: Transact>(call: Call, inquirer: &I, log: &dyn PositionLog, options: &Options) -> Came {
+    let next = |done: &Result<(), TransactError>| if done.is_ok() { inquirer.begin() } else { Ok(()) };
+    match call {
+        Call::Open { fence } => {
+            if fence && let Err(error) = inquirer.init(PATIENCE) {
+                return Came::Opened {
+                    fenced: false,
+                    result: Err(OpenFailure::Client(error)),
+                };
+            }
+            let opened = log.open(options).map_err(OpenFailure::Positions);
+            let result = opened.and_then(|opened| inquirer.begin().map(|()| opened).map_err(OpenFailure::Client));
+            Came::Opened { fenced: true, result }
+        }
+        Call::Commit => {
+            let committed = inquirer.commit(STEP);
+            let begun = next(&committed);
+            Came::Committed(committed, begun)
+        }
+        Call::Abort => {
+            let aborted = inquirer.abort(PATIENCE);
+            let begun = next(&aborted);
+            Came::Aborted(aborted, begun)
+        }
     }
 }
 

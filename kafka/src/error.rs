@@ -69,6 +69,8 @@ codes! {
     SSL = -181;
     /// The credentials are not accepted.
     AUTHENTICATION = -169;
+    /// The client is not in a state for that: its transaction is to be aborted.
+    STATE = -172;
     /// Purged from the queue before it was sent.
     PURGE_QUEUE = -152;
     /// Purged while a request was under way.
@@ -133,6 +135,7 @@ impl Code {
             // Ours or a neighbour's doing: the record was not even judged.
             Code::PURGE_QUEUE
             | Code::PURGE_INFLIGHT
+            | Code::STATE
             | Code::DESTROY
             | Code::QUEUE_FULL
             | Code::INVALID_DIFFERENT_RECORD => Verdict::Again,

@@ -1,5 +1,8 @@
 //! A scripted outlet and its broker, for tests of the shipper without librdkafka.
 
+mod grave;
+pub(crate) mod transactions;
+
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -7,11 +10,13 @@ use std::time::{Duration, Instant};
 
 use crate::batch::{Batch, Outcome, Settle, Source, Target};
 use crate::error::Code;
-use crate::letters::{BuryCause, BuryError, DeadLetters, Letter};
 use crate::options::Options;
 use crate::outlet::{Inquire, Outlet, ParcelId, Report, Sent, Shipment, TopicId};
 use crate::shipper::Shipper;
+use crate::transact::PositionRecord;
 use crate::wake::Wake;
+
+pub(crate) use grave::Grave;
 
 /// Tells what became of a batch: nothing yet, its outcome, or dropped without one.
 #[derive(Clone, Default)]
@@ -123,6 +128,7 @@ pub(crate) struct Cluster {
     /// A client that is purged reports nothing.
     pub(crate) keeps_when_purged: bool,
     refusals: u64,
+    pub(crate) transactions: transactions::Transactions,
 }
 
 /// Shares a cluster.
@@ -261,6 +267,7 @@ impl Broker {
 impl Cluster {
     fn report(&mut self, batch: &[Item], result: Result<(), Code>) {
         self.refusals += 1;
+        self.transactions.failed |= result.is_err();
         for item in batch {
             self.reports.push(match result {
                 Ok(()) => Report::Acked {
@@ -354,6 +361,15 @@ impl Outlet for FakeOutlet {
     fn inquirer(&self) -> Broker {
         self.broker.clone()
     }
+
+    fn send_position(&mut self, topic: TopicId, partition: i32, record: &PositionRecord) -> Result<bool, Code> {
+        if self.outstanding >= self.capacity() {
+            return Ok(false);
+        }
+        self.outstanding += 1;
+        self.broker.take_position(self.name_of(topic), partition, record);
+        Ok(true)
+    }
 }
 
 impl Inquire for Broker {
@@ -374,44 +390,6 @@ impl Inquire for Broker {
     }
 
     fn renew_token(&self) {}
-}
-
-/// A sink with room for some letters.
-#[derive(Clone, Default)]
-pub(crate) struct Grave(Arc<Mutex<(usize, Vec<Letter>)>>);
-
-impl Grave {
-    pub(crate) fn with_room(room: usize) -> Self {
-        Self(Arc::new(Mutex::new((room, Vec::new()))))
-    }
-
-    pub(crate) fn make_room(&self, room: usize) {
-        self.0.lock().unwrap().0 = room;
-    }
-
-    pub(crate) fn lines(&self) -> Vec<String> {
-        let kept = &self.0.lock().unwrap().1;
-        kept.iter()
-            .map(|letter| String::from_utf8(letter.line().to_vec()).unwrap())
-            .collect()
-    }
-}
-
-impl DeadLetters for Grave {
-    fn bury(&self, letters: &[Letter]) -> Result<(), BuryError> {
-        let mut grave = self.0.lock().unwrap();
-        let buried = letters.len().min(grave.0);
-        grave.0 -= buried;
-        grave.1.extend_from_slice(&letters[..buried]);
-        if buried < letters.len() {
-            return Err(BuryError {
-                buried,
-                total: letters.len(),
-                cause: BuryCause::Full { limit: 0 },
-            });
-        }
-        Ok(())
-    }
 }
 
 /// A shipper on a fake cluster, at a time that tests set.

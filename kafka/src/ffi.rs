@@ -15,10 +15,12 @@
 mod inquirer;
 mod producer;
 mod tls;
+mod transaction;
 
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::mem::offset_of;
 use std::ptr::{self, NonNull};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rdkafka::bindings as c;
@@ -90,6 +92,8 @@ struct Shared {
     client: Client<DefaultClientContext>,
     tokens: Option<TokenSource>,
     kept: Mutex<Vec<Arc<Vec<u8>>>>,
+    /// A record came back since the transaction began.
+    failed: AtomicBool,
     _wake: Arc<Wake>,
 }
 

@@ -74,6 +74,11 @@ impl<O: Outlet> Handover<O> {
         !matches!(self.stage, Stage::Steady)
     }
 
+    /// True while the outlet gives back what it has, because it failed or its time is up.
+    pub(crate) fn is_purging(&self) -> bool {
+        matches!(self.stage, Stage::Purging { .. })
+    }
+
     /// Something was acknowledged: the outlet works.
     pub(crate) fn proven(&mut self) {
         self.backoff.reset();
@@ -241,7 +246,7 @@ impl<O: Outlet> Shipper<O> {
 
     /// Moves a handover on.
     pub(crate) fn hand_over(&mut self, now: Instant) {
-        let drained = self.outlet.outstanding() == 0;
+        let drained = self.outlet.outstanding() == 0 && (self.handover.is_purging() || self.is_between_transactions());
         // What a broker that does not answer has will not be acknowledged.
         let down = self.connection.is_down();
         let stage = std::mem::replace(&mut self.handover.stage, Stage::Steady);
@@ -283,6 +288,18 @@ impl<O: Outlet> Shipper<O> {
             self.connection = Connection::new(&options, now);
             self.options = options;
         }
+        if self.transaction.is_some() {
+            self.restart_transaction(now);
+        } else {
+            self.take_back(now);
+        }
+        self.ready.clear();
+        self.capped.clear();
+        self.wake().ring();
+    }
+
+    /// What the last producer had and did not report is sent again.
+    fn take_back(&mut self, now: Instant) {
         let mut unreported: Vec<Vec<Failure>> = self.lanes.iter().map(|_| Vec::new()).collect();
         for (id, parcel) in self.parcels.iter_mut() {
             parcel.lent = false;
@@ -323,8 +340,5 @@ impl<O: Outlet> Shipper<O> {
         for failure in letters {
             self.letter(failure);
         }
-        self.ready.clear();
-        self.capped.clear();
-        self.wake().ring();
     }
 }

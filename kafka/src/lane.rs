@@ -1,5 +1,7 @@
 //! One topic's way to Kafka: what waits, what is to be sent again, and whether it may flow.
 
+mod transaction;
+
 use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -19,7 +21,10 @@ pub(crate) type LaneId = u32;
 const SHIPMENT: u32 = 1024;
 
 /// A lane of which nothing is acknowledged for so long takes nothing more.
-pub(crate) const STALL: Duration = Duration::from_secs(5);
+const STALL: Duration = Duration::from_secs(5);
+
+/// The same, for one that has accepted nothing lately and keeps others waiting.
+const PROBE: Duration = Duration::from_secs(1);
 
 /// What a lane is doing.
 #[derive(Debug, PartialEq, Eq)]
@@ -72,6 +77,12 @@ pub(crate) struct Lane {
     pub(crate) probing: bool,
     pub(crate) backoff: Backoff,
     pub(crate) complaint: Complaint,
+    /// In transactions: while it is to prove that it takes records, others wait for it.
+    pub(crate) is_shared: bool,
+    /// In transactions: the one under way is aborted because it accepts nothing.
+    pub(crate) is_stuck: bool,
+    /// In transactions: batches are sent piece by piece, because some cannot be sent as a whole.
+    pub(crate) careful: bool,
     /// Half of the smallest batch of several records that was refused as too big, in bytes.
     pub(crate) batch_bytes: Option<u64>,
     /// Batches with records never handed over, oldest first for each partition.
@@ -103,6 +114,9 @@ impl Lane {
             probing: false,
             backoff: Backoff::default(),
             complaint: Complaint::default(),
+            is_shared: false,
+            is_stuck: false,
+            careful: false,
             batch_bytes: None,
             tracks: Tracks::default(),
             unplaced: Vec::new(),
@@ -159,8 +173,13 @@ impl Lane {
             Phase::Open => self.tracks.ahead_at(),
             _ => None,
         };
-        let stall = (self.outstanding > 0 && !self.stalled).then(|| self.progress + STALL);
+        let stall = (self.outstanding > 0 && !self.stalled).then(|| self.stalls_at());
         phase.into_iter().chain(stall).min()
+    }
+
+    /// When it takes nothing more, if nothing is reported before.
+    pub(crate) fn stalls_at(&self) -> Instant {
+        self.progress + if self.is_shared && self.probing { PROBE } else { STALL }
     }
 
     /// Gives those partitions their turn whose time has come.
@@ -339,14 +358,19 @@ impl Lane {
         }
     }
 
+    /// True if all is reported: then what was to travel alone has arrived.
+    pub(crate) fn calm(&mut self) -> bool {
+        let is_calm = self.outstanding == 0;
+        if is_calm {
+            self.alone = false;
+            self.stalled = false;
+        }
+        is_calm
+    }
+
     /// All is reported: sorts out what came back. None while something is out, or if nothing came back.
     pub(crate) fn resolve(&mut self, parcels: &Parcels) -> Option<Resolution> {
-        if self.outstanding > 0 {
-            return None;
-        }
-        self.alone = false;
-        self.stalled = false;
-        if self.failures.is_empty() {
+        if !self.calm() || self.failures.is_empty() {
             return None;
         }
         let mut failures = std::mem::take(&mut self.failures);

@@ -174,6 +174,36 @@ impl Options {
         Ok(config)
     }
 
+    /// As [`Options::config`], for transactions under this id.
+    pub(crate) fn transactional(&self, batch_bytes: Option<u64>, id: &str) -> Result<ClientConfig, StartError> {
+        let mut config = self.config(batch_bytes)?;
+        config.set("transactional.id", id);
+        Ok(config)
+    }
+
+    /// Those properties that are about connections: for a client that only reads.
+    pub(crate) fn connection(&self) -> ClientConfig {
+        const PARTS: [&str; 8] = [
+            "security.",
+            "sasl.",
+            "ssl.",
+            "enable.s",
+            "socket.",
+            "broker.",
+            "https.",
+            "client.",
+        ];
+        let mut config = ClientConfig::new();
+        config.set("bootstrap.servers", self.broker_list());
+        config.set("client.id", "logcatch");
+        for (name, value) in &self.properties {
+            if PARTS.iter().any(|part| name.starts_with(part)) {
+                config.set(name, value);
+            }
+        }
+        config
+    }
+
     /// The limit of one batch in bytes that the user or librdkafka sets.
     pub(crate) fn batch_bytes(&self) -> u64 {
         const LIBRARY_DEFAULT: u64 = 1_000_000;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::error::Code;
+use crate::transact::{PositionRecord, Transact};
 
 /// A topic's handle in one outlet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -91,7 +92,7 @@ pub enum Report {
 /// A producer's queue: takes records of lent buffers, reports what became of them.
 pub trait Outlet: Send + 'static {
     /// Asks Kafka for things, off the thread that ships.
-    type Inquirer: Inquire;
+    type Inquirer: Inquire + Transact;
 
     /// Registers a topic. Creates nothing in the cluster.
     ///
@@ -124,8 +125,14 @@ pub trait Outlet: Send + 'static {
     /// Makes everything handed over come back soon, under whatever code.
     fn purge(&mut self);
 
-    /// A handle for questions.
+    /// A handle for questions, and for transactions.
     fn inquirer(&self) -> Self::Inquirer;
+
+    /// Hands a position over, in the transaction under way. It is reported under a parcel of its own. False: the queue is full.
+    ///
+    /// # Errors
+    /// The library refused it.
+    fn send_position(&mut self, topic: TopicId, partition: i32, record: &PositionRecord) -> Result<bool, Code>;
 }
 
 /// Questions to Kafka. May block, up to the time given.

@@ -32,6 +32,8 @@ pub(crate) struct Parcel {
     offset: u64,
     ticket: Box<dyn Settle>,
     dead: Vec<u32>,
+    /// Ascending ranges of records that were refused together: each is sent alone in the next transaction.
+    suspects: Vec<Range<u32>>,
     /// The partition of this batch, where the target has none.
     spread: Option<i32>,
 }
@@ -64,6 +66,7 @@ impl Parcels {
             offset: batch.offset,
             ticket: batch.ticket,
             dead: Vec::new(),
+            suspects: Vec::new(),
             spread: None,
         };
         let id = self.free.pop().unwrap_or_else(|| {
@@ -198,14 +201,65 @@ impl Parcel {
         &self.dead
     }
 
-    /// Tells its ticket.
-    pub(crate) fn settle(self) {
+    /// Names the file that it was read from.
+    pub(crate) fn file(&self) -> (String, String) {
+        (self.source.log.clone(), self.source.file_id.clone())
+    }
+
+    /// Nothing of it counts as handed over any more; what is kept as a dead letter is.
+    pub(crate) fn start_over(&mut self) {
+        self.next = 0;
+        self.flying = 0;
+        self.lent = false;
+        self.left = self.count() - u32::try_from(self.dead.len()).unwrap_or(0);
+    }
+
+    /// These were refused, as one batch or as a part of one.
+    pub(crate) fn suspect(&mut self, records: Range<u32>) {
+        self.suspects
+            .retain(|known| known.end <= records.start || records.end <= known.start);
+        self.suspects.push(records);
+        self.suspects.sort_unstable_by_key(|range| range.start);
+    }
+
+    /// Whether it cannot be sent as a whole.
+    pub(crate) fn needs_care(&self) -> bool {
+        !self.dead.is_empty() || !self.suspects.is_empty()
+    }
+
+    /// What is to be sent of it, in order, and whether it must travel alone.
+    pub(crate) fn pieces(&self) -> Vec<(Vec<u32>, bool)> {
+        let mut pieces = Vec::new();
+        let mut piece = |records: Range<u32>, alone| {
+            let indexes: Vec<u32> = records.filter(|index| !self.is_dead(*index)).collect();
+            if !indexes.is_empty() {
+                pieces.push((indexes, alone));
+            }
+        };
+        let mut at = 0;
+        for suspect in &self.suspects {
+            piece(at..suspect.start, false);
+            piece(suspect.clone(), true);
+            at = suspect.end;
+        }
+        piece(at..self.count(), false);
+        pieces
+    }
+
+    /// Tells its ticket that it is settled if the transaction under way is committed.
+    pub(crate) fn pledge(&self) {
+        self.ticket.pledge(self.target.partition());
+    }
+
+    /// Tells its ticket; `committed`, if its position was pledged and is committed with it.
+    pub(crate) fn settle(self, committed: bool) {
         let partition = self.target.partition();
         let dead_lettered_bytes = self.dead.iter().map(|index| self.extent(*index)).sum();
         self.ticket.settle(Outcome {
             partition,
             dead_lettered: self.dead,
             dead_lettered_bytes,
+            committed,
         });
     }
 }
@@ -272,7 +326,7 @@ mod tests {
         let mut parcel = parcels.remove(id).unwrap();
         parcel.bury(1);
         parcel.bury(2);
-        parcel.settle();
+        parcel.settle(false);
         assert_eq!(fate.outcome().dead_lettered_bytes, 4, "line ends included");
     }
 }

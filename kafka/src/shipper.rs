@@ -3,26 +3,29 @@
 //! A plain state machine: it is told of batches, of the wake-up and of the time, and never blocks. What may block
 //! is an [`Errand`] for its owner to run elsewhere.
 
+mod feeding;
+
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::Producer;
-use crate::asking::hold;
 use crate::batch::{Batch, Outcome};
 use crate::burials::Burials;
 use crate::connection::Connection;
 use crate::errand::{Answer, Builder, Errand, Found, Task};
-use crate::error::{Code, Verdict};
+use crate::error::Code;
 use crate::handover::Handover;
-use crate::lane::{Fed, Lane, LaneId, Phase, STALL};
+use crate::lane::{Lane, LaneId, Phase};
 use crate::lanes::{Lane as Door, LaneState, Lanes, Trouble};
 use crate::letters::DeadLetters;
 use crate::options::Options;
 use crate::outlet::{Outlet, ParcelId, Report};
-use crate::parcels::Parcels;
+use crate::parcels::{Parcel, Parcels};
 use crate::redo::Failure;
 use crate::stats::Stats;
+use crate::transact::{POSITIONS, PositionLog};
+use crate::transaction::{Bounds, Stage, Transaction};
 use crate::wake::Wake;
 
 /// Reports of so many records are taken before lanes are fed again.
@@ -53,6 +56,8 @@ pub struct Shipper<O: Outlet = Producer> {
     reports: Vec<Report>,
     refused: Vec<Failure>,
     pub(crate) asking: usize,
+    /// Where lines and positions go together.
+    pub(crate) transaction: Option<Box<Transaction>>,
 }
 
 #[cfg(debug_assertions)]
@@ -91,7 +96,28 @@ impl<O: Outlet> Shipper<O> {
             reports: Vec::new(),
             refused: Vec::new(),
             asking: 0,
+            transaction: None,
         }
+    }
+
+    /// Ships in transactions, through outlets that are made for that. Positions, which `log` keeps, are read back first.
+    #[must_use]
+    pub fn in_transactions(mut self, log: Arc<dyn PositionLog>, bounds: Bounds, now: Instant) -> Self {
+        self.transaction = Some(Box::new(Transaction::new(log, bounds, now)));
+        self
+    }
+
+    /// From now on transactions are committed as soon as all that waits is in them.
+    pub fn hurry(&mut self) {
+        if let Some(txn) = &mut self.transaction {
+            txn.hurry = true;
+        }
+    }
+
+    /// Whether nothing is in a transaction.
+    pub(crate) fn is_between_transactions(&self) -> bool {
+        let is_empty = |txn: &Transaction| txn.members.is_empty() && !txn.is_pledged && txn.stage != Stage::Aborted;
+        self.transaction.as_deref().is_none_or(is_empty)
     }
 
     /// The lanes, for readers.
@@ -125,8 +151,13 @@ impl<O: Outlet> Shipper<O> {
             // Partitions may have been added: the next file gets to know, this one keeps to what is known.
             lane.refresh |= to_choose && lane.asked_at + FRESH <= now;
             lane.door.charge(bytes);
-            lane.push(parcel, &mut self.parcels);
-            enqueue(&mut self.ready, lane, id);
+            match &mut self.transaction {
+                Some(txn) => txn.arrive(parcel),
+                None => {
+                    lane.push(parcel, &mut self.parcels);
+                    enqueue(&mut self.ready, lane, id);
+                }
+            }
         }
     }
 
@@ -148,8 +179,16 @@ impl<O: Outlet> Shipper<O> {
         self.tick(now);
         self.settle_touched(now);
         self.hand_over(now);
-        if !self.handover.holds() {
+        self.transact(now);
+        let may_feed = match &self.transaction {
+            None => !self.handover.holds(),
+            // What is in a transaction ends with it.
+            Some(txn) => txn.may_feed() && !self.handover.is_purging(),
+        };
+        if may_feed {
             more |= self.feed(now);
+            // What was the last of it may now be followed by its position.
+            self.transact(now);
         }
         self.settle_touched(now);
         if more {
@@ -169,6 +208,9 @@ impl<O: Outlet> Shipper<O> {
 
     /// An errand is done.
     pub fn done(&mut self, answer: Answer<O>, now: Instant) {
+        if let Some(txn) = &mut self.transaction {
+            txn.is_stale = true;
+        }
         match answer.0 {
             Found::Partitions(topics) => {
                 self.asking = self.asking.saturating_sub(1);
@@ -189,6 +231,7 @@ impl<O: Outlet> Shipper<O> {
             }
             Found::Built(outlet) => self.built(outlet, now),
             Found::Token | Found::Retired => {}
+            Found::Transacted { era, came } => self.transacted(era, came, now),
         }
         self.directory.wake().ring();
     }
@@ -196,8 +239,10 @@ impl<O: Outlet> Shipper<O> {
     /// When [`Shipper::turn`] wants to be called at the latest; none while nothing is to be waited for.
     pub fn next_wake(&self) -> Option<Instant> {
         let lanes = self.lanes.iter().flatten().filter_map(Lane::wake_at).min();
+        let transaction = self.transaction.as_ref().filter(|_| !self.handover.holds());
         [
             lanes,
+            transaction.and_then(|txn| txn.wake_at()),
             self.burials.wake_at(),
             self.handover.wake_at(),
             self.connection.wake_at(self.asking > 0),
@@ -207,9 +252,11 @@ impl<O: Outlet> Shipper<O> {
         .min()
     }
 
-    /// Batches that are not settled.
+    /// Batches that are not settled; in transactions also positions that are to be written, as one.
     pub fn unsettled(&self) -> usize {
-        self.parcels.len()
+        let positions = self.transaction.as_ref();
+        let positions = positions.is_some_and(|txn| txn.is_pledged || txn.is_unsure || txn.log.due().is_some());
+        self.parcels.len() + usize::from(positions)
     }
 
     /// The counters now.
@@ -232,7 +279,9 @@ impl<O: Outlet> Shipper<O> {
     fn add(&mut self, door: Arc<Door>, now: Instant) -> LaneId {
         let topic: Arc<str> = Arc::from(door.topic());
         let place = self.lanes.iter().position(Option::is_none).unwrap_or(self.lanes.len());
-        let lane = Some(Lane::new(door, now));
+        let mut lane = Lane::new(door, now);
+        lane.is_shared = self.transaction.is_some();
+        let lane = Some(lane);
         match self.lanes.get_mut(place) {
             Some(free) => *free = lane,
             None => self.lanes.push(lane),
@@ -262,6 +311,9 @@ impl<O: Outlet> Shipper<O> {
 
     fn report(&mut self, report: Report, now: Instant) {
         match report {
+            Report::Acked { parcel: POSITIONS, .. } | Report::Failed { parcel: POSITIONS, .. } => {
+                self.position_reported(&report);
+            }
             Report::Acked { parcel, records, took } => {
                 if let Some(took) = took {
                     self.stats.ack_duration.observe(took);
@@ -294,6 +346,9 @@ impl<O: Outlet> Shipper<O> {
                 alone,
             } => {
                 self.stats.count_error(code);
+                if let Some(txn) = &mut self.transaction {
+                    txn.failed = true;
+                }
                 if self.reported(parcel, 1, now).is_some()
                     && let Some((_, lane)) = self.lane_of(parcel)
                 {
@@ -338,14 +393,23 @@ impl<O: Outlet> Shipper<O> {
             return;
         }
         self.outlet.release(id);
-        let Some(parcel) = self.parcels.remove(id) else { return };
+        if self.transaction.is_some() {
+            // Not before it is committed.
+            return;
+        }
+        if let Some(parcel) = self.parcels.remove(id) {
+            self.settle(parcel, false);
+        }
+    }
+
+    pub(crate) fn settle(&mut self, parcel: Parcel, committed: bool) {
         let bytes = parcel.buffer.len() as u64;
         let dead: u64 = parcel.dead().iter().map(|index| parcel.size(*index)).sum();
         self.stats.sent_bytes += bytes.saturating_sub(dead);
         if let Some(lane) = self.lanes.get(parcel.lane as usize).and_then(Option::as_ref) {
             lane.door.discharge(bytes);
         }
-        parcel.settle();
+        parcel.settle(committed);
     }
 
     /// Moves lanes on whose time has come.
@@ -358,11 +422,16 @@ impl<O: Outlet> Shipper<O> {
             match lane.phase {
                 Phase::Held(at, _) if at > now => {}
                 Phase::Held(_, true) => lane.phase = Phase::Asking(now),
-                Phase::Held(_, false) => lane.open(),
+                Phase::Held(_, false) => {
+                    lane.open();
+                    if let Some(txn) = &mut self.transaction {
+                        txn.is_stale = true;
+                    }
+                }
                 _ => {}
             }
             lane.run_ahead(now);
-            if lane.outstanding > 0 && !lane.stalled && lane.progress + STALL <= now {
+            if lane.outstanding > 0 && !lane.stalled && lane.stalls_at() <= now {
                 lane.stalled = true;
                 lane.door.set(LaneState::Held {
                     why: Trouble::Silent,
@@ -376,82 +445,11 @@ impl<O: Outlet> Shipper<O> {
         }
     }
 
-    /// Looks after lanes of which something was reported or refused.
-    fn settle_touched(&mut self, now: Instant) {
-        while let Some(id) = self.touched.pop() {
-            let Some(lane) = self.lanes.get_mut(id as usize).and_then(Option::as_mut) else {
-                continue;
-            };
-            if let Some(resolution) = lane.resolve(&self.parcels) {
-                let trouble = resolution.trouble;
-                match trouble {
-                    // Judged one by one: the topic takes records.
-                    None if lane.is_idle() => {
-                        lane.open();
-                        lane.flows(now);
-                    }
-                    Some((Verdict::Fatal, _)) | None => lane.open(),
-                    Some((verdict, code)) => hold(lane, code, verdict == Verdict::Ask, now),
-                }
-                if let Some(bytes) = lane.batch_bytes.take() {
-                    self.handover.keep_batches_under(bytes, now);
-                }
-                for failure in resolution.letters {
-                    self.letter(failure);
-                }
-                if let Some((Verdict::Fatal, code)) = trouble {
-                    self.fatal(code, "", now);
-                }
-            }
-            if let Some(lane) = self.lanes.get_mut(id as usize).and_then(Option::as_mut) {
-                enqueue(&mut self.ready, lane, id);
-            }
-        }
-        // What was reported made room.
-        self.ready.append(&mut self.capped);
-    }
-
     pub(crate) fn letter(&mut self, failure: Failure) {
         if let Some(parcel) = self.parcels.get(failure.parcel) {
             let letter = parcel.letter(failure.index, format!("{}: {}", failure.code.name(), failure.code));
             self.burials.push(failure.parcel, failure.index, letter);
         }
-    }
-
-    /// Feeds lanes in turn, a shipment each; true if more could be done at once.
-    fn feed(&mut self, now: Instant) -> bool {
-        let before = self.outlet.outstanding();
-        let limit = self.handover.batch_bytes();
-        while self.outlet.outstanding().saturating_sub(before) < FEED {
-            let Some(id) = self.ready.pop_front() else { return false };
-            let Some(lane) = self.lanes.get_mut(id as usize).and_then(Option::as_mut) else {
-                continue;
-            };
-            let fed = lane.feed(&mut self.outlet, &mut self.parcels, limit, now, &mut self.refused);
-            match fed {
-                Fed::More => self.ready.push_back(id),
-                Fed::Idle => lane.queued = false,
-                Fed::Capped => self.capped.push_back(id),
-                Fed::Full => self.ready.push_front(id),
-            }
-            if !self.refused.is_empty() {
-                self.refused_at_once(id);
-            }
-            if fed == Fed::Full {
-                return false;
-            }
-        }
-        true
-    }
-
-    fn refused_at_once(&mut self, id: LaneId) {
-        for failure in std::mem::take(&mut self.refused) {
-            self.stats.count_error(failure.code);
-            if failure.code.verdict() == Verdict::Record {
-                self.letter(failure);
-            }
-        }
-        self.touched.push(id);
     }
 }
 
@@ -469,3 +467,5 @@ mod handover_tests;
 mod model;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod transaction_tests;

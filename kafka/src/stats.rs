@@ -29,6 +29,10 @@ pub struct Stats {
     pub errors: BTreeMap<(ErrorClass, &'static str), u64>,
     /// Producers replaced after a fatal error.
     pub rebuilds: u64,
+    /// Transactions committed.
+    pub committed: u64,
+    /// Transactions aborted.
+    pub aborted: u64,
     /// Records that became dead letters.
     pub dead_lettered: u64,
     /// Records handed to librdkafka and not reported.

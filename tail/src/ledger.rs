@@ -78,6 +78,13 @@ impl Ledger {
         self.issued.back().map(|batch| batch.end)
     }
 
+    /// Where a batch that is not passed yet ends.
+    #[must_use]
+    pub fn end_of(&self, seq: u64) -> Option<Mark> {
+        let index = usize::try_from(seq.checked_sub(self.first)?).ok()?;
+        self.issued.get(index).map(|batch| batch.end)
+    }
+
     /// File bytes handed over and not settled.
     #[must_use]
     pub fn in_flight(&self) -> u64 {

@@ -13,7 +13,7 @@ use crate::identity::{Inode, Stat};
 use crate::lease::Lease;
 use crate::position::{FileId, StreamRecord};
 use crate::saver::{Dirty, Figures, save_until_stopped};
-use crate::store::{Contents, StateLock, Store};
+use crate::store::{Contents, Mode, StateLock, Store};
 use crate::stream::Stream;
 
 /// Forgotten generations are taken out of the index after half as many new ones as there are, and this many: often enough
@@ -24,13 +24,15 @@ const TIDY_AFTER: usize = 1024;
 #[derive(Debug)]
 pub struct Positions {
     index: Mutex<Index>,
-    dirty: Arc<Dirty>,
+    pub(crate) dirty: Arc<Dirty>,
     figures: Arc<Figures>,
     saver: Mutex<Option<JoinHandle<bool>>>,
     /// False where nothing is ever saved.
     kept: bool,
     /// When the store that was found damaged was last written; nanoseconds since the epoch.
     damaged_since: Option<i64>,
+    /// What the store was last used for.
+    pub(crate) mode: Mutex<Option<Mode>>,
 }
 
 #[derive(Debug, Default)]
@@ -60,6 +62,7 @@ impl Positions {
         let Contents {
             streams,
             entries,
+            mode,
             damaged,
         } = contents;
         let dirty = Arc::new(Dirty::new(interval));
@@ -88,6 +91,7 @@ impl Positions {
             saver: Mutex::new(Some(saver)),
             kept: true,
             damaged_since: damaged.as_deref().map(last_written),
+            mode: Mutex::new(mode),
         };
         {
             let mut index = positions.lock();
@@ -108,6 +112,7 @@ impl Positions {
             saver: Mutex::new(None),
             kept: false,
             damaged_since: None,
+            mode: Mutex::default(),
         })
     }
 
@@ -211,6 +216,14 @@ impl Positions {
         if !self.kept {
             return callback();
         }
+        if let Some(outbox) = self.dirty.outbox.get() {
+            return outbox.when_committed(Box::new(callback));
+        }
+        self.when_stored(callback);
+    }
+
+    /// As [`Positions::when_saved`], of the store in the state directory also where positions are kept in Kafka.
+    pub(crate) fn when_stored(&self, callback: impl FnOnce() + Send + 'static) {
         let mut queue = self.dirty.lock();
         if !queue.stop {
             queue.callbacks.push(Box::new(callback));
@@ -237,7 +250,22 @@ impl Positions {
         if self.lock().applied.insert(log.to_owned()) {
             self.dirty.lock().entries.push(log.to_owned());
             self.dirty.changed.notify_one();
+            if let Some(outbox) = self.dirty.outbox.get() {
+                outbox.push_entry(log.to_owned());
+            }
         }
+    }
+
+    /// Every generation is taken out, and given back.
+    pub(crate) fn take_all(&self) -> Vec<Arc<Stream>> {
+        let mut index = self.lock();
+        index.by_inode.clear();
+        index.by_path.drain().flat_map(|(_, streams)| streams).collect()
+    }
+
+    /// The entries that were applied.
+    pub(crate) fn applied_entries(&self) -> Vec<String> {
+        self.lock().applied.iter().cloned().collect()
     }
 
     /// The generation of an entry that was last seen with this inode.
@@ -286,6 +314,9 @@ impl Positions {
 
     /// Saves what is left, once, and ends the thread; blocks until then. False when it could not be saved.
     pub fn close(&self) -> bool {
+        if let Some(outbox) = self.dirty.outbox.get() {
+            outbox.end();
+        }
         self.dirty.lock().stop = true;
         self.dirty.changed.notify_one();
         let saver = self.saver.lock().unwrap_or_else(PoisonError::into_inner).take();

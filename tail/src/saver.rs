@@ -1,10 +1,11 @@
 //! What waits to be saved, and the thread that saves it: again and again until it works.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
-use crate::store::{Changes, Store};
+use crate::outbox::Outbox;
+use crate::store::{Changes, Mode, Store};
 use crate::stream::Stream;
 
 /// After a failed save: often enough that a disk that has room again is used soon, rarely enough to cost nothing.
@@ -19,12 +20,15 @@ type Callback = Box<dyn FnOnce() + Send>;
 pub(crate) struct Dirty {
     queue: Mutex<Queue>,
     pub(crate) changed: Condvar,
+    /// Where positions are kept in Kafka: the store then follows it.
+    pub(crate) outbox: OnceLock<Arc<Outbox>>,
 }
 
 #[derive(Default)]
 pub(crate) struct Queue {
     streams: Vec<Arc<Stream>>,
     pub(crate) entries: Vec<String>,
+    pub(crate) mode: Option<Mode>,
     /// Called once everything queued before them is on disk.
     pub(crate) callbacks: Vec<Callback>,
     pub(crate) interval: Duration,
@@ -48,10 +52,24 @@ impl Dirty {
         Self {
             queue: Mutex::new(queue),
             changed: Condvar::new(),
+            outbox: OnceLock::new(),
         }
     }
 
     pub(crate) fn push(&self, stream: &Arc<Stream>) {
+        self.push_local(stream);
+        self.post(stream);
+    }
+
+    /// For the next transaction only.
+    pub(crate) fn post(&self, stream: &Arc<Stream>) {
+        if let Some(outbox) = self.outbox.get() {
+            outbox.push(stream);
+        }
+    }
+
+    /// For the store only.
+    pub(crate) fn push_local(&self, stream: &Arc<Stream>) {
         if !stream.listed.swap(true, Ordering::AcqRel) {
             self.lock().streams.push(Arc::clone(stream));
             self.changed.notify_one();
@@ -75,10 +93,10 @@ pub(crate) fn save_until_stopped(mut store: Store, dirty: &Dirty, figures: &Figu
     let mut last = Instant::now();
     let mut said: Option<Instant> = None;
     loop {
-        let (streams, entries, callbacks, stop) = {
+        let (streams, entries, mode, callbacks, stop) = {
             let mut queue = dirty.lock();
             loop {
-                let due = (!queue.streams.is_empty() || !queue.entries.is_empty())
+                let due = (!queue.streams.is_empty() || !queue.entries.is_empty() || queue.mode.is_some())
                     .then(|| queue.interval.saturating_sub(last.elapsed()));
                 if queue.stop || !queue.callbacks.is_empty() || due == Some(Duration::ZERO) {
                     break;
@@ -98,6 +116,7 @@ pub(crate) fn save_until_stopped(mut store: Store, dirty: &Dirty, figures: &Figu
             (
                 std::mem::take(&mut queue.streams),
                 std::mem::take(&mut queue.entries),
+                queue.mode.take(),
                 std::mem::take(&mut queue.callbacks),
                 queue.stop,
             )
@@ -105,6 +124,7 @@ pub(crate) fn save_until_stopped(mut store: Store, dirty: &Dirty, figures: &Figu
         last = Instant::now();
         let mut changes = Changes {
             entries,
+            mode,
             ..Changes::default()
         };
         for stream in &streams {
@@ -136,9 +156,10 @@ pub(crate) fn save_until_stopped(mut store: Store, dirty: &Dirty, figures: &Figu
                     let cause = std::error::Error::source(&error).map_or_else(String::new, ToString::to_string);
                     log::error!(cause:%, help = "free space or repair the disk; shipping goes on and a crash now repeats lines"; "{error}");
                 }
-                streams.iter().for_each(|stream| dirty.push(stream));
+                streams.iter().for_each(|stream| dirty.push_local(stream));
                 let mut queue = dirty.lock();
                 queue.entries.extend(changes.entries);
+                queue.mode = queue.mode.take().or(changes.mode);
                 queue.callbacks.splice(0..0, callbacks);
                 if !stop {
                     drop(queue);

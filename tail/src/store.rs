@@ -5,6 +5,8 @@ use std::io::{Read, Seek, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
+use serde::{Deserialize, Serialize};
+
 use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
 use rustix::fs::{FlockOperation, flock};
 use thiserror::Error;
@@ -15,6 +17,10 @@ use crate::position::{StreamKey, StreamRecord};
 const STREAMS: TableDefinition<&str, &[u8]> = TableDefinition::new("streams");
 /// Names of the settings entries that were ever applied: `start` counts only the first time.
 const ENTRIES: TableDefinition<&str, ()> = TableDefinition::new("entries");
+
+/// `mode` to a [`Mode`] as JSON.
+const META: TableDefinition<&str, &[u8]> = TableDefinition::new("meta");
+const MODE: &str = "mode";
 
 const FILE: &str = "positions.redb";
 const LOCK: &str = "logcatch.lock";
@@ -63,8 +69,34 @@ pub struct Contents {
     pub streams: Vec<StreamRecord>,
     /// Names of the entries that were applied before.
     pub entries: Vec<String>,
+    /// The mode that it was last used in, if that was noted.
+    pub mode: Option<Mode>,
     /// Where a damaged store was moved to; all files then start from the beginning.
     pub damaged: Option<PathBuf>,
+}
+
+/// The mode that a store is used in. Of two places that hold positions, this store and a topic, the one whose generation is
+/// higher counts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mode {
+    /// Rises each time the mode is changed: milliseconds since the epoch, or one more than before.
+    pub generation: u64,
+    /// The cluster whose topic holds the positions; none where this store does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cluster: Option<String>,
+}
+
+impl Mode {
+    /// The next one.
+    #[must_use]
+    pub fn after(before: Option<&Self>, cluster: Option<String>) -> Self {
+        let now = std::time::UNIX_EPOCH.elapsed().unwrap_or_default().as_millis();
+        let least = before.map_or(1, |before| before.generation + 1);
+        Self {
+            generation: u64::try_from(now).unwrap_or(u64::MAX).max(least),
+            cluster,
+        }
+    }
 }
 
 /// Changes that are saved together or not at all.
@@ -76,13 +108,15 @@ pub struct Changes {
     pub removes: Vec<StreamKey>,
     /// Entries applied for the first time.
     pub entries: Vec<String>,
+    /// The mode it is used in from now on.
+    pub mode: Option<Mode>,
 }
 
 impl Changes {
     /// Whether there is nothing to save.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.puts.is_empty() && self.removes.is_empty() && self.entries.is_empty()
+        self.puts.is_empty() && self.removes.is_empty() && self.entries.is_empty() && self.mode.is_none()
     }
 }
 
@@ -305,6 +339,18 @@ fn contents(database: &impl ReadableDatabase) -> Result<Contents, redb::Error> {
     for row in transaction.open_table(ENTRIES)?.iter()? {
         contents.entries.push(row?.0.value().to_owned());
     }
+    match transaction.open_table(META) {
+        // A store from before there were modes.
+        Err(redb::TableError::TableDoesNotExist(_)) => {}
+        Err(error) => return Err(error.into()),
+        Ok(table) => {
+            let mode = table.get(MODE)?;
+            let mode = mode.map(|mode| serde_json::from_slice(mode.value()));
+            contents.mode = mode
+                .transpose()
+                .map_err(|error| redb::Error::Corrupted(format!("mode: {error}")))?;
+        }
+    }
     Ok(contents)
 }
 
@@ -323,6 +369,10 @@ fn write(database: &Database, changes: &Changes) -> Result<(), redb::Error> {
         }
         for name in &changes.entries {
             entries.insert(name.as_str(), ())?;
+        }
+        if let Some(mode) = &changes.mode {
+            let json = serde_json::to_vec(mode).map_err(|error| redb::Error::Corrupted(format!("mode: {error}")))?;
+            transaction.open_table(META)?.insert(MODE, json.as_slice())?;
         }
     }
     transaction.commit()?;

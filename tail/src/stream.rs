@@ -27,6 +27,8 @@ pub struct Stream {
     dirty: Arc<Dirty>,
     /// Set while it waits to be saved, so that it stands in the list once.
     pub(crate) listed: AtomicBool,
+    /// As [`Stream::listed`], for the next transaction.
+    pub(crate) posted: AtomicBool,
     state: Mutex<State>,
 }
 
@@ -35,6 +37,8 @@ struct State {
     record: StreamRecord,
     ledger: Ledger,
     balance: Balance,
+    /// What the record is once the transaction under way is committed.
+    pledged: Option<StreamRecord>,
     /// Where the copy ends that is left of the file; more of it was read.
     end: Option<Mark>,
     /// Forgotten once the ledger is settled: nothing of the file is left anywhere.
@@ -51,10 +55,12 @@ impl Stream {
             account,
             dirty,
             listed: AtomicBool::new(false),
+            posted: AtomicBool::new(false),
             state: Mutex::new(State {
                 record,
                 ledger: Ledger::default(),
                 balance: Balance::default(),
+                pledged: None,
                 end: None,
                 retiring: false,
                 gone: false,
@@ -119,6 +125,34 @@ impl Stream {
         (!state.gone).then(|| state.record.clone())
     }
 
+    /// What goes into the transaction under way: none when it was forgotten.
+    pub(crate) fn to_post(&self) -> Option<StreamRecord> {
+        let state = self.lock();
+        let record = state.pledged.as_ref().unwrap_or(&state.record);
+        (!state.gone).then(|| record.clone())
+    }
+
+    /// A batch, and every batch before it, is settled if the transaction under way is committed: that is the position to
+    /// write in it.
+    pub fn pledge(self: &Arc<Self>, seq: u64, placement: Option<Placement>) {
+        {
+            let mut state = self.lock();
+            let Some(mark) = state.ledger.end_of(seq) else { return };
+            let mut record = state.record.clone();
+            record.mark = state.end.filter(|end| end.offset < mark.offset).unwrap_or(mark);
+            if placement.is_some() {
+                record.placement = placement;
+            }
+            state.pledged = Some(record);
+        }
+        self.dirty.post(self);
+    }
+
+    /// The transaction has ended.
+    pub(crate) fn unpledge(&self) {
+        self.lock().pledged = None;
+    }
+
     /// Changes what is known of the file; the change is saved with the next checkpoint.
     pub fn update(self: &Arc<Self>, change: impl FnOnce(&mut StreamRecord)) {
         {
@@ -176,9 +210,23 @@ impl Stream {
 
     /// A batch is acknowledged or in the dead-letter file. The position moves when every batch before it is too.
     pub fn settle(self: &Arc<Self>, seq: u64, settled: Settled, placement: Option<Placement>) {
+        if self.settled(seq, settled, placement) {
+            self.dirty.push(self);
+        }
+    }
+
+    /// As [`Stream::settle`], of a batch whose position was committed with it: see [`Stream::pledge`].
+    pub fn settle_committed(self: &Arc<Self>, seq: u64, settled: Settled, placement: Option<Placement>) {
+        if self.settled(seq, settled, placement) {
+            self.dirty.push_local(self);
+        }
+    }
+
+    /// True if the position moved.
+    fn settled(&self, seq: u64, settled: Settled, placement: Option<Placement>) -> bool {
         let mut state = self.lock();
         let Some(Done { bytes, reached }) = state.ledger.settle(seq) else {
-            return;
+            return false;
         };
         let posting = Posting::Settled {
             bytes,
@@ -193,10 +241,7 @@ impl Stream {
             }
         }
         state.gone |= state.retiring && state.ledger.is_settled();
-        drop(state);
-        if reached.is_some() {
-            self.dirty.push(self);
-        }
+        reached.is_some()
     }
 
     /// Everything before it is acknowledged; bytes from the start of the file.

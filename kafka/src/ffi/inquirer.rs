@@ -14,11 +14,13 @@ use super::{
 };
 use crate::error::Code;
 use crate::oidc::Token;
+use crate::options::Secrets;
 use crate::outlet::Inquire;
 
 /// Asks brokers for things on a producer's connections. Keeps the client alive.
 pub struct Inquirer {
     pub(super) shared: Arc<Shared>,
+    pub(super) secrets: Secrets,
 }
 
 /// How a topic is laid out.

@@ -3,9 +3,11 @@
 use std::ffi::{CStr, c_int};
 use std::fmt;
 use std::ptr::{self, NonNull};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use rdkafka::ClientConfig;
 use rdkafka::bindings as c;
 use rdkafka::client::{Client, DefaultClientContext};
 use rdkafka::types::RDKafkaType;
@@ -18,6 +20,7 @@ use crate::error::Code;
 use crate::oidc::TokenSource;
 use crate::options::{Options, QUEUE_RECORDS, Secrets, StartError};
 use crate::outlet::{Outlet, ParcelId, Report, Sent, Shipment, TopicId};
+use crate::transact::PositionRecord;
 use crate::wake::Wake;
 
 /// Records a call of the batch function: enough that its fixed costs vanish, and its array stays in the cache.
@@ -32,13 +35,13 @@ pub struct Producer {
     queue: Queue,
     loans: Vec<Loan>,
     messages: Box<[Message]>,
-    outstanding: u32,
+    pub(super) outstanding: u32,
     refusals: u64,
     secrets: Secrets,
     /// What was said last of a certificate that is not accepted.
     verdict: String,
     // Last: topics and queue must be destroyed before their client.
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
 }
 
 // SAFETY: the handles are librdkafka's own, which may be used from any thread, one after the other or at once
@@ -51,7 +54,23 @@ impl Producer {
     /// # Errors
     /// A property is ours, unknown or refused, or all together are.
     pub fn new(options: &Options, batch_bytes: Option<u64>, wake: Arc<Wake>) -> Result<Self, StartError> {
-        let config = options.config(batch_bytes)?;
+        Self::of(options, &options.config(batch_bytes)?, wake)
+    }
+
+    /// As [`Producer::new`], one for transactions under this id.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn transactional(
+        options: &Options,
+        batch_bytes: Option<u64>,
+        id: &str,
+        wake: Arc<Wake>,
+    ) -> Result<Self, StartError> {
+        Self::of(options, &options.transactional(batch_bytes, id)?, wake)
+    }
+
+    fn of(options: &Options, config: &ClientConfig, wake: Arc<Wake>) -> Result<Self, StartError> {
         let native = config.create_native_config().map_err(|error| options.redact(error))?;
         let tokens = TokenSource::of(options)?;
         let mut events = c::RD_KAFKA_EVENT_DR | c::RD_KAFKA_EVENT_ERROR | c::RD_KAFKA_EVENT_LOG;
@@ -63,7 +82,7 @@ impl Producer {
             c::rd_kafka_conf_set_events(native.ptr(), events);
             tls::tell_why(native.ptr());
         }
-        let client = Client::new(&config, native, RDKafkaType::RD_KAFKA_PRODUCER, DefaultClientContext)
+        let client = Client::new(config, native, RDKafkaType::RD_KAFKA_PRODUCER, DefaultClientContext)
             .map_err(|error| options.redact(error))?;
         // SAFETY: the client is alive. The call only adds a reference to its main queue.
         let queue = NonNull::new(unsafe { c::rd_kafka_queue_get_main(client.native_ptr()) })
@@ -91,6 +110,7 @@ impl Producer {
                 client,
                 tokens,
                 kept: Mutex::default(),
+                failed: AtomicBool::new(false),
                 _wake: wake,
             }),
         })
@@ -104,7 +124,7 @@ impl Producer {
         unsafe { c::rd_kafka_test_fatal_error(self.shared.client.native_ptr(), code, c"a test wanted it".as_ptr()) };
     }
 
-    fn handle(&self, topic: TopicId) -> Option<*mut c::rd_kafka_topic_t> {
+    pub(super) fn handle(&self, topic: TopicId) -> Option<*mut c::rd_kafka_topic_t> {
         let topic = self.topics.get(usize::try_from(topic.0).ok()?)?;
         topic.as_ref().map(|topic| topic.0.as_ptr())
     }
@@ -206,6 +226,8 @@ impl Producer {
                     }
                 }
             } else {
+                // Before the event is destroyed, which a commit waits for.
+                self.shared.failed.store(true, Ordering::Release);
                 self.settle_loan(parcel, 1);
                 into.push(Report::Failed {
                     parcel,
@@ -396,7 +418,12 @@ impl Outlet for Producer {
     fn inquirer(&self) -> Inquirer {
         Inquirer {
             shared: Arc::clone(&self.shared),
+            secrets: self.secrets.clone(),
         }
+    }
+
+    fn send_position(&mut self, topic: TopicId, partition: i32, record: &PositionRecord) -> Result<bool, Code> {
+        self.produce_position(topic, partition, record)
     }
 }
 

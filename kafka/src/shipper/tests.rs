@@ -56,6 +56,7 @@ fn a_batch_is_settled_once_after_its_last_record() {
             partition: Some(partition(b"21", 16)),
             dead_lettered: vec![],
             dead_lettered_bytes: 0,
+            committed: false,
         })]
     );
     assert_eq!(rig.broker.values("t"), ["a", "b", "c"]);

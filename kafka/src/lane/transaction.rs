@@ -1,0 +1,43 @@
+//! What a transaction asks of a lane.
+
+use super::Lane;
+use crate::outlet::ParcelId;
+use crate::parcels::Parcels;
+use crate::redo::{Failure, Group, Run};
+use crate::track::Tracks;
+
+impl Lane {
+    /// A batch is let into the transaction under way.
+    pub(crate) fn admit(&mut self, id: ParcelId, parcels: &mut Parcels) {
+        if !self.careful {
+            return self.push(id, parcels);
+        }
+        let Some(parcel) = parcels.get_mut(id) else { return };
+        parcel.place = Tracks::place(parcel.partition(self.partitions));
+        parcel.next = parcel.count();
+        for (indexes, alone) in parcel.pieces() {
+            let order = (parcel.seq, indexes.first().copied().unwrap_or_default());
+            let run = Run {
+                parcel: id,
+                indexes,
+                at: 0,
+            };
+            self.redo.push_back(Group {
+                runs: [run].into(),
+                alone,
+                started: false,
+                order,
+            });
+        }
+    }
+
+    /// Takes out all that it has, which goes back to where it came from. Gives what came back. Nothing is out.
+    pub(crate) fn empty(&mut self) -> Vec<Failure> {
+        self.tracks.clear();
+        self.unplaced.clear();
+        self.redo.clear();
+        self.alone = false;
+        self.outstanding = 0;
+        std::mem::take(&mut self.failures)
+    }
+}

@@ -1,0 +1,256 @@
+//! The positions topic: made where it is missing, and read back to its end.
+//!
+//! Its end is each partition's high watermark, asked for as one who reads everything, after all writers with our name were
+//! fenced. One who reads only what is committed sees less while somebody's transaction is open, other services' included: he
+//! must wait for it, or start short.
+
+use std::collections::HashSet;
+use std::time::{Duration, Instant};
+
+use rdkafka::ClientConfig;
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::Message;
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+
+use crate::options::Options;
+use crate::transact::PositionRecord;
+
+/// The longest that a question waits for an answer.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Reading gives up, to begin anew, after so long without anything.
+const SILENCE: Duration = Duration::from_secs(30);
+
+/// The service writes its positions to one partition; many services spread over these.
+const PARTITIONS: i32 = 16;
+
+/// As many replicas, where there are so many brokers.
+const REPLICAS: i32 = 3;
+
+/// What the topic holds.
+#[derive(Debug, Default)]
+pub struct Found {
+    /// Records whose key begins as asked for, each with its partition, in the order of their partition.
+    pub records: Vec<(i32, PositionRecord)>,
+    /// How many partitions it has.
+    pub partitions: u32,
+    /// The cluster's id.
+    pub cluster: String,
+}
+
+/// A topic that cannot be read back.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// It may work later.
+    #[error("cannot read the positions topic `{topic}`: {reason}")]
+    Later {
+        /// The topic.
+        topic: String,
+        /// Why not now.
+        reason: String,
+    },
+    /// It would lose positions.
+    #[error("cannot keep positions in topic `{topic}`: its cleanup.policy is `{policy}`, not `compact`")]
+    Policy {
+        /// The topic.
+        topic: String,
+        /// What it is.
+        policy: String,
+    },
+}
+
+/// Reads what is committed, of keys that begin with `prefix`. Makes the topic where it is missing. Blocks for some seconds, or as
+/// long as reading takes.
+///
+/// # Errors
+/// See [`ReadError`].
+pub fn read_back(options: &Options, topic: &str, prefix: &[u8]) -> Result<Found, ReadError> {
+    let later = |reason: String| ReadError::Later {
+        topic: topic.to_owned(),
+        reason,
+    };
+    let mut config = options.connection();
+    config.set("enable.auto.commit", "false");
+    config.set("enable.partition.eof", "true");
+    config.set("allow.auto.create.topics", "false");
+    let create = |isolation| -> Result<BaseConsumer, ReadError> {
+        let mut config = config.clone();
+        config.set("isolation.level", isolation);
+        config
+            .create()
+            .map_err(|error| later(options.redact(error).to_string()))
+    };
+    let everything = create("read_uncommitted")?;
+    let partitions = match partitions(&everything, topic) {
+        Ok(Some(partitions)) => partitions,
+        Ok(None) => {
+            make(options, &everything, topic).map_err(later)?;
+            let made = partitions_or_none(&everything, topic);
+            made.ok_or_else(|| later("it was made, and its partitions are not there yet".to_owned()))?
+        }
+        Err(error) => return Err(later(words(&error))),
+    };
+    check_policy(options, topic)?;
+    let cluster = everything.client().fetch_cluster_id(PATIENCE);
+    let cluster = cluster.ok_or_else(|| later("the cluster does not tell its id".to_owned()))?;
+
+    let committed = create("read_committed")?;
+    for partition in 0..partitions {
+        let end = |consumer: &BaseConsumer| {
+            let marks = consumer.fetch_watermarks(topic, partition, PATIENCE);
+            marks.map(|(_, high)| high).map_err(|error| later(words(&error)))
+        };
+        let high = end(&everything)?;
+        if end(&committed)? < high {
+            let open =
+                format!("a transaction of another service is open in its partition {partition}; it ends by itself");
+            return Err(later(open));
+        }
+    }
+    let records = read(&committed, topic, partitions, prefix).map_err(later)?;
+    Ok(Found {
+        records,
+        partitions: u32::try_from(partitions).unwrap_or(0),
+        cluster,
+    })
+}
+
+/// All records up to the end of what is committed.
+fn read(
+    consumer: &BaseConsumer,
+    topic: &str,
+    partitions: i32,
+    prefix: &[u8],
+) -> Result<Vec<(i32, PositionRecord)>, String> {
+    let mut all = TopicPartitionList::new();
+    for partition in 0..partitions {
+        all.add_partition_offset(topic, partition, Offset::Beginning)
+            .map_err(|error| words(&error))?;
+    }
+    consumer.assign(&all).map_err(|error| words(&error))?;
+    let mut records = Vec::new();
+    let mut left: HashSet<i32> = (0..partitions).collect();
+    let mut last = Instant::now();
+    while !left.is_empty() {
+        match consumer.poll(Duration::from_millis(100)) {
+            None if last.elapsed() > SILENCE => return Err("nothing comes from it any more".to_owned()),
+            None => continue,
+            Some(Ok(message)) => {
+                if let Some(key) = message.key().filter(|key| key.starts_with(prefix)) {
+                    let record = PositionRecord {
+                        key: key.to_vec(),
+                        value: message.payload().map(<[u8]>::to_vec),
+                    };
+                    records.push((message.partition(), record));
+                }
+            }
+            Some(Err(KafkaError::PartitionEOF(partition))) => {
+                left.remove(&partition);
+            }
+            Some(Err(error)) => return Err(words(&error)),
+        }
+        last = Instant::now();
+    }
+    Ok(records)
+}
+
+/// How many partitions it has; none if it does not exist.
+fn partitions(consumer: &BaseConsumer, topic: &str) -> Result<Option<i32>, KafkaError> {
+    let metadata = consumer.fetch_metadata(Some(topic), PATIENCE)?;
+    let Some(found) = metadata.topics().iter().find(|found| found.name() == topic) else {
+        return Ok(None);
+    };
+    match found.error().map(RDKafkaErrorCode::from) {
+        None => Ok(i32::try_from(found.partitions().len()).ok().filter(|count| *count > 0)),
+        Some(RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic) => Ok(None),
+        Some(code) => Err(KafkaError::MetadataFetch(code)),
+    }
+}
+
+/// A topic that was just made takes a moment to be known.
+fn partitions_or_none(consumer: &BaseConsumer, topic: &str) -> Option<i32> {
+    let deadline = Instant::now() + PATIENCE;
+    while Instant::now() < deadline {
+        if let Ok(Some(partitions)) = partitions(consumer, topic) {
+            return Some(partitions);
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    None
+}
+
+/// Makes it: before anything else touches the name, because a broker may make it in its own way then.
+fn make(options: &Options, consumer: &BaseConsumer, topic: &str) -> Result<(), String> {
+    let brokers = consumer
+        .fetch_metadata(None, PATIENCE)
+        .map_err(|error| words(&error))?
+        .brokers()
+        .len();
+    let replicas = i32::try_from(brokers).unwrap_or(1).clamp(1, REPLICAS);
+    let in_sync = if replicas == REPLICAS { "2" } else { "1" };
+    let new = NewTopic::new(topic, PARTITIONS, TopicReplication::Fixed(replicas))
+        .set("cleanup.policy", "compact")
+        .set("min.insync.replicas", in_sync);
+    let admin = admin(&options.connection()).map_err(|error| options.redact(error).to_string())?;
+    let made = wait(admin.create_topics([&new], &AdminOptions::new().request_timeout(Some(PATIENCE))))?;
+    match made.map_err(|error| words(&error))?.into_iter().next() {
+        Some(Err((_, RDKafkaErrorCode::TopicAlreadyExists))) | None => Ok(()),
+        Some(Ok(_)) => {
+            log::info!(topic, partitions = PARTITIONS, replicas; "the topic for positions is made");
+            Ok(())
+        }
+        Some(Err((_, code))) => Err(format!(
+            "it does not exist and cannot be made: {code}; make it with cleanup.policy=compact, or grant the right to"
+        )),
+    }
+}
+
+/// Anything but compaction would forget positions. Where the rights do not allow to see it, that is said.
+fn check_policy(options: &Options, topic: &str) -> Result<(), ReadError> {
+    const NAME: &str = "cleanup.policy";
+    let later = |reason: String| ReadError::Later {
+        topic: topic.to_owned(),
+        reason,
+    };
+    let admin = admin(&options.connection()).map_err(|error| later(options.redact(error).to_string()))?;
+    let of = ResourceSpecifier::Topic(topic);
+    let answer = wait(admin.describe_configs([&of], &AdminOptions::new().request_timeout(Some(PATIENCE))));
+    let described = answer.map_err(later)?.map_err(|error| later(words(&error)))?;
+    match described.into_iter().next() {
+        Some(Ok(resource)) => match resource.get(NAME).and_then(|entry| entry.value.clone()) {
+            Some(policy) if policy != "compact" => Err(ReadError::Policy {
+                topic: topic.to_owned(),
+                policy,
+            }),
+            _ => Ok(()),
+        },
+        Some(Err(code @ RDKafkaErrorCode::TopicAuthorizationFailed)) => {
+            log::warn!(topic, cause:% = code, help = "see to it that it is `compact`, and nothing else";
+                "cannot see the cleanup.policy of the topic for positions");
+            Ok(())
+        }
+        Some(Err(code)) => Err(later(code.to_string())),
+        None => Ok(()),
+    }
+}
+
+fn admin(config: &ClientConfig) -> Result<AdminClient<DefaultClientContext>, KafkaError> {
+    config.create()
+}
+
+/// The client's own threads complete its futures: nothing but a waker is needed.
+fn wait<T>(future: impl Future<Output = T>) -> Result<T, String> {
+    let runtime = tokio::runtime::Builder::new_current_thread().build();
+    Ok(runtime.map_err(|error| error.to_string())?.block_on(future))
+}
+
+/// An error without its wrapping.
+fn words(error: &KafkaError) -> String {
+    match error.rdkafka_error_code() {
+        Some(code) => code.to_string(),
+        None => error.to_string(),
+    }
+}

@@ -1,0 +1,218 @@
+//! Transactions of a shipper: what is in the one under way, and what waits for the next.
+//!
+//! Batches wait at the gate and are let in, in the order of their arrival, while a transaction is open and takes more. All that
+//! was let in is in the lanes, and nothing else is, so that a transaction is at its end when the lanes are empty. Then the
+//! positions are written, and it is committed; only then batches are settled. One that is aborted puts all of it back to
+//! the gate: nothing has to be read again.
+
+use std::collections::{HashSet, VecDeque};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::error::Code;
+use crate::lane::LaneId;
+use crate::outlet::{ParcelId, TopicId};
+use crate::pace::{Backoff, Complaint};
+use crate::parcels::{Parcel, Parcels};
+use crate::transact::{PositionLog, PositionRecord};
+
+/// When a transaction takes nothing more.
+#[derive(Clone, Copy, Debug)]
+pub struct Bounds {
+    /// After this, from its first batch on.
+    pub interval: Duration,
+    /// When its batches have so many bytes.
+    pub bytes: u64,
+}
+
+/// What a transaction is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stage {
+    /// Positions are to be read back then, before anything is shipped.
+    Shut(Instant),
+    /// They are being read.
+    Opening,
+    /// Takes batches.
+    Open,
+    /// Takes no more; those that it has are on their way.
+    Closing,
+    /// All is handed over, and it is being committed.
+    Committing,
+    /// Being aborted.
+    Aborting,
+    /// Aborted; what was on its way is still being reported.
+    Aborted,
+    /// Nothing is shipped any more.
+    Never,
+}
+
+/// The transaction under way, and the gate before it.
+pub(crate) struct Transaction {
+    pub(crate) log: Arc<dyn PositionLog>,
+    pub(crate) bounds: Bounds,
+    pub(crate) stage: Stage,
+    /// Which client: what an earlier one still answers does not count.
+    pub(crate) era: u64,
+    /// The client has fenced others.
+    pub(crate) is_fenced_off: bool,
+    /// Where positions go.
+    pub(crate) topic: Option<TopicId>,
+    pub(crate) partition: i32,
+    /// Of the last transaction that was committed.
+    pub(crate) version: u64,
+    /// In it, in order of their arrival.
+    pub(crate) members: Vec<ParcelId>,
+    /// So many of them, from the first, were seen to be accounted for.
+    done: usize,
+    /// Bytes of its batches.
+    pub(crate) bytes: u64,
+    /// When its first batch was let in.
+    pub(crate) since: Option<Instant>,
+    /// Positions that are not handed over yet.
+    pub(crate) positions: VecDeque<PositionRecord>,
+    /// Positions that are handed over and not reported.
+    pub(crate) flying: u32,
+    /// Positions were taken from the log.
+    pub(crate) is_pledged: bool,
+    /// It must be aborted.
+    pub(crate) failed: bool,
+    /// What made it fail, where that names no record.
+    pub(crate) cause: Option<Code>,
+    /// Those of a client that was lost while it committed: it may have.
+    pub(crate) unsure: Vec<ParcelId>,
+    /// Positions were taken by a client that was lost.
+    pub(crate) is_unsure: bool,
+    /// One of these lanes made a transaction fail, and which one is not known: each has the next ones to itself.
+    pub(crate) suspects: Vec<LaneId>,
+    /// The service ends: nothing is waited for.
+    pub(crate) hurry: bool,
+    pub(crate) retry: Backoff,
+    pub(crate) complaint: Complaint,
+    /// Not let in, in order of their arrival.
+    pub(crate) waiting: Vec<ParcelId>,
+    /// Files of which something waits: entry and file id.
+    held: HashSet<(String, String)>,
+    /// Some that wait may be let in by now.
+    pub(crate) is_stale: bool,
+    /// So many came since it was looked at.
+    new: usize,
+}
+
+impl Transaction {
+    pub(crate) fn new(log: Arc<dyn PositionLog>, bounds: Bounds, now: Instant) -> Self {
+        Self {
+            log,
+            bounds,
+            stage: Stage::Shut(now),
+            era: 0,
+            is_fenced_off: false,
+            topic: None,
+            partition: 0,
+            version: 0,
+            members: Vec::new(),
+            done: 0,
+            bytes: 0,
+            since: None,
+            positions: VecDeque::new(),
+            flying: 0,
+            is_pledged: false,
+            failed: false,
+            cause: None,
+            unsure: Vec::new(),
+            is_unsure: false,
+            suspects: Vec::new(),
+            hurry: false,
+            retry: Backoff::default(),
+            complaint: Complaint::default(),
+            waiting: Vec::new(),
+            held: HashSet::new(),
+            is_stale: false,
+            new: 0,
+        }
+    }
+
+    /// True while records may be handed over.
+    pub(crate) fn may_feed(&self) -> bool {
+        !self.failed && matches!(self.stage, Stage::Open | Stage::Closing)
+    }
+
+    /// A batch waits.
+    pub(crate) fn arrive(&mut self, id: ParcelId) {
+        self.waiting.push(id);
+        self.new += 1;
+    }
+
+    /// True if nothing of the file waits before this batch.
+    pub(crate) fn is_next(&self, parcel: &Parcel) -> bool {
+        self.held.is_empty() || !self.held.contains(&parcel.file())
+    }
+
+    /// Takes one that waits again to the gate's files.
+    pub(crate) fn hold(&mut self, parcel: &Parcel) {
+        self.held.insert(parcel.file());
+    }
+
+    /// What may be let in, to be looked through: what is new, or all that waits.
+    pub(crate) fn take_candidates(&mut self) -> Vec<ParcelId> {
+        let new = std::mem::take(&mut self.new).min(self.waiting.len());
+        if std::mem::take(&mut self.is_stale) {
+            self.held.clear();
+            return std::mem::take(&mut self.waiting);
+        }
+        self.waiting.split_off(self.waiting.len() - new)
+    }
+
+    /// A batch is let in.
+    pub(crate) fn enter(&mut self, id: ParcelId, bytes: u64, now: Instant) {
+        self.members.push(id);
+        self.bytes += bytes;
+        self.since.get_or_insert(now);
+    }
+
+    /// True if all records of its batches are accounted for.
+    pub(crate) fn is_done(&mut self, parcels: &Parcels) -> bool {
+        let is_done = |id: &ParcelId| parcels.get(*id).is_none_or(|parcel| parcel.left == 0);
+        while self.members.get(self.done).is_some_and(is_done) {
+            self.done += 1;
+        }
+        self.done == self.members.len()
+    }
+
+    /// A new one, with nothing in it. Gives what was in the last one.
+    pub(crate) fn renew(&mut self) -> Vec<ParcelId> {
+        self.positions.clear();
+        self.flying = 0;
+        self.is_pledged = false;
+        self.failed = false;
+        self.cause = None;
+        self.done = 0;
+        self.bytes = 0;
+        self.since = None;
+        self.is_stale = true;
+        std::mem::take(&mut self.members)
+    }
+
+    /// Puts batches back to the gate, each in its place.
+    pub(crate) fn put_back(&mut self, members: Vec<ParcelId>, parcels: &Parcels) {
+        let newer = std::mem::replace(&mut self.waiting, members);
+        self.waiting.extend(newer);
+        self.waiting
+            .sort_by_cached_key(|id| parcels.get(*id).map(|parcel| parcel.seq));
+        self.is_stale = true;
+    }
+
+    /// When it takes nothing more, whatever comes.
+    pub(crate) fn closes_at(&self) -> Option<Instant> {
+        let full = self.since.map(|since| since + self.bounds.interval);
+        full.into_iter().chain(self.log.due()).min()
+    }
+
+    /// When its owner has something to do for it, if nothing happens before.
+    pub(crate) fn wake_at(&self) -> Option<Instant> {
+        match self.stage {
+            Stage::Shut(at) => Some(at),
+            Stage::Open => self.closes_at(),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,495 @@
+//! The steps of a transaction, each when its time has come.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::asking::hold;
+use crate::errand::{Call, Came, Errand, OpenFailure, Task};
+use crate::error::{Code, Verdict};
+use crate::lane::{Lane, Phase};
+use crate::outlet::{Outlet, ParcelId, Report};
+use crate::redo::{Failure, Resolution};
+use crate::shipper::{Shipper, enqueue};
+use crate::transact::{Cure, OpenError, Opened, TransactError};
+use crate::transaction::{Stage, Transaction};
+
+/// Waiting for Kafka to give positions back is said after this.
+const GRACE: Duration = Duration::from_secs(3);
+
+/// A transaction that is all acknowledged and gets nothing more is worth committing from so many bytes on: its files may
+/// wait for just that.
+const WORTH: u64 = 256 * 1024;
+
+impl<O: Outlet> Shipper<O> {
+    /// Moves the transaction on.
+    pub(crate) fn transact(&mut self, now: Instant) {
+        let Some(mut txn) = self.transaction.take() else { return };
+        // A client that failed does nothing more, and its successor begins anew.
+        if !self.handover.is_purging() {
+            while self.step(&mut txn, now) {}
+        }
+        self.transaction = Some(txn);
+    }
+
+    /// One step; true if another one may be possible at once.
+    fn step(&mut self, txn: &mut Transaction, now: Instant) -> bool {
+        match txn.stage {
+            Stage::Shut(at) if at <= now => {
+                txn.stage = Stage::Opening;
+                let call = Call::Open {
+                    fence: !txn.is_fenced_off,
+                };
+                self.call(txn, call);
+                false
+            }
+            Stage::Open | Stage::Closing if txn.failed || self.find_stuck() => {
+                txn.failed = true;
+                txn.stage = Stage::Aborting;
+                self.stats.aborted += 1;
+                self.call(txn, Call::Abort);
+                false
+            }
+            Stage::Open => {
+                if !self.handover.holds() {
+                    self.admit(txn, now);
+                }
+                let closes = self.closes(txn, now);
+                if closes {
+                    txn.stage = Stage::Closing;
+                }
+                closes
+            }
+            Stage::Closing => self.close_transaction(txn),
+            Stage::Aborted if self.outlet.outstanding() == 0 => {
+                self.rewind(txn, now);
+                txn.stage = Stage::Open;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// True if some lane takes nothing while others do: it must not keep them.
+    fn find_stuck(&mut self) -> bool {
+        let is_stuck = |lane: &Lane| lane.stalled && lane.outstanding > 0;
+        let lanes = || self.lanes.iter().flatten();
+        if self.connection.is_down()
+            || !lanes().any(is_stuck)
+            || !lanes().any(|lane| !lane.stalled && lane.door.in_flight() > 0)
+        {
+            return false;
+        }
+        for lane in self.lanes.iter_mut().flatten() {
+            lane.is_stuck = is_stuck(lane);
+        }
+        true
+    }
+
+    fn closes(&self, txn: &mut Transaction, now: Instant) -> bool {
+        let is_due = txn.log.due().is_some_and(|due| due <= now || txn.hurry);
+        if txn.members.is_empty() {
+            return is_due && !self.handover.holds();
+        }
+        let is_worth = txn.bytes >= WORTH && self.outlet.outstanding() == 0 && txn.is_done(&self.parcels);
+        is_due
+            || is_worth
+            || txn.hurry
+            || self.handover.holds()
+            || txn.bytes >= txn.bounds.bytes
+            || txn.closes_at().is_some_and(|at| at <= now)
+    }
+
+    /// Lets in what may be.
+    fn admit(&mut self, txn: &mut Transaction, now: Instant) {
+        let all = txn.take_candidates();
+        if all.is_empty() {
+            return;
+        }
+        let only = loop {
+            let Some(&suspect) = txn.suspects.last() else {
+                break None;
+            };
+            if all
+                .iter()
+                .any(|id| self.parcels.get(*id).is_some_and(|parcel| parcel.lane == suspect))
+            {
+                break Some(suspect);
+            }
+            txn.suspects.pop();
+        };
+        for id in all {
+            let Some(parcel) = self.parcels.get(id) else { continue };
+            let has_letter = self.burials.waiting(id).next().is_some();
+            let lane = self.lanes.get_mut(parcel.lane as usize).and_then(Option::as_mut);
+            let lane = lane.filter(|lane| {
+                lane.phase == Phase::Open
+                    && lane.partitions > 0
+                    && lane.handle.is_some()
+                    && !has_letter
+                    && only.is_none_or(|only| only == parcel.lane)
+                    && txn.bytes < txn.bounds.bytes
+                    && txn.is_next(parcel)
+            });
+            let (Some(lane), id_of_lane) = (lane, parcel.lane) else {
+                txn.hold(parcel);
+                txn.waiting.push(id);
+                continue;
+            };
+            txn.enter(id, parcel.buffer.len() as u64, now);
+            lane.admit(id, &mut self.parcels);
+            enqueue(&mut self.ready, lane, id_of_lane);
+        }
+    }
+
+    /// Hands positions over when all that they cover is handed over, and commits then. True if it failed.
+    fn close_transaction(&mut self, txn: &mut Transaction) -> bool {
+        if self.lanes.iter().flatten().any(Lane::has_work) {
+            return false;
+        }
+        // What is refused alone passes with this transaction, so it is kept before.
+        if txn.members.iter().any(|id| self.burials.waiting(*id).next().is_some()) {
+            txn.failed = self.burials.is_blocked();
+            return txn.failed;
+        }
+        if !txn.is_pledged {
+            txn.is_pledged = true;
+            for parcel in txn.members.iter().filter_map(|id| self.parcels.get(*id)) {
+                parcel.pledge();
+            }
+            txn.positions = txn.log.take(txn.version + 1).into();
+        }
+        let Some(topic) = txn.topic else { return false };
+        while let Some(position) = txn.positions.front() {
+            match self.outlet.send_position(topic, txn.partition, position) {
+                Ok(true) => {
+                    txn.flying += 1;
+                    txn.positions.pop_front();
+                }
+                Ok(false) => return false,
+                Err(code) => {
+                    self.stats.count_error(code);
+                    txn.failed = true;
+                    return true;
+                }
+            }
+        }
+        txn.stage = Stage::Committing;
+        self.call(txn, Call::Commit);
+        false
+    }
+
+    fn call(&mut self, txn: &Transaction, call: Call) {
+        self.errands.push(Errand(Task::Transact {
+            era: txn.era,
+            call,
+            inquirer: self.outlet.inquirer(),
+            log: Arc::clone(&txn.log),
+            options: self.options.clone(),
+        }));
+    }
+
+    /// A position was reported.
+    pub(crate) fn position_reported(&mut self, report: &Report) {
+        let Some(txn) = &mut self.transaction else { return };
+        match report {
+            Report::Acked { records, .. } => txn.flying = txn.flying.saturating_sub(*records),
+            Report::Failed { code, .. } => {
+                txn.flying = txn.flying.saturating_sub(1);
+                txn.failed = true;
+                if code.verdict() != Verdict::Again {
+                    log::warn!(topic = txn.log.topic(), cause:% = code; "Kafka refused a position, its transaction is aborted");
+                }
+            }
+            Report::TokenWanted | Report::Trouble { .. } => {}
+        }
+    }
+
+    /// A call came back.
+    pub(crate) fn transacted(&mut self, era: u64, came: Came, now: Instant) {
+        let Some(mut txn) = self.transaction.take() else { return };
+        let failed = if era == txn.era {
+            self.came(&mut txn, came, now)
+        } else {
+            None
+        };
+        self.transaction = Some(txn);
+        if let Some(error) = failed {
+            self.fatal(error.code, &error.text, now);
+        }
+    }
+
+    /// Gives an error after which only a new client helps.
+    fn came(&mut self, txn: &mut Transaction, came: Came, now: Instant) -> Option<TransactError> {
+        match came {
+            Came::Opened { fenced, result } => {
+                txn.is_fenced_off |= fenced;
+                match result {
+                    Ok(opened) => {
+                        self.opened(txn, opened, now);
+                        None
+                    }
+                    Err(OpenFailure::Positions(OpenError::Never)) => {
+                        txn.stage = Stage::Never;
+                        None
+                    }
+                    Err(OpenFailure::Positions(OpenError::Later(reason))) => {
+                        self.open_later(txn, &reason, now);
+                        None
+                    }
+                    Err(OpenFailure::Client(error)) if error.cure == Cure::NewClient => Some(error),
+                    Err(OpenFailure::Client(error)) => {
+                        self.open_later(txn, &error.text, now);
+                        None
+                    }
+                }
+            }
+            Came::Committed(committed, begun) => match committed {
+                Ok(()) => {
+                    self.committed(txn, now);
+                    begun.err()
+                }
+                Err(error) => match error.cure {
+                    // Something is still under way, so the commit itself has not begun.
+                    Cure::Again if self.outlet.outstanding() > 0 && (txn.failed || self.find_stuck()) => {
+                        txn.failed = true;
+                        txn.stage = Stage::Closing;
+                        None
+                    }
+                    Cure::Again => {
+                        self.call(txn, Call::Commit);
+                        None
+                    }
+                    Cure::Abort => {
+                        log::debug!(cause = error.text.as_str(); "a transaction cannot be committed, it is aborted");
+                        txn.cause = Some(error.code);
+                        txn.failed = true;
+                        txn.stage = Stage::Closing;
+                        None
+                    }
+                    Cure::NewClient | Cure::Unknown => Some(error),
+                },
+            },
+            Came::Aborted(aborted, begun) => match aborted {
+                Ok(()) => {
+                    txn.stage = Stage::Aborted;
+                    begun.err()
+                }
+                Err(error) => match error.cure {
+                    Cure::Again | Cure::Abort => {
+                        self.call(txn, Call::Abort);
+                        None
+                    }
+                    Cure::NewClient | Cure::Unknown => Some(error),
+                },
+            },
+        }
+    }
+
+    fn open_later(&mut self, txn: &mut Transaction, reason: &str, now: Instant) {
+        txn.stage = Stage::Shut(now + txn.retry.pause());
+        if txn.complaint.raise(0, GRACE, now) {
+            log::warn!(reason, help = "nothing is lost: lines stay in their files until positions are known";
+                "cannot ship yet, positions are not read back");
+        }
+    }
+
+    fn opened(&mut self, txn: &mut Transaction, opened: Opened, now: Instant) {
+        if txn.complaint.clear(now).is_some() {
+            log::info!("positions are read back");
+        }
+        txn.retry.reset();
+        if std::mem::take(&mut txn.is_unsure) {
+            if opened.last > txn.version {
+                // The commit that was never answered went through.
+                for id in std::mem::take(&mut txn.unsure) {
+                    self.settle_committed(id);
+                }
+                txn.waiting.retain(|id| self.parcels.get(*id).is_some());
+                txn.log.committed();
+            } else {
+                txn.unsure.clear();
+                txn.log.aborted();
+            }
+        }
+        txn.version = txn.version.max(opened.last);
+        txn.partition = opened.partition;
+        txn.topic = match self.outlet.topic(txn.log.topic()) {
+            Ok(topic) => Some(topic),
+            Err(code) => return self.open_later(txn, &code.to_string(), now),
+        };
+        txn.is_stale = true;
+        txn.stage = Stage::Open;
+    }
+
+    fn committed(&mut self, txn: &mut Transaction, now: Instant) {
+        self.stats.committed += 1;
+        txn.version += 1;
+        if let Some(suspect) = txn.suspects.pop()
+            && let Some(lane) = self.lanes.get_mut(suspect as usize).and_then(Option::as_mut)
+        {
+            lane.flows(now);
+        }
+        for id in txn.renew() {
+            self.settle_committed(id);
+        }
+        txn.log.committed();
+        txn.stage = Stage::Open;
+        self.take_care(txn);
+    }
+
+    fn settle_committed(&mut self, id: ParcelId) {
+        self.outlet.release(id);
+        if let Some(parcel) = self.parcels.remove(id) {
+            self.settle(parcel, true);
+        }
+    }
+
+    /// Lanes with batches that cannot be sent as a whole send all of theirs piece by piece, in order.
+    fn take_care(&mut self, txn: &Transaction) {
+        for lane in self.lanes.iter_mut().flatten() {
+            lane.careful = false;
+        }
+        for id in &txn.waiting {
+            let Some(parcel) = self.parcels.get(*id) else { continue };
+            if (parcel.needs_care() || self.burials.waiting(*id).next().is_some())
+                && let Some(lane) = self.lanes.get_mut(parcel.lane as usize).and_then(Option::as_mut)
+            {
+                lane.careful = true;
+            }
+        }
+    }
+
+    /// The transaction was aborted: everything in it goes back to the gate, with what was learned.
+    fn rewind(&mut self, txn: &mut Transaction, now: Instant) {
+        txn.log.aborted();
+        let cause = txn.cause;
+        let members = txn.renew();
+        let is_to_blame = self.judge(now);
+        for id in &members {
+            self.outlet.release(*id);
+            if let Some(parcel) = self.parcels.get_mut(*id) {
+                parcel.start_over();
+            }
+        }
+        if let Some(code) = cause.filter(|code| !is_to_blame && code.verdict() == Verdict::Ask) {
+            self.suspect(txn, &members, code, now);
+        }
+        txn.put_back(members, &self.parcels);
+        self.take_care(txn);
+    }
+
+    /// Empties all lanes and sorts out what came back. True if that names what made the transaction fail.
+    fn judge(&mut self, now: Instant) -> bool {
+        let mut letters = Vec::new();
+        let mut together: BTreeMap<u64, Vec<Failure>> = BTreeMap::new();
+        let mut is_to_blame = false;
+        let mut fatal = None;
+        for lane in self.lanes.iter_mut().flatten() {
+            let mut worst = Resolution::default();
+            for failure in lane.empty() {
+                match failure.code.verdict() {
+                    Verdict::Record if failure.alone => letters.push(failure),
+                    Verdict::Record => together.entry(failure.refusal).or_default().push(failure),
+                    verdict => worst.worsen(verdict, failure.code),
+                }
+            }
+            if std::mem::take(&mut lane.is_stuck) && worst.trouble.is_none() {
+                worst.trouble = Some((Verdict::Ask, Code::TIMED_OUT));
+            }
+            match worst.trouble {
+                None if lane.phase == Phase::Settling => lane.open(),
+                None => {}
+                Some((Verdict::Fatal, code)) => fatal = Some(code),
+                Some((verdict, code)) => {
+                    hold(lane, code, verdict == Verdict::Ask, now);
+                    is_to_blame = true;
+                }
+            }
+        }
+        is_to_blame |= !letters.is_empty() || !together.is_empty() || fatal.is_some();
+        for failure in letters {
+            self.letter(failure);
+        }
+        for refused in together.into_values() {
+            self.split(refused);
+        }
+        if let Some(code) = fatal {
+            self.fatal(code, "", now);
+        }
+        is_to_blame
+    }
+
+    /// These were refused as one batch: each half is sent alone, or the part of each file.
+    fn split(&mut self, mut refused: Vec<Failure>) {
+        let seq = |failure: &Failure| self.parcels.get(failure.parcel).map_or(0, |parcel| parcel.seq);
+        refused.sort_by_cached_key(|failure| (seq(failure), failure.index));
+        let parts: Vec<&[Failure]> = refused.chunk_by(|a, b| a.parcel == b.parcel).collect();
+        let halves: Vec<&[Failure]> = match parts.as_slice() {
+            [one] => {
+                let (first, second) = one.split_at(one.len().div_ceil(2));
+                vec![first, second]
+            }
+            _ => parts,
+        };
+        for half in halves {
+            if let (Some(first), Some(last)) = (half.first(), half.last())
+                && let Some(parcel) = self.parcels.get_mut(first.parcel)
+            {
+                parcel.suspect(first.index..last.index + 1);
+            }
+        }
+    }
+
+    /// Something made a transaction fail, and no record says what: the lanes in it are tried one by one.
+    fn suspect(&mut self, txn: &mut Transaction, members: &[ParcelId], code: Code, now: Instant) {
+        let mut lanes: Vec<_> = members
+            .iter()
+            .filter_map(|id| self.parcels.get(*id))
+            .map(|parcel| parcel.lane)
+            .collect();
+        lanes.sort_unstable();
+        lanes.dedup();
+        match lanes.as_slice() {
+            [] => {
+                log::warn!(topic = txn.log.topic(), cause:% = code; "Kafka takes no positions, nothing is shipped");
+            }
+            [one] => {
+                txn.suspects.retain(|suspect| suspect != one);
+                if let Some(lane) = self.lanes.get_mut(*one as usize).and_then(Option::as_mut) {
+                    hold(lane, code, true, now);
+                }
+            }
+            _ => txn.suspects = lanes,
+        }
+    }
+
+    /// Another client takes over: everything in the transaction goes back to the gate, and what was committed is asked for.
+    pub(crate) fn restart_transaction(&mut self, now: Instant) {
+        let Some(mut txn) = self.transaction.take() else { return };
+        for lane in self.lanes.iter_mut().flatten() {
+            lane.empty();
+            lane.restart(Vec::new(), &self.parcels, now);
+        }
+        let was_committing = txn.stage == Stage::Committing;
+        txn.is_unsure |= txn.is_pledged;
+        let members = txn.renew();
+        for id in &members {
+            if let Some(parcel) = self.parcels.get_mut(*id) {
+                parcel.start_over();
+            }
+        }
+        if was_committing {
+            txn.unsure.clone_from(&members);
+        }
+        txn.put_back(members, &self.parcels);
+        self.take_care(&txn);
+        txn.era += 1;
+        txn.is_fenced_off = false;
+        txn.topic = None;
+        if txn.stage != Stage::Never {
+            txn.stage = Stage::Shut(now);
+        }
+        self.transaction = Some(txn);
+    }
+}
