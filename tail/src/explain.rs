@@ -222,13 +222,25 @@ impl Watcher {
     }
 
     /// A file of which nothing was delivered is known by its inode alone, which its archive does not have: it is the
-    /// oldest archive that no other stream is in, was not changed before, and lies before the next younger one's place.
+    /// oldest archive that no other generation is in, was not changed before, and lies before the next younger one's place.
     pub(crate) fn unread_in_archives(
         &mut self,
         missing: Vec<Arc<Stream>>,
         around: &[Sibling],
         found: &mut Vec<Found>,
     ) -> io::Result<Vec<Arc<Stream>>> {
+        let is_untouched = |record: &StreamRecord| record.mark.offset == 0 && record.head.len == 0;
+        let records: Vec<_> = missing.iter().map(|stream| stream.record()).collect();
+        let may_hold = |sibling: &Sibling| {
+            let is_found = found.iter().any(|hit| hit.stat.inode == sibling.stat.inode);
+            let mut untouched = records.iter().filter(|record| is_untouched(record));
+            sibling.is_archive()
+                && !is_found
+                && !self.is_known(sibling)
+                && untouched.any(|record| came_since(sibling, record))
+        };
+        let candidates = around.iter().filter(|sibling| may_hold(sibling)).cloned().collect();
+        let free = self.unexplained(candidates, self.contents_at_resume(found, &missing))?;
         let mut still_missing = Vec::new();
         for stream in missing.into_iter().rev() {
             let record = stream.record();
@@ -239,11 +251,13 @@ impl Watcher {
                 .enumerate()
                 .skip(first.unwrap_or(0))
                 .rfind(|(_, sibling)| {
-                    sibling.is_archive()
+                    let inode = sibling.stat.inode;
+                    free.iter().any(|free| free.stat.inode == inode)
                         && came_since(sibling, &record)
-                        && found.iter().all(|hit| hit.stat.inode != sibling.stat.inode)
+                        && found.iter().all(|hit| hit.stat.inode != inode)
                 });
-            if let (0, 0, Some((index, sibling))) = (record.mark.offset, record.head.len, place)
+            if is_untouched(&record)
+                && let Some((index, sibling)) = place
                 && let Some((source, stat)) = self.open_sibling(sibling)?
                 && self.claim(stat.inode).is_ok()
             {
@@ -258,6 +272,17 @@ impl Watcher {
             }
         }
         Ok(still_missing)
+    }
+
+    /// As [`Watcher::contents`], while it is not said yet where the saved generations are.
+    pub(crate) fn contents_at_resume(&self, found: &[Found], missing: &[Arc<Stream>]) -> Vec<Content> {
+        let open = self.olds.iter().map(|old| &old.generation);
+        let open = open.filter(|generation| generation.archive().is_none());
+        let in_files = found.iter().filter(|hit| matches!(hit.source, Source::Plain(_)));
+        let saved = in_files.map(|hit| &hit.stream).chain(missing);
+        open.map(Content::in_file)
+            .chain(saved.map(|stream| Content::of(&stream.record())))
+            .collect()
     }
 
     /// Goes on with a generation whose file is gone in the archive that it became: late lines may be in it, and it is
