@@ -32,7 +32,9 @@ impl Watcher {
                 }
                 continue;
             }
+            // Not where another generation of ours took its place.
             let place = around.iter().find(|sibling| sibling.stat.inode == record.inode);
+            let place = place.filter(|_| self.inodes().all(|held| held != record.inode));
             let could_look = place.is_none() && self.could_look(&record);
             match place {
                 Some(sibling) if sibling.is_archive() => {
