@@ -47,7 +47,7 @@ impl Watcher {
                         self.parked.push(stream);
                     }
                 }
-                Some(sibling) if sibling.stat.size > record.mark.offset => {
+                Some(sibling) if sibling.stat.size > record.mark.offset && stream.is_settled() => {
                     let opened = open_regular(&sibling.path).ok();
                     let Some((file, stat)) = opened.filter(|(_, stat)| stat.inode == record.inode) else {
                         // Rotation went on since the directory was listed.
@@ -56,6 +56,7 @@ impl Watcher {
                         continue;
                     };
                     if record_fits(&file, &stat, &record)? {
+                        stream.goes_on_in_copy();
                         let generation = Generation::open(file, &stat, stream)?;
                         self.olds.push(Old::new(generation, now));
                     } else {
