@@ -209,8 +209,8 @@ impl Watcher {
         is_free: impl Fn(Inode) -> bool,
     ) -> io::Result<Option<(usize, Source, Stat)>> {
         for (index, sibling) in around.iter().enumerate().rev() {
-            let may_be = sibling.is_archive() && sibling.stat.modified >= record.modified;
-            if may_be
+            if sibling.is_archive()
+                && may_hold(sibling, record)
                 && is_free(sibling.stat.inode)
                 && let Some((source, stat)) = self.holding(sibling, record, &record.mark, record.head)?
                 && self.claim(stat.inode).is_ok()
@@ -299,7 +299,7 @@ impl Watcher {
             let holder = if record.mark.offset > 0 || record.head.len > 0 {
                 self.holding(sibling, &record, &record.mark, record.head)?
             } else if index >= first
-                && is_younger(sibling, &record)
+                && may_hold(sibling, &record)
                 && self.explained(sibling, &mut self.contents())?.is_none()
             {
                 self.open_sibling(sibling)?
@@ -351,7 +351,13 @@ impl Watcher {
     }
 }
 
-/// Whether what a sibling holds came to be after a generation was first seen.
+/// Whether an archive may hold a generation: it comes to be long after what it holds, and keeps its modification time.
+fn may_hold(archive: &Sibling, record: &StreamRecord) -> bool {
+    archive.stat.modified >= record.modified
+}
+
+/// Whether what a sibling holds came to be after a generation was first seen. In doubt it did: a line twice rather than
+/// not at all.
 pub(crate) fn came_since(sibling: &Sibling, record: &StreamRecord) -> bool {
     let mut stat = sibling.stat;
     if sibling.is_archive() {
@@ -359,15 +365,6 @@ pub(crate) fn came_since(sibling: &Sibling, record: &StreamRecord) -> bool {
         stat.inode.born = None;
     }
     came_after(&stat, record)
-}
-
-/// Whether a sibling came to be after a generation was first seen. In doubt it did: a line twice rather than not at all.
-pub(crate) fn is_younger(sibling: &Sibling, record: &StreamRecord) -> bool {
-    if sibling.is_archive() {
-        // It comes to be long after what it holds, and keeps its modification time.
-        return sibling.stat.modified >= record.modified;
-    }
-    came_after(&sibling.stat, record)
 }
 
 /// Whether a plain file came to be after a generation was first seen.

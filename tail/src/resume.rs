@@ -6,7 +6,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::explain::{Content, came_since, is_younger};
+use crate::explain::{Content, came_since};
 use crate::file::{first_bytes, fits, mark_at, open_regular};
 use crate::generation::Generation;
 use crate::identity::{Head, Inode, Stat};
@@ -215,7 +215,7 @@ impl Watcher {
             return Ok(None);
         }
         for (index, sibling) in around.iter().enumerate().rev() {
-            if sibling.is_archive() || !is_free(sibling.stat.inode) || !is_younger(sibling, &record) {
+            if sibling.is_archive() || !is_free(sibling.stat.inode) || !came_since(sibling, &record) {
                 continue;
             }
             let Some((Source::Plain(file), stat)) = self.open_sibling(sibling)? else {
