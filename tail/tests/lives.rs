@@ -8,10 +8,10 @@ mod rig;
 use life::Action::{
     self, Close, Compress, CopyTruncate, Crash, Delete, Late, Pass, Read, Restart, Rotate, Truncate, Write,
 };
-use life::World;
+use life::{Pattern, World};
 
-/// Lives each of these, with rotated names watched as well or not.
-fn check(pattern: bool, lives: &[&[Action]]) {
+/// Lives each of these.
+fn check(pattern: Pattern, lives: &[&[Action]]) {
     for life in lives {
         for _ in 0..5 {
             World::live(life, pattern).unwrap_or_else(|fault| panic!("{fault} in {life:?}"));
@@ -23,7 +23,7 @@ fn check(pattern: bool, lives: &[&[Action]]) {
 #[test]
 fn what_an_open_generation_holds_is_not_in_an_unread_one() {
     check(
-        false,
+        Pattern::One,
         &[
             &[Write(1, 0), Rotate, Compress, Close(0), Delete],
             &[Write(1, 0), Rotate, Compress, Close(2), Rotate, Compress],
@@ -78,7 +78,7 @@ fn what_an_open_generation_holds_is_not_in_an_unread_one() {
 #[test]
 fn a_closed_file_in_which_nothing_was_seen_has_its_copy_looked_for_when_it_is_rotated() {
     check(
-        false,
+        Pattern::One,
         &[&[CopyTruncate(1, false), Close(0), Write(1, 0), Rotate, Write(1, 0)]],
     );
 }
@@ -87,7 +87,7 @@ fn a_closed_file_in_which_nothing_was_seen_has_its_copy_looked_for_when_it_is_ro
 #[test]
 fn a_truncated_file_stays_with_its_watcher_across_a_restart_and_a_rotation() {
     check(
-        true,
+        Pattern::AllAfter,
         &[
             &[
                 Write(1, 0),
@@ -117,7 +117,7 @@ fn a_truncated_file_stays_with_its_watcher_across_a_restart_and_a_rotation() {
 #[test]
 fn a_closed_file_that_was_seen_shorter_was_cut_whatever_it_holds_then() {
     check(
-        false,
+        Pattern::One,
         &[
             &[Write(1, 40_000), Close(1), Truncate, Write(1, 40_000), Write(1, 0)],
             &[
@@ -138,7 +138,7 @@ fn a_closed_file_that_was_seen_shorter_was_cut_whatever_it_holds_then() {
 #[test]
 fn an_empty_copy_is_no_generation() {
     check(
-        false,
+        Pattern::One,
         &[&[
             CopyTruncate(0, false),
             Rotate,
@@ -157,7 +157,7 @@ fn an_empty_copy_is_no_generation() {
 #[test]
 fn a_closed_file_that_is_in_flight_is_looked_for_when_it_is_settled() {
     check(
-        false,
+        Pattern::One,
         &[&[Write(1, 0), Read(1), Close(2), Rotate, Compress, Write(1, 0), Truncate]],
     );
 }

@@ -4,7 +4,7 @@
 mod life;
 mod rig;
 
-use life::{Action, NAMES, World};
+use life::{Action, NAMES, Pattern, World};
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 
@@ -29,6 +29,14 @@ fn action() -> impl Strategy<Value = Action> {
     ]
 }
 
+fn pattern() -> impl Strategy<Value = Pattern> {
+    prop_oneof![
+        2 => Just(Pattern::One),
+        1 => Just(Pattern::AllAfter),
+        1 => Just(Pattern::AllBefore),
+    ]
+}
+
 /// How many lives are asked for.
 fn longer() -> Option<u32> {
     std::env::var("PROPTEST_CASES").ok()?.parse().ok()
@@ -44,7 +52,7 @@ proptest! {
         ..ProptestConfig::default()
     })]
     #[test]
-    fn every_line_once_and_in_order(actions in proptest::collection::vec(action(), 1..NAMES), pattern: bool) {
+    fn every_line_once_and_in_order(actions in proptest::collection::vec(action(), 1..NAMES), pattern in pattern()) {
         World::live(&actions, pattern).map_err(TestCaseError::fail)?;
     }
 }

@@ -56,10 +56,20 @@ pub enum Action {
     Close(u8),
 }
 
+/// Which names are watched, and in which order their watchers look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pattern {
+    /// The log alone.
+    One,
+    /// Its rotated names as well, after it.
+    AllAfter,
+    /// Its rotated names as well, before it.
+    AllBefore,
+}
+
 pub struct World {
     rig: Rig,
-    /// Whether rotated names are watched as well.
-    pattern: bool,
+    pattern: Pattern,
     /// The live writer, and the one of the generation before.
     writer: File,
     previous: Option<(File, usize)>,
@@ -79,7 +89,7 @@ impl World {
     ///
     /// # Errors
     /// What is wrong, in words.
-    pub fn live(actions: &[Action], pattern: bool) -> Result<(), String> {
+    pub fn live(actions: &[Action], pattern: Pattern) -> Result<(), String> {
         let mut world = Self::new(pattern);
         for action in actions {
             world.act(action);
@@ -88,9 +98,10 @@ impl World {
         world.check()
     }
 
-    fn new(pattern: bool) -> Self {
+    fn new(pattern: Pattern) -> Self {
         let mut rig = Rig::new();
-        if pattern {
+        rig.others_first = pattern == Pattern::AllBefore;
+        if pattern != Pattern::One {
             (1..=NAMES).for_each(|n| rig.watch(&format!("app.log.{n}")));
         }
         let writer = File::options().append(true).create(true).open(&rig.spec.path).unwrap();
@@ -237,7 +248,7 @@ impl World {
                 // Where rotated names are paths themselves, a copy that nobody read before it was compressed may come twice: once
                 // by its handle, once from its archive.
                 let mut names = (1..NAMES).map(|n| self.rig.path(&format!("app.log.{n}")));
-                if let Some(plain) = names.find(|plain| !self.pattern && plain.exists()) {
+                if let Some(plain) = names.find(|plain| self.pattern == Pattern::One && plain.exists()) {
                     compress(&plain);
                     self.previous = None;
                 }
