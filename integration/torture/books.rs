@@ -199,11 +199,6 @@ impl Books {
         self.taken = records.len();
     }
 
-    /// Whether any line of a generation has arrived, so that a service that still runs must know it.
-    pub fn has_arrived(&self, file: &Arc<str>, generation: u32) -> bool {
-        self.seen.contains_key(&(file.clone(), generation))
-    }
-
     /// A line that is owed and has not arrived.
     pub fn missing(&self) -> Option<LineId> {
         self.generations.iter().find_map(|((file, generation), begun)| {

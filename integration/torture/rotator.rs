@@ -37,23 +37,6 @@ pub enum Kind {
     CopyInGlob { keep: usize },
 }
 
-/// What the service is not said to master yet, and everything leaves out unless its variable is set.
-#[derive(Clone, Copy)]
-pub enum Gap {
-    /// A copy that the glob finds, of what nobody has read yet.
-    UnreadGlobCopies,
-}
-
-impl Gap {
-    /// Whether it is taken in.
-    pub fn is_tried(self) -> bool {
-        let name = match self {
-            Gap::UnreadGlobCopies => "LOGCATCH_TORTURE_UNREAD_GLOB_COPIES",
-        };
-        std::env::var_os(name).is_some()
-    }
-}
-
 impl Kind {
     /// Its name in figures.
     pub fn name(self) -> &'static str {
@@ -81,12 +64,8 @@ pub struct Rotator<'a, 'b> {
 }
 
 impl Rotator<'_, '_> {
-    /// Rotates a log, unless that is a known gap.
-    pub fn rotate(&mut self, log: &mut Log, kind: Kind) -> bool {
-        let is_read = self.books.has_arrived(&log.name, log.live.generation);
-        if matches!(kind, Kind::CopyInGlob { .. }) && !is_read && !Gap::UnreadGlobCopies.is_tried() {
-            return false;
-        }
+    /// Rotates a log.
+    pub fn rotate(&mut self, log: &mut Log, kind: Kind) {
         if !matches!(kind, Kind::Rename { .. } | Kind::Dated { .. }) {
             // What is cut or deleted with half a line in it may tear that line: only renames are better than that.
             log.finish();
@@ -130,21 +109,11 @@ impl Rotator<'_, '_> {
                 compress_second(log);
             }
         }
-        true
     }
 
     fn rename(&mut self, log: &mut Log, keep: usize) {
         self.shift(log, keep, numbered);
-        let path = numbered(&log.path, 1);
-        fs::rename(&log.path, &path).expect("rename a log");
-        log.rotated.insert(
-            0,
-            Rotated {
-                path,
-                generation: log.live.generation,
-            },
-        );
-        log.begin_file(self.books);
+        self.rename_to(log, numbered(&log.path, 1));
     }
 
     fn date(&mut self, log: &mut Log, keep: usize) {
@@ -152,15 +121,13 @@ impl Rotator<'_, '_> {
             self.drop_oldest(log);
         }
         log.dates += 1;
-        let path = with_suffix(&log.path, &format!("-20260101-{:06}", log.dates));
+        self.rename_to(log, with_suffix(&log.path, &format!("-20260101-{:06}", log.dates)));
+    }
+
+    /// The log becomes its own youngest rotated generation, and is made anew.
+    fn rename_to(&mut self, log: &mut Log, path: PathBuf) {
         fs::rename(&log.path, &path).expect("rename a log");
-        log.rotated.insert(
-            0,
-            Rotated {
-                path,
-                generation: log.live.generation,
-            },
-        );
+        push(log, path);
         log.begin_file(self.books);
     }
 
@@ -168,13 +135,7 @@ impl Rotator<'_, '_> {
         self.shift(log, keep, name);
         let path = name(&log.path, 1);
         fs::copy(&log.path, &path).expect("copy a log");
-        log.rotated.insert(
-            0,
-            Rotated {
-                path,
-                generation: log.live.generation,
-            },
-        );
+        push(log, path);
         log.cut(self.books);
     }
 
@@ -221,19 +182,18 @@ impl Rotator<'_, '_> {
             );
             self.books.deleted(&log.name, oldest.generation, holder);
         }
-        let generation = log.live.generation;
-        log.rotated.insert(
-            0,
-            Rotated {
-                path: PathBuf::new(),
-                generation,
-            },
-        );
+        push(log, PathBuf::new());
         for (index, rotated) in log.rotated.iter_mut().enumerate() {
             rotated.path = numbered(&log.path, index + 1);
             assert!(rotated.path.exists(), "logrotate made no `{}`", rotated.path.display());
         }
     }
+}
+
+/// What is in the log is its youngest rotated generation.
+fn push(log: &mut Log, path: PathBuf) {
+    let generation = log.live.generation;
+    log.rotated.insert(0, Rotated { path, generation });
 }
 
 /// Compresses the second youngest as logrotate's `delaycompress` does. Programs that have it open must have let go of it.

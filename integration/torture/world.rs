@@ -154,15 +154,12 @@ impl<'scope, 'env> World<'scope, 'env> {
     }
 
     fn rotate(&mut self, log: usize, kind: Kind) {
-        self.books.take_down(self.reader.records());
         let mut rotator = Rotator {
             host: self.place.host,
             books: &mut self.books,
             life: &self.life,
         };
-        if !rotator.rotate(&mut self.logs[log], kind) {
-            return;
-        }
+        rotator.rotate(&mut self.logs[log], kind);
         *self.counts.rotations.entry(kind.name()).or_default() += 1;
     }
 

@@ -3,7 +3,7 @@
 use std::io;
 use std::time::Instant;
 
-use crate::explain::is_younger;
+use crate::explain::came_since;
 use crate::generation::Generation;
 use crate::identity::Stat;
 use crate::source::Source;
@@ -42,7 +42,7 @@ impl Watcher {
                 let is_whole = true;
                 return Ok(Some(FoundCopy { source, stat, is_whole }));
             }
-            let is_later = sibling.stat.inode.born > record.inode.born || is_younger(&sibling, &record);
+            let is_later = sibling.stat.inode.born > record.inode.born || came_since(&sibling, &record);
             if sibling.is_archive() || shorter.is_some() || !is_later {
                 continue;
             }

@@ -209,8 +209,8 @@ impl Watcher {
         is_free: impl Fn(Inode) -> bool,
     ) -> io::Result<Option<(usize, Source, Stat)>> {
         for (index, sibling) in around.iter().enumerate().rev() {
-            let may_be = sibling.is_archive() && sibling.stat.modified >= record.modified;
-            if may_be
+            if sibling.is_archive()
+                && may_hold(sibling, record)
                 && is_free(sibling.stat.inode)
                 && let Some((source, stat)) = self.holding(sibling, record, &record.mark, record.head)?
                 && self.claim(stat.inode).is_ok()
@@ -222,13 +222,25 @@ impl Watcher {
     }
 
     /// A file of which nothing was delivered is known by its inode alone, which its archive does not have: it is the
-    /// oldest archive that no other stream is in, was not changed before, and lies before the next younger one's place.
+    /// oldest archive that no other generation is in, was not changed before, and lies before the next younger one's place.
     pub(crate) fn unread_in_archives(
         &mut self,
         missing: Vec<Arc<Stream>>,
         around: &[Sibling],
         found: &mut Vec<Found>,
     ) -> io::Result<Vec<Arc<Stream>>> {
+        let is_untouched = |record: &StreamRecord| record.mark.offset == 0 && record.head.len == 0;
+        let records: Vec<_> = missing.iter().map(|stream| stream.record()).collect();
+        let may_hold = |sibling: &Sibling| {
+            let is_found = found.iter().any(|hit| hit.stat.inode == sibling.stat.inode);
+            let mut untouched = records.iter().filter(|record| is_untouched(record));
+            sibling.is_archive()
+                && !is_found
+                && !self.is_known(sibling)
+                && untouched.any(|record| came_since(sibling, record))
+        };
+        let candidates = around.iter().filter(|sibling| may_hold(sibling)).cloned().collect();
+        let free = self.unexplained(candidates, self.contents_at_resume(found, &missing))?;
         let mut still_missing = Vec::new();
         for stream in missing.into_iter().rev() {
             let record = stream.record();
@@ -239,11 +251,13 @@ impl Watcher {
                 .enumerate()
                 .skip(first.unwrap_or(0))
                 .rfind(|(_, sibling)| {
-                    sibling.is_archive()
+                    let inode = sibling.stat.inode;
+                    free.iter().any(|free| free.stat.inode == inode)
                         && came_since(sibling, &record)
-                        && found.iter().all(|hit| hit.stat.inode != sibling.stat.inode)
+                        && found.iter().all(|hit| hit.stat.inode != inode)
                 });
-            if let (0, 0, Some((index, sibling))) = (record.mark.offset, record.head.len, place)
+            if is_untouched(&record)
+                && let Some((index, sibling)) = place
                 && let Some((source, stat)) = self.open_sibling(sibling)?
                 && self.claim(stat.inode).is_ok()
             {
@@ -260,6 +274,17 @@ impl Watcher {
         Ok(still_missing)
     }
 
+    /// As [`Watcher::contents`], while it is not said yet where the saved generations are.
+    pub(crate) fn contents_at_resume(&self, found: &[Found], missing: &[Arc<Stream>]) -> Vec<Content> {
+        let open = self.olds.iter().map(|old| &old.generation);
+        let open = open.filter(|generation| generation.archive().is_none());
+        let in_files = found.iter().filter(|hit| matches!(hit.source, Source::Plain(_)));
+        let saved = in_files.map(|hit| &hit.stream).chain(missing);
+        open.map(Content::in_file)
+            .chain(saved.map(|stream| Content::of(&stream.record())))
+            .collect()
+    }
+
     /// Goes on with a generation whose file is gone in the archive that it became: late lines may be in it, and it is
     /// known as long as the archive is there.
     pub(crate) fn follow(&mut self, stream: &Arc<Stream>, now: Instant) -> io::Result<Option<Old>> {
@@ -274,7 +299,7 @@ impl Watcher {
             let holder = if record.mark.offset > 0 || record.head.len > 0 {
                 self.holding(sibling, &record, &record.mark, record.head)?
             } else if index >= first
-                && is_younger(sibling, &record)
+                && may_hold(sibling, &record)
                 && self.explained(sibling, &mut self.contents())?.is_none()
             {
                 self.open_sibling(sibling)?
@@ -326,7 +351,13 @@ impl Watcher {
     }
 }
 
-/// Whether what a sibling holds came to be after a generation was first seen.
+/// Whether an archive may hold a generation: it comes to be long after what it holds, and keeps its modification time.
+fn may_hold(archive: &Sibling, record: &StreamRecord) -> bool {
+    archive.stat.modified >= record.modified
+}
+
+/// Whether what a sibling holds came to be after a generation was first seen. In doubt it did: a line twice rather than
+/// not at all.
 pub(crate) fn came_since(sibling: &Sibling, record: &StreamRecord) -> bool {
     let mut stat = sibling.stat;
     if sibling.is_archive() {
@@ -334,15 +365,6 @@ pub(crate) fn came_since(sibling: &Sibling, record: &StreamRecord) -> bool {
         stat.inode.born = None;
     }
     came_after(&stat, record)
-}
-
-/// Whether a sibling came to be after a generation was first seen. In doubt it did: a line twice rather than not at all.
-pub(crate) fn is_younger(sibling: &Sibling, record: &StreamRecord) -> bool {
-    if sibling.is_archive() {
-        // It comes to be long after what it holds, and keeps its modification time.
-        return sibling.stat.modified >= record.modified;
-    }
-    came_after(&sibling.stat, record)
 }
 
 /// Whether a plain file came to be after a generation was first seen.

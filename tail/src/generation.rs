@@ -52,6 +52,8 @@ pub struct Generation {
     rest: Vec<u8>,
     /// Where the NULs at the end begin that were found: room that a program may have mapped into memory and fills.
     room: Option<u64>,
+    /// It was seen to end before the position while it was closed.
+    is_cut: bool,
 }
 
 impl Generation {
@@ -84,6 +86,7 @@ impl Generation {
             largest: next.offset,
             rest: Vec::new(),
             room: None,
+            is_cut: false,
         })
     }
 
@@ -285,6 +288,9 @@ impl Generation {
         let Source::Plain(file) = &self.source else {
             return Ok(true);
         };
+        if self.is_cut {
+            return Ok(false);
+        }
         if self.checked == stat.modified {
             return Ok(true);
         }
@@ -292,7 +298,8 @@ impl Generation {
             let bytes = first_bytes(file)?;
             self.begins_as_seen(&bytes)
         } else {
-            holds(file, &self.next)?
+            // After it was closed the beginning is compared, too, as across a restart.
+            holds(file, &self.next)? && (self.checked > 0 || self.head.is_of(file)?)
         };
         if unchanged {
             self.checked = stat.modified;

@@ -32,7 +32,9 @@ impl Watcher {
                 }
                 continue;
             }
+            // Not where another generation of ours took its place.
             let place = around.iter().find(|sibling| sibling.stat.inode == record.inode);
+            let place = place.filter(|_| self.inodes().all(|held| held != record.inode));
             let could_look = place.is_none() && self.could_look(&record);
             match place {
                 Some(sibling) if sibling.is_archive() => {
@@ -45,7 +47,7 @@ impl Watcher {
                         self.parked.push(stream);
                     }
                 }
-                Some(sibling) if sibling.stat.size > record.mark.offset => {
+                Some(sibling) if sibling.stat.size > record.mark.offset && stream.is_settled() => {
                     let opened = open_regular(&sibling.path).ok();
                     let Some((file, stat)) = opened.filter(|(_, stat)| stat.inode == record.inode) else {
                         // Rotation went on since the directory was listed.
@@ -54,6 +56,7 @@ impl Watcher {
                         continue;
                     };
                     if record_fits(&file, &stat, &record)? {
+                        stream.goes_on_in_copy();
                         let generation = Generation::open(file, &stat, stream)?;
                         self.olds.push(Old::new(generation, now));
                     } else {

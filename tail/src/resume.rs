@@ -6,7 +6,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::explain::{Content, came_since, is_younger};
+use crate::explain::{Content, came_since};
 use crate::file::{first_bytes, fits, mark_at, open_regular};
 use crate::generation::Generation;
 use crate::identity::{Head, Inode, Stat};
@@ -56,7 +56,8 @@ impl Watcher {
         let youngest_record = youngest.record();
         if let Some(hit) = found.iter().position(|hit| Arc::ptr_eq(&hit.stream, youngest)) {
             let hit = found.swap_remove(hit);
-            let hit = self.in_oldest_copy(hit, &youngest_record, &around, &found)?;
+            let contents = self.contents_at_resume(&found, &missing);
+            let hit = self.in_oldest_copy(hit, &around, &found, contents)?;
             found.push(hit);
         }
         let youngest_found = found.iter().find(|hit| Arc::ptr_eq(&hit.stream, youngest));
@@ -80,9 +81,7 @@ impl Watcher {
             .enumerate()
             .filter(|(index, sibling)| is_unseen(*index, sibling) && !is_found(sibling));
         let unseen = unseen.map(|(_, sibling)| sibling.clone()).collect();
-        let in_files = found.iter().filter(|hit| matches!(hit.source, Source::Plain(_)));
-        let contents = in_files.map(|hit| Content::of(&hit.stream.record())).collect();
-        let unseen = self.unexplained(unseen, contents)?;
+        let unseen = self.unexplained(unseen, self.contents_at_resume(&found, &missing))?;
         self.inspections.close(&around);
         for stream in missing {
             self.gone(&stream, Arc::ptr_eq(&stream, youngest));
@@ -116,13 +115,11 @@ impl Watcher {
 
     /// Every file that is open or followed.
     pub(crate) fn inodes(&self) -> impl Iterator<Item = Inode> {
-        let open = self
-            .olds
-            .iter()
-            .map(|old| &old.generation)
-            .chain(&self.live)
-            .map(Generation::inode);
-        open.chain(self.parked.iter().map(|stream| stream.record().inode))
+        let open = self.olds.iter().map(|old| &old.generation).chain(&self.live);
+        let closed = self.closed.iter().map(|closed| closed.paused.inode());
+        open.map(Generation::inode)
+            .chain(closed)
+            .chain(self.parked.iter().map(|stream| stream.record().inode))
     }
 
     /// The file at the path, when no other watcher has it.
@@ -177,7 +174,8 @@ impl Watcher {
         taken: &[Found],
     ) -> io::Result<Option<Found>> {
         let record = stream.record();
-        let is_free = |inode: Inode| taken.iter().all(|hit| hit.stat.inode != inode);
+        let held: Vec<Inode> = self.inodes().collect();
+        let is_free = |inode: Inode| !held.contains(&inode) && taken.iter().all(|hit| hit.stat.inode != inode);
         let found = |source, stat, sibling| {
             Some(Found {
                 stream: Arc::clone(stream),
@@ -188,7 +186,7 @@ impl Watcher {
         };
         for by_inode in [true, false] {
             let wanted = |inode: Inode| (inode == record.inode) == by_inode && is_free(inode);
-            if !by_inode && let Some((index, source, stat)) = self.oldest_archive(&record, around, is_free)? {
+            if !by_inode && let Some((index, source, stat)) = self.oldest_archive(&record, around, &is_free)? {
                 return Ok(found(source, stat, Some(index)));
             }
             if let Some((file, stat)) = live
@@ -217,7 +215,7 @@ impl Watcher {
             return Ok(None);
         }
         for (index, sibling) in around.iter().enumerate().rev() {
-            if sibling.is_archive() || !is_free(sibling.stat.inode) || !is_younger(sibling, &record) {
+            if sibling.is_archive() || !is_free(sibling.stat.inode) || !came_since(sibling, &record) {
                 continue;
             }
             let Some((Source::Plain(file), stat)) = self.open_sibling(sibling)? else {
@@ -237,21 +235,22 @@ impl Watcher {
     fn in_oldest_copy(
         &mut self,
         hit: Found,
-        record: &StreamRecord,
         around: &[Sibling],
         taken: &[Found],
+        mut contents: Vec<Content>,
     ) -> io::Result<Found> {
+        let record = &hit.stream.record();
         if record.head.len > 0 || record.mark.offset > 0 {
             return Ok(hit);
         }
         let older = hit.sibling.map_or(0, |index| index + 1);
         for (index, sibling) in around.iter().enumerate().skip(older).rev() {
             let is_taken = taken.iter().any(|other| other.stat.inode == sibling.stat.inode) || self.is_known(sibling);
-            if is_taken || !came_since(sibling, record) {
+            if is_taken || sibling.stat.size == 0 || !came_since(sibling, record) {
                 continue;
             }
-            if sibling.is_archive() && self.explained(sibling, &mut Vec::new())?.is_some() {
-                // Read already, under a path of its own.
+            if sibling.is_archive() && self.explained(sibling, &mut contents)?.is_some() {
+                // Another generation, or read already under a path of its own.
                 continue;
             }
             let Some((source, stat)) = self.open_sibling(sibling)? else {

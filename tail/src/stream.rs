@@ -267,6 +267,11 @@ impl Stream {
         self.dirty.push(self);
     }
 
+    /// The copy grew, so that it is read on beyond its end; nothing is in flight.
+    pub(crate) fn goes_on_in_copy(&self) {
+        self.lock().end = None;
+    }
+
     /// File bytes handed over and not settled.
     #[must_use]
     pub fn in_flight(&self) -> u64 {

@@ -311,8 +311,8 @@ impl Watcher {
         } else if stat.links == 0
             && let Some(followed) = self.follow(&stream, now)?
         {
-            self.release(self.olds[index].generation.inode());
-            self.olds[index] = followed;
+            let gone = std::mem::replace(&mut self.olds[index], followed);
+            self.release(gone.generation.inode());
             return Ok(());
         }
         let old = self.olds.remove(index);

@@ -144,6 +144,7 @@ impl Watcher {
             closed.is_wanted |= (stat.size, stat.modified) != closed.seen;
             closed.is_lost = false;
             closed.size = stat.size;
+            closed.paused.saw_size(stat.size);
             return Ok(true);
         }
         let inode = closed.paused.inode();
@@ -152,7 +153,10 @@ impl Watcher {
                 && let Some(closed) = self.closed.take_if(|_| stat.inode == inode)
             {
                 let mut generation = Generation::unpause(closed.paused, file);
-                if stat.size >= generation.next().offset && generation.is_unchanged(&stat)? {
+                // Where nothing was ever seen, nothing can have changed.
+                let is_same = generation.is_untouched()
+                    || (stat.size >= generation.next().offset && generation.is_unchanged(&stat)?);
+                if is_same {
                     self.live = Some(generation);
                     return Ok(false);
                 }

@@ -476,9 +476,11 @@ impl Watcher {
         !self.world.lease.is_revoked() && self.world.claims.take(&self.spec.log, inode, &self.spec.path).is_ok()
     }
 
-    /// Gives a file up.
+    /// Gives a file up, unless another generation of this path is in it now.
     pub(crate) fn release(&self, inode: Inode) {
-        if !self.world.lease.is_revoked() {
+        let suspect = self.suspect.as_ref().map(|suspect| suspect.inode);
+        let is_held = self.inodes().chain(suspect).any(|held| held == inode);
+        if !self.world.lease.is_revoked() && !is_held {
             self.world.claims.release(&self.spec.log, inode, &self.spec.path);
         }
     }

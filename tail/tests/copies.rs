@@ -115,6 +115,33 @@ fn u3_a_copy_that_ends_before_what_was_read_is_not_read_again() {
     }
 }
 
+/// Once it was found again at each look, because its position could not move beyond its first end.
+#[test]
+fn a_copy_that_ended_early_and_grows_later_is_read_on_once() {
+    for in_flight in [false, true] {
+        let mut rig = Rig::new();
+        let copied = lines("a", 40);
+        append(&rig.spec.path, &copied);
+        rig.settle();
+        copy(&rig.spec.path, &rig.path("app.log.1"));
+        append(&rig.spec.path, "read before the truncation\n");
+        rig.run(usize::MAX);
+        if !in_flight {
+            rig.acknowledge();
+        }
+        fs::write(&rig.spec.path, "").unwrap();
+        rig.run(usize::MAX);
+        append(&rig.path("app.log.1"), "late in the copy\n");
+        for _ in 0..3 {
+            rig.pass(QUIET);
+        }
+        rig.restart();
+        rig.pass(Duration::from_secs(70));
+        rig.pass(QUIET);
+        assert_once(&rig, &format!("{copied}read before the truncation\nlate in the copy\n"));
+    }
+}
+
 /// Truncated while the service was down, after more was read than was copied.
 #[test]
 fn u3_a_shorter_copy_across_a_restart_is_not_read_again() {

@@ -1,6 +1,9 @@
 //! The first bytes of a generation, until their fingerprint is full.
 
-use crate::identity::{HEAD_LEN, Head};
+use std::fs::File;
+use std::io;
+
+use crate::identity::{HEAD_LEN, Head, read_at};
 
 /// The first bytes of a file, kept until there are enough of them.
 #[derive(Debug, Default)]
@@ -16,6 +19,13 @@ impl HeadBytes {
             bytes: if head.is_full() { Vec::new() } else { bytes },
             head,
         }
+    }
+
+    /// Whether a file begins with them.
+    pub(super) fn is_of(&self, file: &File) -> io::Result<bool> {
+        let mut bytes = Vec::new();
+        read_at(file, &mut bytes, 0, self.head.len.into())?;
+        Ok(Head::of(&bytes) == self.head)
     }
 
     /// Takes in what was found at `offset`, as far as it joins what is there.

@@ -23,6 +23,7 @@ pub struct Paused {
     largest: u64,
     rest: Vec<u8>,
     room: Option<u64>,
+    is_cut: bool,
 }
 
 impl Generation {
@@ -41,6 +42,7 @@ impl Generation {
             largest: self.largest,
             rest: self.rest,
             room: self.room,
+            is_cut: self.is_cut,
         }
     }
 
@@ -63,6 +65,7 @@ impl Generation {
             largest: paused.largest,
             rest: paused.rest,
             room: paused.room,
+            is_cut: paused.is_cut,
         }
     }
 }
@@ -80,6 +83,12 @@ impl Paused {
     #[must_use]
     pub fn is_untouched(&self) -> bool {
         self.next.offset == 0 && self.seen.len == 0
+    }
+
+    /// The file has this size now. Less than what is known of it means that it was cut, whatever is written to it until it
+    /// is opened again.
+    pub fn saw_size(&mut self, size: u64) {
+        self.is_cut |= size < self.next.offset.max(self.seen.len.into());
     }
 
     /// End of what was handed out.

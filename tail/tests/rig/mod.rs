@@ -38,6 +38,8 @@ pub struct Rig {
     pub watcher: Option<Watcher>,
     /// Watchers of more paths of the entry, as a pattern has them.
     pub others: Vec<Watcher>,
+    /// They look before the watcher of the path does: in the service it is chance.
+    pub others_first: bool,
     pub spec: WatchSpec,
     pub now: Instant,
     pub budget: usize,
@@ -70,6 +72,7 @@ impl Rig {
             world,
             watcher,
             others: vec![],
+            others_first: false,
             spec,
             now,
             budget: usize::MAX,
@@ -98,9 +101,12 @@ impl Rig {
     pub fn run(&mut self, reads: usize) -> bool {
         let mut watcher = self.watcher.take().unwrap();
         let mut others = std::mem::take(&mut self.others);
-        let mut waits = self.run_one(&mut watcher, reads);
+        let mut waits = self.others_first || self.run_one(&mut watcher, reads);
         for other in &mut others {
             waits &= self.run_one(other, reads);
+        }
+        if self.others_first {
+            waits &= self.run_one(&mut watcher, reads);
         }
         (self.watcher, self.others) = (Some(watcher), others);
         let rescued = self.assert_books();

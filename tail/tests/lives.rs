@@ -1,0 +1,163 @@
+//! Lives in which a line was once lost or came twice: found by `model`, and shrunk. Many depend on how much happens within
+//! one tick of the clock that file systems stamp with, so each is lived a few times.
+#![allow(clippy::unwrap_used, missing_docs, reason = "a test")]
+
+mod life;
+mod rig;
+
+use life::Action::{
+    self, Close, Compress, CopyTruncate, Crash, Delete, Late, Pass, Read, Restart, Rotate, Truncate, Write,
+};
+use life::{Pattern, World};
+
+/// Lives each of these.
+fn check(pattern: Pattern, lives: &[&[Action]]) {
+    for life in lives {
+        for _ in 0..5 {
+            World::live(life, pattern).unwrap_or_else(|fault| panic!("{fault} in {life:?}"));
+        }
+    }
+}
+
+/// The generation before was open or compressed; its archive was taken for that of one in which nothing was ever seen.
+#[test]
+fn what_an_open_generation_holds_is_not_in_an_unread_one() {
+    check(
+        Pattern::One,
+        &[
+            &[Write(1, 0), Rotate, Compress, Close(0), Delete],
+            &[Write(1, 0), Rotate, Compress, Close(2), Rotate, Compress],
+            &[CopyTruncate(1, false), Delete, Compress, Close(0), Delete],
+            &[
+                CopyTruncate(1, false),
+                Pass(0),
+                Compress,
+                Write(1, 0),
+                Truncate,
+                Close(0),
+                Delete,
+                Write(1, 0),
+            ],
+            &[Rotate, Late, Close(0), Read(0), Rotate, Compress, Compress],
+            &[
+                Rotate,
+                Write(1, 0),
+                Rotate,
+                Rotate,
+                Compress,
+                Compress,
+                Close(0),
+                Delete,
+            ],
+            &[
+                Write(1, 0),
+                Rotate,
+                Compress,
+                Crash,
+                Write(1, 0),
+                Close(2),
+                Rotate,
+                Compress,
+            ],
+            &[
+                Write(1, 0),
+                Close(2),
+                Rotate,
+                Compress,
+                Read(1),
+                Close(2),
+                Rotate,
+                Compress,
+                Write(1, 0),
+            ],
+        ],
+    );
+}
+
+/// Its beginning was first seen when it was found under its new name, and then it was no longer one that could have a copy.
+#[test]
+fn a_closed_file_in_which_nothing_was_seen_has_its_copy_looked_for_when_it_is_rotated() {
+    check(
+        Pattern::One,
+        &[&[CopyTruncate(1, false), Close(0), Write(1, 0), Rotate, Write(1, 0)]],
+    );
+}
+
+/// A generation whose content is gone let go of the file that the next one is in.
+#[test]
+fn a_truncated_file_stays_with_its_watcher_across_a_restart_and_a_rotation() {
+    check(
+        Pattern::AllAfter,
+        &[
+            &[
+                Write(1, 0),
+                Close(1),
+                Truncate,
+                Restart,
+                Pass(0),
+                Write(1, 0),
+                Rotate,
+                Write(1, 0),
+            ],
+            &[
+                Rotate,
+                Close(2),
+                Write(1, 0),
+                Truncate,
+                Close(3),
+                Write(1, 1),
+                Pass(59),
+                Rotate,
+            ],
+        ],
+    );
+}
+
+/// Both lines end alike, in more bytes than are compared before a position.
+#[test]
+fn a_closed_file_that_was_seen_shorter_was_cut_whatever_it_holds_then() {
+    check(
+        Pattern::One,
+        &[
+            &[Write(1, 40_000), Close(1), Truncate, Write(1, 40_000), Write(1, 0)],
+            &[
+                Close(4),
+                Write(1, 0),
+                Read(0),
+                Truncate,
+                Write(1, 40_000),
+                Truncate,
+                Write(1, 40_000),
+                Compress,
+            ],
+        ],
+    );
+}
+
+/// It was taken for the content of the next generation, and that one's place for the end of what an archive could be.
+#[test]
+fn an_empty_copy_is_no_generation() {
+    check(
+        Pattern::One,
+        &[&[
+            CopyTruncate(0, false),
+            Rotate,
+            Read(0),
+            Write(1, 0),
+            Restart,
+            Late,
+            Compress,
+            Write(1, 0),
+            Write(1, 0),
+        ]],
+    );
+}
+
+/// The model once took a file for read that waits for an acknowledgement before it is looked for.
+#[test]
+fn a_closed_file_that_is_in_flight_is_looked_for_when_it_is_settled() {
+    check(
+        Pattern::One,
+        &[&[Write(1, 0), Read(1), Close(2), Rotate, Compress, Write(1, 0), Truncate]],
+    );
+}
