@@ -12,6 +12,9 @@ use rdkafka::{Message, Offset, TopicPartitionList};
 use super::harness::kafka::Broker;
 use super::harness::service::HOST;
 
+/// The lines of a file that are not read back yet, and the partition they come from.
+type Unread = (Split<BufReader<File>>, Option<i32>);
+
 /// Panics at the first record that is not the next line of its file.
 pub fn check(broker: &Broker, topic: &str, files: &[PathBuf]) {
     let mut config = broker.client();
@@ -27,7 +30,7 @@ pub fn check(broker: &Broker, topic: &str, files: &[PathBuf]) {
             .unwrap();
     }
     consumer.assign(&list).unwrap();
-    let mut expected: HashMap<Vec<u8>, (Split<BufReader<File>>, Option<i32>)> = HashMap::new();
+    let mut expected: HashMap<Vec<u8>, Unread> = HashMap::new();
     for file in files {
         let lines = BufReader::new(File::open(file).unwrap()).split(b'\n');
         let key = format!("{HOST}:{}", file.display()).into_bytes();
