@@ -2,6 +2,7 @@
 
 mod kafka;
 mod logs;
+mod shape;
 
 use std::path::{Path, PathBuf};
 
