@@ -149,8 +149,8 @@ mod tests {
         let bytes = encode("utf-16le", "a\nb\n");
         let framer = Framer::new(20).of(Charset::of_label("utf-16le").unwrap());
         let framed = framer.frame(&bytes, 3, Tail::Open, 0, 9);
-        assert_eq!((framed.records, framed.consumed), (vec![4..6], 8));
+        assert_eq!((framed.records.first(), framed.consumed), (Some(&(4..6)), 8));
         let framed = framer.at(1).frame(&bytes[1..], 2, Tail::Open, 0, 9);
-        assert_eq!((framed.records, framed.consumed), (vec![3..5], 7));
+        assert_eq!((framed.records.first(), framed.consumed), (Some(&(3..5)), 7));
     }
 }
