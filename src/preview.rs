@@ -7,7 +7,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use logcatch_settings::{Refused, load};
-use logcatch_tail::{Batch, Claims, Condition, Handles, Lease, Positions, Rotated, Todo, WatchSpec, Watcher, World};
+use logcatch_tail::{
+    Batch, Claims, Condition, Handles, Lease, Positions, Rotated, Shape, Todo, WatchSpec, Watcher, World,
+};
 use serde::Serialize;
 
 use crate::cli::{self, PreviewArgs, environment};
@@ -56,8 +58,14 @@ pub fn run(config: &Path, args: &PreviewArgs) -> Result<(), Failure> {
     };
     let spec = WatchSpec {
         log: entry.map_or(NO_ENTRY, |entry| &entry.name).to_owned(),
-        path,
+        path: path.clone(),
         max_line: entry.map_or(MAX_LINE, |entry| entry.max_line),
+        shape: settings
+            .as_ref()
+            .zip(entry)
+            .map_or_else(Shape::default, |(settings, entry)| {
+                entry.shape_of(&settings.host, &path)
+            }),
         from_end: false,
         rotated: Rotated::default(),
         ignore_before: None,

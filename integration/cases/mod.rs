@@ -6,6 +6,7 @@ mod control;
 mod copies;
 mod dead_letters;
 mod discovery;
+mod encodings;
 pub mod fixture;
 mod framing;
 pub mod harness;
@@ -61,6 +62,7 @@ pub fn all() -> impl Iterator<Item = Case> {
         last_good::CASES,
         manager::CASES,
         framing::CASES,
+        encodings::CASES,
         harness::CASES,
         judge::CASES,
         cli::CASES,

@@ -3,6 +3,7 @@
 mod credentials;
 mod kafka;
 mod logs;
+mod shape;
 
 use std::path::{Path, PathBuf};
 

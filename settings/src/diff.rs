@@ -135,7 +135,8 @@ fn changes(old: &LogEntry, new: &LogEntry, host_changed: bool) -> Vec<Change> {
         (
             Change::Other,
             (old.start, old.ignore_older, old.max_line, old.watch, &old.rotated)
-                != (new.start, new.ignore_older, new.max_line, new.watch, &new.rotated),
+                != (new.start, new.ignore_older, new.max_line, new.watch, &new.rotated)
+                || old.charset != new.charset,
         ),
     ];
     checks

@@ -5,7 +5,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use logcatch_tail::{Exclude, PathGlob, Rotated};
+use logcatch_tail::{Charset, Exclude, PathGlob, Rotated, Shape};
 
 use crate::rotated::RotatedFiles;
 use crate::template::{Template, Values};
@@ -133,6 +133,8 @@ pub struct LogEntry {
     pub ignore_older: Option<Duration>,
     /// Longer records are split; in bytes.
     pub max_line: usize,
+    /// The encoding of the files.
+    pub charset: Charset,
     /// Where rotated files are.
     pub rotated: RotatedFiles,
     /// How changes are noticed.
@@ -197,6 +199,11 @@ impl LogEntry {
     /// Where the rotated generations of the file at `path` are.
     pub fn rotated_of(&self, host: &str, path: &Path) -> Rotated {
         self.with_values(host, path, |values| self.rotated.of(values))
+    }
+
+    /// How the file at `path` becomes records.
+    pub fn shape_of(&self, _host: &str, _path: &Path) -> Shape {
+        Shape { charset: self.charset }
     }
 
     fn with_values<T>(&self, host: &str, path: &Path, use_them: impl FnOnce(&Values<'_>) -> T) -> T {

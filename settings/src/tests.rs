@@ -2,6 +2,7 @@
 
 mod loading;
 mod refusals;
+mod shape;
 mod values;
 
 use std::fs;

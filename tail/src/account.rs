@@ -12,6 +12,8 @@ pub enum Skip {
     Old,
     /// NULs that no program wrote as data: a hole left by a truncation, or room a writer had reserved.
     Nuls,
+    /// A byte-order mark: it says how the text is written and is no part of it.
+    Mark,
     /// They are in another file, too, which is read.
     Copy,
 }
@@ -32,6 +34,8 @@ pub struct Balance {
     pub skipped_old: u64,
     /// NUL bytes that were not data.
     pub skipped_nuls: u64,
+    /// Bytes of byte-order marks.
+    pub skipped_marks: u64,
     /// Bytes of copies of files that are read.
     pub skipped_copy: u64,
     /// Bytes whose records are among the dead letters.
@@ -82,7 +86,7 @@ impl Balance {
     /// Bytes passed over, for whatever reason.
     #[must_use]
     pub fn skipped(&self) -> u64 {
-        self.skipped_start + self.skipped_old + self.skipped_nuls + self.skipped_copy
+        self.skipped_start + self.skipped_old + self.skipped_nuls + self.skipped_marks + self.skipped_copy
     }
 
     /// Whether every byte that was read is in exactly one of the other accounts.
@@ -113,6 +117,7 @@ impl Balance {
                     Skip::Start => self.skipped_start += bytes,
                     Skip::Old => self.skipped_old += bytes,
                     Skip::Nuls => self.skipped_nuls += bytes,
+                    Skip::Mark => self.skipped_marks += bytes,
                     Skip::Copy => self.skipped_copy += bytes,
                 }
             }

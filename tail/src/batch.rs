@@ -34,6 +34,9 @@ pub(crate) fn hand_out(generation: &mut Generation, stat: &Stat, chunk: Chunk) -
     if chunk.nuls > 0 {
         stream.skip(Skip::Nuls, chunk.nuls);
     }
+    if chunk.mark > 0 {
+        stream.skip(Skip::Mark, chunk.mark);
+    }
     stream.saw(generation.head(), stat);
     let seq = stream.issue(chunk.end, chunk.bytes);
     if does(Wrong::PositionBeforeAcknowledgement) {

@@ -205,6 +205,7 @@ mod tests {
                 log: "app".into(),
                 path: self.path(),
                 max_line: 1000,
+                shape: crate::Shape::default(),
                 from_end: false,
                 rotated: Rotated::default(),
                 ignore_before: None,

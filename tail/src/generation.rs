@@ -10,6 +10,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use crate::archive::Archive;
+use crate::charset::Charset;
 use crate::file::{first_bytes, holds, is_copy, mark_at};
 use crate::frame::{Framer, Tail, trailing_nuls};
 use crate::identity::{GUARD_LEN, Guard, HEAD_LEN, Head, Inode, Stat};
@@ -47,6 +48,8 @@ pub struct Generation {
     seen: Head,
     /// NULs at `next` are a hole left by a truncation.
     hole: bool,
+    /// What its byte-order mark says it is written in.
+    charset: Option<Charset>,
     window: usize,
     largest: u64,
     rest: Vec<u8>,
@@ -79,6 +82,7 @@ impl Generation {
             looked: next.offset,
             looked_modified: 0,
             checked: 0,
+            charset: Charset::of_mark(&bytes).map(|(charset, _)| charset),
             head: HeadBytes::new(bytes),
             seen: record_head,
             hole,
@@ -251,8 +255,9 @@ impl Generation {
     pub fn is_room_filled(&self) -> io::Result<bool> {
         let Some(room) = self.room else { return Ok(false) };
         let mut bytes = Vec::new();
-        self.source.read_at(&mut bytes, room, 1)?;
-        Ok(bytes.first().is_some_and(|byte| *byte != 0))
+        // The first byte of a code unit can be NUL.
+        self.source.read_at(&mut bytes, room, 2)?;
+        Ok(bytes.iter().any(|byte| *byte != 0))
     }
 
     /// Whether something is left that is no finished line.
@@ -363,14 +368,16 @@ impl Generation {
         let limit = ((budget - found) / RECORD_COST).max(1);
         let tail = if last && whole { Tail::Final } else { Tail::Open };
         let hole = if self.hole {
-            match self.hole_end(&buffer[guard..], size)? {
+            match self.hole_end(&buffer[guard..], size, framer.charset().unit())? {
                 Some(hole) => hole,
                 None => return Ok(Reading::Nothing),
             }
         } else {
             0
         };
-        let mut framed = framer.frame(&buffer, guard + hole, tail, self.next.part, limit);
+        let mark = self.byte_order_mark(&buffer[guard + hole..]);
+        let framer = &framer.of(self.charset.unwrap_or(framer.charset())).at(start);
+        let mut framed = framer.frame(&buffer, guard + hole + mark, tail, self.next.part, limit);
         if framed.consumed == guard && !whole && length >= framer.decidable() {
             // Undecided for so long: NULs stand at the end of what was read.
             let Some(data_follows) = self.data_follows(&buffer, size)? else {
@@ -384,9 +391,9 @@ impl Generation {
             }
         }
         if framed.consumed > guard {
-            let nuls = (hole + framed.dropped_nuls) as u64;
+            let passed = (guard, hole + framed.dropped_nuls, mark);
             buffer.truncate(framed.consumed);
-            return Ok(Reading::Chunk(self.advance(stat, buffer, framed, guard, nuls)));
+            return Ok(Reading::Chunk(self.advance(stat, buffer, framed, passed)));
         }
         if is_open && length < self.window {
             return Ok(Reading::Nothing);
@@ -396,7 +403,7 @@ impl Generation {
             return Ok(Reading::More);
         }
         self.looked_modified = stat.modified;
-        let nuls = trailing_nuls(&buffer[guard..]);
+        let nuls = framer.at(self.next.offset).trailing_nuls(&buffer[guard..]);
         self.room = (nuls > 0).then(|| start + (found - nuls) as u64);
         if whole {
             self.looked = self.next.offset + length as u64;
@@ -419,23 +426,24 @@ impl Generation {
         if buffer.is_empty() || !whole {
             return None;
         }
-        let framed = framer.frame(&buffer, 0, Tail::Final, self.next.part, usize::MAX);
-        let nuls = framed.dropped_nuls as u64;
+        let mark = self.byte_order_mark(&buffer);
+        let framer = framer.of(self.charset.unwrap_or(framer.charset())).at(self.next.offset);
+        let framed = framer.frame(&buffer, mark, Tail::Final, self.next.part, usize::MAX);
+        let passed = (0, framed.dropped_nuls, mark);
         let stat = self.source.stat(self.next.offset).ok()?;
-        Some(self.advance(&stat, buffer, framed, 0, nuls))
+        Some(self.advance(&stat, buffer, framed, passed))
     }
 
-    /// Moves to the end of what was framed.
+    /// Moves to the end of what was framed. Passed over: the bytes before the position, NULs, a byte-order mark.
     fn advance(
         &mut self,
         stat: &Stat,
         mut buffer: Vec<u8>,
         framed: crate::frame::Framed,
-        guard: usize,
-        nuls: u64,
+        (guard, nuls, mark): (usize, usize, usize),
     ) -> Chunk {
         let offset = self.next.offset - guard as u64;
-        let bytes = (framed.consumed - guard) as u64 - nuls;
+        let bytes = (framed.consumed - guard - nuls - mark) as u64;
         self.head.extend(self.next.offset, &buffer[guard..]);
         self.next = Mark {
             offset: offset + framed.consumed as u64,
@@ -444,7 +452,8 @@ impl Generation {
         };
         self.looked = self.next.offset;
         self.checked = stat.modified;
-        self.hole = false;
+        // A hole longer than what is read at once goes on.
+        self.hole &= bytes == 0;
         self.room = None;
         self.window = STEP;
         self.rest = Vec::new();
@@ -459,16 +468,18 @@ impl Generation {
             offset,
             end: self.next,
             bytes,
-            nuls,
+            nuls: nuls as u64,
+            mark: mark as u64,
         }
     }
 
     /// How many NULs at the start of `data` are a hole: those that another byte is known to follow. None when that is
     /// not known yet.
-    fn hole_end(&mut self, data: &[u8], size: u64) -> io::Result<Option<usize>> {
+    fn hole_end(&mut self, data: &[u8], size: u64, unit: usize) -> io::Result<Option<usize>> {
         let nuls = data.iter().take_while(|byte| **byte == 0).count();
         if nuls < data.len() {
-            return Ok(Some(nuls));
+            // The first byte of a code unit can be NUL.
+            return Ok(Some(nuls - nuls % unit));
         }
         let follows = self.source.find_data(self.next.offset + nuls as u64, size)?;
         Ok(follows.map(|follows| if follows { nuls } else { 0 }))

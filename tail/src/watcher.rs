@@ -22,6 +22,7 @@ use crate::inspect::{Inspections, is_undecided};
 use crate::lease::Lease;
 use crate::listings::Listings;
 use crate::positions::Positions;
+use crate::shape::Shape;
 use crate::siblings::Rotated;
 use crate::stream::Stream;
 use crate::turns::Closed;
@@ -54,6 +55,8 @@ pub struct WatchSpec {
     pub path: PathBuf,
     /// Longer lines are split; bytes.
     pub max_line: usize,
+    /// How its bytes become records.
+    pub shape: Shape,
     /// A file that is there at first sight starts at its end.
     pub from_end: bool,
     /// Where its rotated generations are.
@@ -204,7 +207,7 @@ impl Watcher {
     pub fn new(spec: WatchSpec, world: World, wake: Wake) -> Self {
         Self {
             seat: world.handles.seat(wake),
-            framer: Framer::new(spec.max_line),
+            framer: spec.shape.framer(spec.max_line),
             spec,
             world,
             live: None,
@@ -240,10 +243,10 @@ impl Watcher {
         self.look_around = true;
     }
 
-    /// Lines longer than this are split from now on; bytes.
-    pub fn set_max_line(&mut self, max_line: usize) {
-        self.spec.max_line = max_line;
-        self.framer = Framer::new(max_line);
+    /// Lines longer than this, in bytes, are split from now on; what is not read yet becomes records of this shape.
+    pub fn set_shape(&mut self, max_line: usize, shape: Shape) {
+        self.framer = shape.framer(max_line);
+        (self.spec.max_line, self.spec.shape) = (max_line, shape);
         if does(Wrong::DuplicateAfterReload) {
             self.live.iter_mut().for_each(Generation::begin_again);
         }

@@ -99,6 +99,7 @@ impl Driver {
             log: spec.entry.name.clone(),
             path: spec.path.clone(),
             max_line: spec.entry.max_line,
+            shape: spec.entry.shape_of(&common.host, &spec.path),
             from_end: spec.from_end,
             rotated: spec.entry.rotated_of(&common.host, &spec.path),
             ignore_before: spec.entry.ignore_before(SystemTime::now()),
@@ -132,8 +133,9 @@ impl Driver {
 
     /// The entry changed in what needs no new watcher: topic, key, limits.
     pub fn retarget(&mut self, entry: Arc<LogEntry>) {
-        self.watcher.set_max_line(entry.max_line);
-        let rotated = entry.rotated_of(&self.common.host, self.watcher.path());
+        let (host, path) = (&self.common.host, self.watcher.path());
+        let (shape, rotated) = (entry.shape_of(host, path), entry.rotated_of(host, path));
+        self.watcher.set_shape(entry.max_line, shape);
         self.watcher.set_rotated(rotated);
         self.lane = self.common.lanes.lane(topic(&entry));
         self.entry = entry;

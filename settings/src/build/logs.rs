@@ -5,7 +5,7 @@ use std::path::Path;
 
 use logcatch_tail::{Exclude, GlobError, PathGlob};
 
-use super::{Entry, kafka, refuse_control_characters};
+use super::{Entry, kafka, refuse_control_characters, shape};
 use crate::given::{Given, Origin, Table, Text};
 use crate::problem::{Problem, Spot};
 use crate::reader::Report;
@@ -105,6 +105,7 @@ fn read(entry: &mut Entry, topic: Option<&Template>, max_line: u64, report: &mut
             .number("max_line")
             .and_then(|bytes| usize::try_from(bytes).ok())
             .unwrap_or_default(),
+        charset: shape::charset(table, report),
         rotated,
         watch: match table.word("watch") {
             "notify" => Watch::Notify,

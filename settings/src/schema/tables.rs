@@ -227,9 +227,8 @@ static LOGS: &[Key] = &[
         "encoding",
         Shape::Text,
         Default::Value("utf-8"),
-        "The encoding of the files, by its WHATWG label.",
-    )
-    .not_built(),
+        "The encoding of the files, by any label of the WHATWG standard; a byte-order mark is trusted more.",
+    ),
     key(
         "multiline",
         Shape::ChoiceOrTable(&["java", "python", "go"], MULTILINE),

@@ -112,10 +112,6 @@ fn what_is_not_built_yet_is_said_after_its_shape_is_checked() {
             "`logs[0].input` is not supported yet with \"container\" | use \"lines\", which is the default",
         ),
         (
-            "encoding = \"latin1\"",
-            "`logs[0].encoding` is not supported yet with \"latin1\" | use \"utf-8\", which is the default",
-        ),
-        (
             "multiline = \"java\"",
             "`logs[0].multiline` is not supported yet | remove the key",
         ),

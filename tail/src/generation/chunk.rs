@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use super::Generation;
+use crate::charset::Charset;
 use crate::position::Mark;
 
 /// What one read found.
@@ -30,8 +32,22 @@ pub struct Chunk {
     pub offset: u64,
     /// Where the file stands after it.
     pub end: Mark,
-    /// File bytes it covers, line ends included, without `nuls`.
+    /// File bytes it covers, line ends included, without `nuls` and `mark`.
     pub bytes: u64,
     /// NUL bytes passed over.
     pub nuls: u64,
+    /// Bytes of the byte-order mark passed over.
+    pub mark: u64,
+}
+
+impl Generation {
+    /// Finds the byte-order mark that the file begins with. How many of these bytes it takes, at the start of the file.
+    pub(super) fn byte_order_mark(&mut self, bytes: &[u8]) -> usize {
+        if self.next.offset > 0 {
+            return 0;
+        }
+        let mark = Charset::of_mark(bytes);
+        self.charset = mark.map(|(charset, _)| charset);
+        mark.map_or(0, |(_, length)| length)
+    }
 }

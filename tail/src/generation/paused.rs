@@ -4,6 +4,7 @@ use std::fs::File;
 use std::sync::Arc;
 
 use super::{Generation, HeadBytes, STEP};
+use crate::charset::Charset;
 use crate::identity::{Head, Inode};
 use crate::position::Mark;
 use crate::source::Source;
@@ -20,6 +21,7 @@ pub struct Paused {
     head: HeadBytes,
     seen: Head,
     hole: bool,
+    charset: Option<Charset>,
     largest: u64,
     rest: Vec<u8>,
     room: Option<u64>,
@@ -39,6 +41,7 @@ impl Generation {
             head: self.head,
             seen: self.seen,
             hole: self.hole,
+            charset: self.charset,
             largest: self.largest,
             rest: self.rest,
             room: self.room,
@@ -61,6 +64,7 @@ impl Generation {
             head: paused.head,
             seen: paused.seen,
             hole: paused.hole,
+            charset: paused.charset,
             window: STEP,
             largest: paused.largest,
             rest: paused.rest,

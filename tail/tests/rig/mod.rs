@@ -20,6 +20,7 @@ use logcatch_tail::{
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Delivered {
     pub value: String,
+    pub bytes: Vec<u8>,
     pub file_id: String,
     pub offset: u64,
 }
@@ -59,6 +60,7 @@ impl Rig {
             log: "app".into(),
             path: logs.path().join("app.log"),
             max_line: 900 * 1024,
+            shape: logcatch_tail::Shape::default(),
             from_end: false,
             rotated: logcatch_tail::Rotated::default(),
             ignore_before: None,
@@ -139,6 +141,7 @@ impl Rig {
                         let bytes = &batch.buffer[range.start as usize..range.end as usize];
                         self.delivered.push(Delivered {
                             value: String::from_utf8_lossy(bytes).into_owned(),
+                            bytes: bytes.to_vec(),
                             file_id: id.clone(),
                             offset: batch.offset + u64::from(range.start),
                         });

@@ -1,0 +1,144 @@
+//! Files in other encodings, in the hands of a watcher.
+#![allow(clippy::unwrap_used, missing_docs, reason = "a test")]
+
+mod rig;
+
+use std::fs::{self, File};
+use std::io::Write;
+use std::os::unix::fs::FileExt;
+
+use logcatch_tail::{Charset, QUIET, STEP};
+use rig::Rig;
+
+/// How a code unit is written.
+type ToBytes = fn(u16) -> [u8; 2];
+
+const BYTE_ORDERS: [(&str, ToBytes); 2] = [("utf-16le", u16::to_le_bytes), ("utf-16be", u16::to_be_bytes)];
+
+fn encoded(text: &str, to_bytes: ToBytes) -> Vec<u8> {
+    text.encode_utf16().flat_map(to_bytes).collect()
+}
+
+fn rig_of(label: &str) -> Rig {
+    let mut rig = Rig::new();
+    rig.spec.shape.charset = Charset::of_label(label).unwrap();
+    rig.restart();
+    rig
+}
+
+/// What was delivered, by its bytes.
+fn shipped(rig: &Rig, to_bytes: ToBytes, text: &str) -> Vec<bool> {
+    let lines = text.split('\n').map(|line| encoded(line, to_bytes));
+    let values = rig.delivered.iter().map(|record| record.bytes.clone());
+    lines.zip(values).map(|(line, value)| line == value).collect()
+}
+
+/// The mark is passed over once, and known again after a restart.
+#[test]
+fn f8_a_byte_order_mark_never_ships_and_says_what_the_file_is() {
+    // The label is that of the other order: what the file says is trusted more.
+    for ((_, to_bytes), label) in BYTE_ORDERS.into_iter().zip(["utf-16be", "utf-8"]) {
+        let mut rig = rig_of(label);
+        let mut log = File::create(&rig.spec.path).unwrap();
+        log.write_all(&encoded("\u{feff}", to_bytes)).unwrap();
+        rig.settle();
+        log.write_all(&encoded("ਊ one\n上 two\n", to_bytes)).unwrap();
+        rig.settle();
+        assert_eq!(rig.world.positions.account("app").balance().skipped_marks, 2);
+        rig.restart();
+        log.write_all(&encoded("three 😀\n", to_bytes)).unwrap();
+        rig.settle();
+        assert_eq!(shipped(&rig, to_bytes, "ਊ one\n上 two\nthree 😀"), [true; 3]);
+        assert_eq!(rig.delivered[0].offset, 2);
+        assert_eq!(
+            rig.world.positions.account("app").balance().skipped_marks,
+            0,
+            "not again"
+        );
+    }
+    let mut rig = Rig::new();
+    fs::write(&rig.spec.path, "\u{feff}one\n\u{feff}two\n").unwrap();
+    rig.settle();
+    assert_eq!(rig.values(), ["one", "\u{feff}two"], "only the first is a mark");
+}
+
+#[test]
+fn nuls_ahead_of_the_data_are_told_from_halves_of_characters() {
+    for (label, to_bytes) in BYTE_ORDERS {
+        let mut rig = rig_of(label);
+        let log = File::create(&rig.spec.path).unwrap();
+        log.set_len(4096).unwrap();
+        rig.settle();
+        log.write_all_at(&encoded("one\ntw", to_bytes), 0).unwrap();
+        rig.settle();
+        log.write_all_at(&encoded("two\n", to_bytes), 8).unwrap();
+        rig.settle();
+        assert_eq!(shipped(&rig, to_bytes, "one\ntwo"), [true; 2], "{label}");
+    }
+}
+
+#[test]
+fn u4_a_hole_before_text_of_two_bytes_a_character_is_skipped_and_no_half_of_it() {
+    for (label, to_bytes) in BYTE_ORDERS {
+        let mut rig = rig_of(label);
+        let mut log = File::create(&rig.spec.path).unwrap();
+        log.write_all(&encoded("before\n", to_bytes)).unwrap();
+        rig.settle();
+        log.set_len(0).unwrap();
+        rig.settle();
+        log.write_all(&encoded("after\n", to_bytes)).unwrap();
+        rig.settle();
+        assert_eq!(shipped(&rig, to_bytes, "before\nafter"), [true; 2], "{label}");
+        assert_eq!(rig.world.positions.account("app").balance().skipped_nuls, 14);
+    }
+}
+
+#[test]
+fn u4_a_hole_longer_than_one_read_is_skipped_whole() {
+    const HOLE: usize = 2 * STEP + 10;
+    let mut rig = Rig::new();
+    let mut writer = File::create(&rig.spec.path).unwrap();
+    writer.write_all(&[&[b'x'; HOLE - 1][..], b"\n"].concat()).unwrap();
+    rig.settle();
+    writer.set_len(0).unwrap();
+    rig.settle();
+    writer.write_all(b"after\n").unwrap();
+    rig.settle();
+    assert_eq!(rig.values().last(), Some(&"after"));
+    let skipped = rig.world.positions.account("app").balance().skipped_nuls;
+    assert_eq!(skipped, HOLE as u64);
+}
+
+/// An unfinished line ships at a rotation, with half a character at its end; what comes late begins with the other half.
+#[test]
+fn the_tear_at_a_rotation_keeps_every_byte() {
+    let mut rig = rig_of("utf-16le");
+    let mut log = File::create(&rig.spec.path).unwrap();
+    log.write_all(&encoded("one\n上", u16::to_le_bytes)[..9]).unwrap();
+    rig.settle();
+    fs::rename(&rig.spec.path, rig.path("app.log.1")).unwrap();
+    fs::write(&rig.spec.path, "").unwrap();
+    rig.settle();
+    rig.pass(2 * QUIET);
+    log.write_all(&[0x4E, b'\n', 0]).unwrap();
+    rig.pass(2 * QUIET);
+    let values: Vec<&[u8]> = rig.delivered.iter().map(|record| record.bytes.as_slice()).collect();
+    assert_eq!(values, [b"o\0n\0e\0".as_slice(), b"\x0A", b"\x4E"]);
+}
+
+/// Of what comes after the change; nothing is read again.
+#[test]
+fn another_encoding_counts_from_the_next_line_on() {
+    let mut rig = Rig::new();
+    let mut log = File::create(&rig.spec.path).unwrap();
+    log.write_all(&encoded("one\n", u16::to_le_bytes)).unwrap();
+    rig.settle();
+    let mut shape = rig.spec.shape.clone();
+    shape.charset = Charset::of_label("utf-16le").unwrap();
+    rig.watcher.as_mut().unwrap().set_shape(rig.spec.max_line, shape);
+    log.write_all(&encoded("twoਊ\nthree\n", u16::to_le_bytes)).unwrap();
+    rig.settle();
+    let values: Vec<Vec<u8>> = rig.delivered.iter().map(|record| record.bytes.clone()).collect();
+    let expected = ["one", "twoਊ", "three"].map(|line| encoded(line, u16::to_le_bytes));
+    assert_eq!(values, expected);
+}
