@@ -304,9 +304,14 @@ impl Watcher {
     /// No file holds this stream any more.
     fn gone(&mut self, stream: &Arc<Stream>, was_youngest: bool) {
         let record = stream.record();
+        if record.copy && self.has_other_reader(record.inode) {
+            // The watcher of the original took it.
+            stream.retire();
+            return;
+        }
         let unread = record.size.saturating_sub(record.mark.offset);
         let could_look = self.could_look(&record);
-        if was_youngest && could_look && unread > 0 {
+        if was_youngest && could_look && unread > 0 && !record.copy {
             stream.unreachable(unread);
             log::warn!(path:% = self.spec.path.display(), bytes = unread;
                 "the file that was read last is gone, with bytes that were never read");
