@@ -38,10 +38,11 @@ impl Claims {
         self.put(log, inode, path, true, |_| false)
     }
 
-    /// Reserves the file of a saved generation for the watcher of its path. Of two that had one inode the first is reserved;
-    /// its content decides when their watchers look.
+    /// Reserves the file of a saved generation for the watcher of its path. Of two that had one inode the first is reserved,
+    /// but not one that has it as a copy; its content decides when their watchers look.
     pub fn reserve(&self, record: &StreamRecord) {
-        let _ = self.put(&record.log, record.inode, &record.path, record.copy, |_| false);
+        let yields = |owner: &Owner| owner.copy && !record.copy;
+        let _ = self.put(&record.log, record.inode, &record.path, record.copy, yields);
     }
 
     /// Claims a file whose content is that of a generation of `path`, also from a watcher that has it as a copy.

@@ -195,6 +195,12 @@ impl Watcher {
                 next += 1;
             }
         }
+        if next > index + 1 {
+            let later = self.olds[next..].iter().map(|old| &old.generation).chain(&self.live);
+            let closed = self.closed.iter().map(|closed| closed.paused.stream());
+            let streams: Vec<_> = later.map(Generation::stream).chain(closed).cloned().collect();
+            streams.iter().for_each(|stream| self.is_youngest(stream));
+        }
         self.olds[index].archives.clear();
         self.inspections.close(&around);
         Ok(())

@@ -83,7 +83,7 @@ impl Generation {
             looked_modified: 0,
             checked: 0,
             charset: Charset::of_mark(&bytes).map(|(charset, _)| charset),
-            head: HeadBytes::new(bytes),
+            head: HeadBytes::new(bytes, next.offset),
             seen: record_head,
             hole,
             window: STEP,
@@ -207,7 +207,7 @@ impl Generation {
     /// When it cannot be read.
     pub fn begins_like(&self, file: &File, size: u64) -> io::Result<bool> {
         let bytes = first_bytes(file)?;
-        let begins = if self.head.head.is_full() {
+        let begins = if bytes.len() == HEAD_LEN {
             Head::of(&bytes) == self.head.head
         } else {
             self.head.bytes.starts_with(&bytes)

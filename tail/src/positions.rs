@@ -340,7 +340,11 @@ impl Index {
         if self.added > TIDY_AFTER + self.by_inode.len() / 2 {
             self.tidy();
         }
-        self.by_inode.insert(inode, Arc::clone(&stream));
+        // Who reads a file knows more of it than who has it as a copy.
+        let is_read = |known: &Arc<Stream>| !known.is_gone() && known.record().inode == inode.1 && !known.record().copy;
+        if !(stream.record().copy && self.by_inode.get(&inode).is_some_and(is_read)) {
+            self.by_inode.insert(inode, Arc::clone(&stream));
+        }
         stream
     }
 }

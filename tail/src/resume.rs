@@ -61,8 +61,16 @@ impl Watcher {
             found.push(hit);
         }
         let youngest_found = found.iter().find(|hit| Arc::ptr_eq(&hit.stream, youngest));
-        let rotated = found.iter().filter_map(|hit| Some((hit.sibling?, hit.stream.record())));
-        let youngest_rotated = rotated.min_by_key(|(index, _)| *index);
+        let rotated = || found.iter().filter_map(|hit| Some((hit.sibling?, hit.stream.record())));
+        let youngest_rotated = rotated().min_by_key(|(index, _)| *index);
+        let oldest_rotated = rotated().max_by_key(|(index, _)| *index);
+        // Found when the generation before was, and not yet opened when the service ended: none that has a watcher.
+        let is_between = |index: usize, sibling: &Sibling| {
+            let is_known = || self.world.positions.known(&self.spec.log, sibling.stat.inode).is_some();
+            oldest_rotated.as_ref().is_some_and(|(place, record)| {
+                index < *place && came_since(sibling, record) && sibling.is_like(&around[*place]) && !is_known()
+            })
+        };
         let is_unseen = |index: usize, sibling: &Sibling| match (youngest_found, &youngest_rotated) {
             // Between the live file and the youngest one that was rotated.
             (Some(hit), Some((place, record))) if hit.sibling.is_none() => {
@@ -79,16 +87,27 @@ impl Watcher {
         let unseen = around
             .iter()
             .enumerate()
-            .filter(|(index, sibling)| is_unseen(*index, sibling) && !is_found(sibling));
+            .filter(|(index, sibling)| is_unseen(*index, sibling) || is_between(*index, sibling))
+            .filter(|(_, sibling)| !is_found(sibling));
         let unseen = unseen.map(|(_, sibling)| sibling.clone()).collect();
-        let unseen = self.unexplained(unseen, self.contents_at_resume(&found, &missing))?;
+        let mut unseen = self.unexplained(unseen, self.contents_at_resume(&found, &missing))?;
         self.inspections.close(&around);
         for stream in missing {
             self.gone(&stream, Arc::ptr_eq(&stream, youngest));
         }
         let live_is_known = found.iter().any(|hit| hit.sibling.is_none());
         found.sort_by_key(|hit| hit.stream.record().order);
+        let place_of = |other: &Sibling| around.iter().position(|s| s.stat.inode == other.stat.inode);
+        let mut is_behind = false;
         for hit in found {
+            let is_older = |other: &mut Sibling| hit.sibling.is_none_or(|place| place_of(other) > Some(place));
+            while let Some(sibling) = unseen.pop_if(is_older) {
+                self.open_unseen(&sibling, now)?;
+                is_behind = true;
+            }
+            if is_behind {
+                self.is_youngest(&hit.stream);
+            }
             self.take_up(hit, now)?;
         }
         for sibling in unseen.iter().rev() {
@@ -111,6 +130,12 @@ impl Watcher {
             self.world.claims.keep_only(&self.spec.log, &self.spec.path, &held);
         }
         Ok(())
+    }
+
+    /// A generation comes after all that were begun so far.
+    pub(crate) fn is_youngest(&mut self, stream: &Arc<Stream>) {
+        self.order += 1;
+        stream.update(|record| record.order = self.order);
     }
 
     /// Every file that is open or followed.
@@ -304,9 +329,14 @@ impl Watcher {
     /// No file holds this stream any more.
     fn gone(&mut self, stream: &Arc<Stream>, was_youngest: bool) {
         let record = stream.record();
+        if record.copy && self.has_other_reader(record.inode) {
+            // The watcher of the original took it.
+            stream.retire();
+            return;
+        }
         let unread = record.size.saturating_sub(record.mark.offset);
         let could_look = self.could_look(&record);
-        if was_youngest && could_look && unread > 0 {
+        if was_youngest && could_look && unread > 0 && !record.copy {
             stream.unreachable(unread);
             log::warn!(path:% = self.spec.path.display(), bytes = unread;
                 "the file that was read last is gone, with bytes that were never read");

@@ -167,6 +167,9 @@ impl Watcher {
             .iter()
             .rev()
             .try_for_each(|sibling| self.open_unseen(sibling, now));
+        if !before.is_empty() {
+            self.is_youngest(generation.stream());
+        }
         let place = self.olds.len();
         self.olds.push(Old::new(generation, now));
         // Where it could not be looked what came before or after it, it stays what it was until it can.

@@ -6,7 +6,8 @@ mod life;
 mod rig;
 
 use life::Action::{
-    self, Close, Compress, CopyTruncate, Crash, Delete, Late, Pass, Read, Restart, Rotate, Truncate, Write,
+    self, Acknowledge, Close, Compress, CopyTruncate, Crash, Delete, Down, Halves, Late, Pass, Read, Restart, Rotate,
+    Save, Truncate, Write,
 };
 use life::{Pattern, World};
 
@@ -159,5 +160,91 @@ fn a_closed_file_that_is_in_flight_is_looked_for_when_it_is_settled() {
     check(
         Pattern::One,
         &[&[Write(1, 0), Read(1), Close(2), Rotate, Compress, Write(1, 0), Truncate]],
+    );
+}
+
+/// The fingerprint of the whole first kilobyte cannot tell a copy of less than that.
+#[test]
+fn a_copy_shorter_than_a_head_is_known_when_the_file_was_read_beyond_one() {
+    let life: &[Action] = &[
+        Write(4, 45),
+        Write(4, 13),
+        Write(5, 56),
+        Write(5, 29),
+        Write(5, 34),
+        CopyTruncate(1, true),
+    ];
+    check(Pattern::One, &[life]);
+}
+
+/// It was found, to be opened when the one before it is read, and the service ended meanwhile.
+#[test]
+fn an_archive_between_two_known_generations_is_found_again_after_a_restart() {
+    let life: &[Action] = &[
+        Write(1, 0),
+        Rotate,
+        Write(1, 0),
+        Rotate,
+        Compress,
+        Write(1, 0),
+        CopyTruncate(0, false),
+        Write(1, 0),
+        Restart,
+    ];
+    check(Pattern::One, &[life]);
+}
+
+/// The record of the watcher that once had it as a copy reserved it at the start.
+#[test]
+fn a_file_that_was_taken_from_a_watcher_of_copies_stays_with_its_reader_across_restarts() {
+    check(
+        Pattern::AllBefore,
+        &[
+            &[
+                Rotate,
+                Close(3),
+                Write(2, 41),
+                Down(3),
+                Write(4, 4),
+                CopyTruncate(2, false),
+                Rotate,
+                Write(2, 55),
+                Restart,
+                Crash,
+                Close(4),
+                Rotate,
+                Write(4, 17),
+                Delete,
+                Truncate,
+            ],
+            &[
+                Rotate,
+                Write(1, 6),
+                Save,
+                Rotate,
+                Read(2),
+                Write(4, 36),
+                Late,
+                Restart,
+                Rotate,
+                Rotate,
+                Crash,
+                Write(1, 40_000),
+                Halves(false),
+                Write(1, 12),
+                Write(3, 21),
+                Restart,
+                Close(3),
+                Halves(false),
+                Write(3, 34),
+                Close(5),
+                Rotate,
+                Write(5, 0),
+                Read(0),
+                Acknowledge,
+                Pass(59),
+                Write(3, 49),
+            ],
+        ],
     );
 }
