@@ -23,6 +23,7 @@ mod reading;
 mod reload;
 mod restart;
 mod rotation;
+mod secrets;
 mod security;
 mod seed;
 mod settings;
@@ -37,6 +38,7 @@ pub fn all() -> impl Iterator<Item = Case> {
     let groups = [
         kafka::CASES,
         security::CASES,
+        secrets::CASES,
         dead_letters::CASES,
         restart::CASES,
         load::CASES,

@@ -130,8 +130,18 @@ pub(crate) fn is_secret_property(name: &str) -> bool {
         "sasl.oauthbearer.assertion.jwt",
         "sasl.jaas.config",
     ];
+    /// One that is misspelt is as secret. More alike than any two of librdkafka's properties of which one is a secret.
+    const ALIKE: f64 = 0.85;
+    const OFTEN_TYPED: [&str; 4] = [
+        "sasl.password",
+        "ssl.key.password",
+        "ssl.keystore.password",
+        "sasl.oauthbearer.client.secret",
+    ];
+    let is_like = |secret: &&str| strsim::normalized_damerau_levenshtein(name, secret) >= ALIKE;
     let parts = ["password", "secret", "private.key", "passphrase", "token"];
     SECRETS.contains(&name)
+        || OFTEN_TYPED.iter().any(|secret| is_like(secret))
         // Where tokens are fetched is no secret.
         || parts.iter().any(|part| name.contains(part)) && !name.ends_with("url") && !name.ends_with(".file")
 }
@@ -316,6 +326,8 @@ mod tests {
             "sasl.oauthbearer.client.secret",
             "sasl.oauthbearer.config",
             "sasl.oauthbearer.assertion.private.key.pem",
+            "sasl.pasword",
+            "sasl.oauthbearer.client.sekret",
         ] {
             assert!(is_secret_property(secret), "{secret}");
         }
@@ -323,6 +335,9 @@ mod tests {
             "sasl.username",
             "security.protocol",
             "ssl.ca.location",
+            "ssl.key.location",
+            "ssl.keystore.location",
+            "sasl.oauthbearer.client.id",
             "sasl.oauthbearer.token.endpoint.url",
         ] {
             assert!(!is_secret_property(open), "{open}");
