@@ -141,7 +141,7 @@ pub(crate) fn is_secret_property(name: &str) -> bool {
     let is_like = |secret: &&str| strsim::normalized_damerau_levenshtein(name, secret) >= ALIKE;
     let parts = ["password", "secret", "private.key", "passphrase", "token"];
     SECRETS.contains(&name)
-        || OFTEN_TYPED.iter().any(|secret| is_like(secret))
+        || OFTEN_TYPED.iter().any(is_like)
         // Where tokens are fetched is no secret.
         || parts.iter().any(|part| name.contains(part)) && !name.ends_with("url") && !name.ends_with(".file")
 }
