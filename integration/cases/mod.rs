@@ -30,6 +30,7 @@ mod settings;
 mod status;
 mod supervision;
 mod table;
+mod topics;
 
 use crate::harness::case::{Case, Watching};
 
@@ -58,6 +59,7 @@ pub fn all() -> impl Iterator<Item = Case> {
         supervision::CASES,
         reload::CASES,
         settings::CASES,
+        topics::CASES,
         last_good::CASES,
         manager::CASES,
         framing::CASES,
