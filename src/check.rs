@@ -2,7 +2,7 @@
 
 mod broker;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::SystemTime;
 
@@ -30,11 +30,15 @@ struct Report {
 struct Entry {
     name: String,
     topic: String,
+    /// What the files that are there go to.
+    topics: BTreeSet<String>,
     paths: Vec<String>,
     files: Vec<File>,
     /// What a service with no positions would ship at first.
     bytes_at_first: u64,
     unreadable: Vec<Unreadable>,
+    /// Files for which `topic` gives no name of a topic.
+    untargeted: Vec<Unreadable>,
     #[serde(skip)]
     named: bool,
 }
@@ -71,7 +75,10 @@ pub fn run(config: &Path, args: &CheckArgs) -> Result<(), Failure> {
     }
     broker::check_properties(&loaded)?;
     let mut report = Report::new(config, &loaded.settings);
-    let asked = args.broker.then(|| broker::ask(&loaded.settings)).transpose();
+    let asked = args
+        .broker
+        .then(|| broker::ask(&loaded.settings, &report.entries))
+        .transpose();
     let (topics, unreachable) = match asked {
         Ok(topics) => (topics, None),
         // What is known without Kafka is printed all the same.
@@ -91,7 +98,11 @@ pub fn run(config: &Path, args: &CheckArgs) -> Result<(), Failure> {
 
 impl Report {
     fn new(config: &Path, settings: &Settings) -> Self {
-        let entries = settings.logs.iter().map(Entry::new).collect::<Vec<_>>();
+        let entries = settings
+            .logs
+            .iter()
+            .map(|log| Entry::new(log, &settings.host))
+            .collect::<Vec<_>>();
         let overlaps = overlaps(&entries);
         Self {
             settings: config.display().to_string(),
@@ -127,7 +138,7 @@ impl Report {
 // === impl Entry ===
 
 impl Entry {
-    fn new(log: &LogEntry) -> Self {
+    fn new(log: &LogEntry, host: &str) -> Self {
         let found = sweep(&log.paths, &log.exclude_paths);
         let ignore_before = log.ignore_before(SystemTime::now());
         let file = |(path, stat): (&std::path::PathBuf, &logcatch_tail::Stat)| File {
@@ -137,6 +148,19 @@ impl Entry {
             is_old: ignore_before.is_some_and(|before| stat.modified < before),
         };
         let files = found.files.iter().map(file).collect::<Vec<_>>();
+        let (mut topics, mut untargeted) = (BTreeSet::new(), Vec::new());
+        topics.extend(log.topic.literal().map(str::to_owned));
+        for path in found.files.keys() {
+            match log.topic_of(host, path) {
+                Ok(topic) => {
+                    topics.insert(topic);
+                }
+                Err(illegal) => untargeted.push(Unreadable {
+                    path: path.display().to_string(),
+                    reason: illegal.to_string(),
+                }),
+            }
+        }
         let unreadable = found
             .unreadable
             .iter()
@@ -150,6 +174,8 @@ impl Entry {
         Self {
             name: log.name.clone(),
             topic: log.topic.to_string(),
+            topics,
+            untargeted,
             paths: log.paths.iter().map(ToString::to_string).collect(),
             bytes_at_first: match log.start {
                 // Links to one file are one file.
@@ -189,6 +215,13 @@ impl Entry {
         if let Some(more) = self.files.len().checked_sub(FILES_SHOWN).filter(|more| *more > 0) {
             text.push_str(&format!("  and {more} more\n"));
         }
+        if self.topics.iter().ne([topic]) && !self.topics.is_empty() {
+            let topics = self.topics.iter().map(String::as_str).collect::<Vec<_>>();
+            text.push_str(&format!("  topics {}\n", topics.join(", ")));
+        }
+        for Unreadable { path, reason } in &self.untargeted {
+            text.push_str(&format!("  cannot ship `{path}`: {reason}\n"));
+        }
         for Unreadable { path, reason } in &self.unreadable {
             text.push_str(&format!("  cannot read `{path}`: {reason}\n"));
         }
@@ -217,7 +250,7 @@ fn overlaps(entries: &[Entry]) -> Vec<Overlap> {
             .iter()
             .filter(|(entry, _)| entry.named)
             .map(|(entry, _)| &entry.name);
-        let named = named.collect::<std::collections::BTreeSet<_>>().len();
+        let named = named.collect::<BTreeSet<_>>().len();
         // All entries without a name count as one: the first of them ships.
         let times = named + usize::from(matches.iter().any(|(entry, _)| !entry.named));
         let consequence = match (times, matches.iter().find(|(entry, _)| !entry.named)) {
@@ -236,7 +269,7 @@ fn overlaps(entries: &[Entry]) -> Vec<Overlap> {
 
 /// Drops repetitions and keeps the order.
 fn in_order(mut texts: Vec<String>) -> Vec<String> {
-    let mut seen = std::collections::BTreeSet::new();
+    let mut seen = BTreeSet::new();
     texts.retain(|text| seen.insert(text.clone()));
     texts
 }

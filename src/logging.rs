@@ -25,6 +25,8 @@ const OWN_MEMBERS: [&str; 4] = ["ts", "level", "target", "message"];
 /// Installs the logger of the process; a second call changes nothing but the level.
 pub fn install(settings: &LogSettings) {
     let mut builder = Builder::new();
+    // It says each event of a directory. Where the log itself is in one that is watched, each would bring the next.
+    builder.filter_module("notify", LevelFilter::Debug);
     match rust_log() {
         Some(filters) => builder.parse_filters(&filters),
         // All pass here; the level is held against them before, where it can be changed.

@@ -74,10 +74,13 @@ pub fn run(config: &Path, args: &PreviewArgs) -> Result<(), Failure> {
         .as_ref()
         .zip(entry)
         .and_then(|(settings, entry)| entry.key_of(&settings.host, &spec.path));
-    let topic = entry.map(|entry| entry.topic.as_str());
+    let topic = settings
+        .as_ref()
+        .zip(entry)
+        .and_then(|(settings, entry)| entry.topic_of(&settings.host, &spec.path).ok());
     let mut watcher = Watcher::new(spec, world, Arc::new(|| {}));
     let mut out = io::BufWriter::new(io::stdout().lock());
-    let mut print = |batch: &Batch| print(&mut out, batch, args.json, topic, key.as_deref());
+    let mut print = |batch: &Batch| print(&mut out, batch, args.json, topic.as_deref(), key.as_deref());
     let printed = follow(&mut watcher, args.follow, &mut print)?;
     match printed {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Failure::new(CannotPrint(error))),

@@ -25,12 +25,14 @@ mod reload;
 mod resend;
 mod restart;
 mod rotation;
+mod secrets;
 mod security;
 mod seed;
 mod settings;
 mod status;
 mod supervision;
 mod table;
+mod topics;
 
 use crate::harness::case::{Case, Watching};
 
@@ -39,6 +41,7 @@ pub fn all() -> impl Iterator<Item = Case> {
     let groups = [
         kafka::CASES,
         security::CASES,
+        secrets::CASES,
         dead_letters::CASES,
         resend::CASES,
         restart::CASES,
@@ -59,6 +62,7 @@ pub fn all() -> impl Iterator<Item = Case> {
         supervision::CASES,
         reload::CASES,
         settings::CASES,
+        topics::CASES,
         last_good::CASES,
         manager::CASES,
         framing::CASES,

@@ -90,7 +90,7 @@ impl Safe {
 }
 
 /// What every TLS door needs.
-fn tls() -> [(&'static str, &'static str); 2] {
+pub fn tls() -> [(&'static str, &'static str); 2] {
     [
         ("security.protocol", "SSL"),
         ("ssl.ca.location", secure().ca().display().to_string().leak()),

@@ -21,6 +21,19 @@ pub const SECRET: &str = "client-secret-Kj2m/+x9:4";
 /// How long a token holds; seconds. Clients ask anew before it ends.
 pub const LIFETIME: u64 = 10;
 
+/// How every token begins: its header.
+pub const TOKEN_START: &str = "eyJhbGciOiJSUzI1NiIs";
+
+/// What a client that knows the secret says of itself (RFC 6749, section 2.3.1: each encoded as in a form, then joined).
+pub fn credentials() -> String {
+    let secret = SECRET
+        .replace('/', "%2F")
+        .replace('+', "%2B")
+        .replace(':', "%3A")
+        .replace('-', "%2D");
+    BASE64_STANDARD.encode(format!("{}:{secret}", CLIENT.replace('-', "%2D")))
+}
+
 /// Where keys are that verify tokens, and the key that signs them.
 pub struct Keys {
     pub jwks: PathBuf,
@@ -108,14 +121,7 @@ fn answer(acceptor: &SslAcceptor, stream: TcpStream, keys: &Keys, given: &Atomic
         request.extend_from_slice(&part[..count]);
     }
     let request = String::from_utf8_lossy(&request).into_owned();
-    // RFC 6749, section 2.3.1: each encoded as in a form, then joined.
-    let secret = SECRET
-        .replace('/', "%2F")
-        .replace('+', "%2B")
-        .replace(':', "%3A")
-        .replace('-', "%2D");
-    let pair = format!("{}:{secret}", CLIENT.replace('-', "%2D"));
-    let is_known = request.contains(&format!("Basic {}", BASE64_STANDARD.encode(pair)));
+    let is_known = request.contains(&format!("Basic {}", credentials()));
     let (status, body) = if is_known && request.contains("scope=write") {
         given.fetch_add(1, Ordering::Relaxed);
         let token = keys.token();

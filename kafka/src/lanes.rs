@@ -34,6 +34,8 @@ pub enum Trouble {
     Forbidden,
     /// This host's clock is out of the topic's bounds.
     Clock,
+    /// Its name cannot be one of a topic.
+    Illegal,
     /// Kafka acknowledges nothing for it.
     Silent,
     /// Anything else; it passes by itself.
@@ -68,6 +70,22 @@ struct Registry {
 }
 
 impl Lane {
+    /// A lane that never opens, for a name that no topic can have. Kafka is not asked for it.
+    pub fn illegal(topic: &str, reason: &str) -> Arc<Self> {
+        let reason = reason.into();
+        let why = Trouble::Illegal;
+        Self::new(topic.into(), LaneState::Held { why, reason })
+    }
+
+    fn new(topic: Arc<str>, state: LaneState) -> Arc<Self> {
+        Arc::new(Self {
+            topic,
+            state: watch::Sender::new(state),
+            in_flight: AtomicU64::new(0),
+            share: Share::default(),
+        })
+    }
+
     /// The topic's name.
     pub fn topic(&self) -> &str {
         &self.topic
@@ -138,12 +156,7 @@ impl Lanes {
             return Arc::clone(lane);
         }
         let topic: Arc<str> = Arc::from(topic);
-        let lane = Arc::new(Lane {
-            topic: Arc::clone(&topic),
-            state: watch::Sender::new(LaneState::Asking),
-            in_flight: AtomicU64::new(0),
-            share: Share::default(),
-        });
+        let lane = Lane::new(Arc::clone(&topic), LaneState::Asking);
         registry.by_topic.insert(topic, Arc::clone(&lane));
         registry.unseen.push(Arc::clone(&lane));
         drop(registry);

@@ -222,3 +222,66 @@ fn certificates(property: &str, pem: &[u8]) -> Result<Vec<Certificate<'static>>,
     }
     Ok(found)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn source(properties: &[(&str, &str)]) -> Result<Option<TokenSource>, String> {
+        let own = |(name, value): &(&str, &str)| (name.to_string(), value.to_string());
+        let options = Options {
+            properties: properties.iter().map(own).collect(),
+            ..Options::default()
+        };
+        TokenSource::of(&options).map_err(|error| error.to_string())
+    }
+
+    const WHOLE: [(&str, &str); 6] = [
+        ("sasl.mechanism", "OAUTHBEARER"),
+        (METHOD, "oidc"),
+        (URL, "http://127.0.0.1:1/"),
+        (CLIENT_ID[1], "me"),
+        (SECRET[0], "hunter2"),
+        ("sasl.oauthbearer.extensions", "a=1,b=2"),
+    ];
+
+    #[test]
+    fn what_is_missing_is_named() {
+        assert!(source(&[]).unwrap().is_none());
+        assert!(
+            source(&[("sasl.mechanism", "PLAIN"), (METHOD, "oidc")])
+                .unwrap()
+                .is_none()
+        );
+        let found = source(&WHOLE).unwrap().unwrap();
+        assert_eq!(found.extensions.len(), 2);
+        for missing in [1, 2, 3, 4] {
+            let mut properties = WHOLE.to_vec();
+            let (name, _) = properties.remove(missing);
+            let error = source(&properties).err().unwrap();
+            let part = name.replace("client.credentials.", "");
+            assert!(
+                error.starts_with("cannot log in to Kafka: ") && error.contains(&part),
+                "{error}"
+            );
+        }
+        let mut other = WHOLE.to_vec();
+        other.push((GRANT, "urn:ietf:params:oauth:grant-type:jwt-bearer"));
+        assert!(source(&other).err().unwrap().contains("client_credentials"));
+        let unsecured = [
+            ("sasl.mechanism", "OAUTHBEARER"),
+            ("enable.sasl.oauthbearer.unsecure.jwt", "true"),
+        ];
+        assert!(source(&unsecured).unwrap().is_none());
+    }
+
+    #[test]
+    fn a_provider_that_does_not_answer_is_named_and_the_secret_is_not() {
+        let error = source(&WHOLE).unwrap().unwrap().fetch().err().unwrap().to_string();
+        assert!(
+            error.starts_with("cannot fetch a token from `http://127.0.0.1:1/`: "),
+            "{error}"
+        );
+        assert!(!error.contains("hunter2"), "{error}");
+    }
+}

@@ -69,6 +69,13 @@ pub(crate) fn settings(given: &mut Given, env: &Environment<'_>, report: &mut Re
     }
     let kafka = kafka::settings(&kafka, directory, report);
     let in_flight = limits.number("in_flight").unwrap_or_default();
+    let logs = logs::entries(
+        logs,
+        kafka.topic.as_ref(),
+        &host,
+        in_flight / PARTS_OF_IN_FLIGHT,
+        report,
+    );
     let settings = Settings {
         host,
         log: log_settings(&log),
@@ -85,7 +92,7 @@ pub(crate) fn settings(given: &mut Given, env: &Environment<'_>, report: &mut Re
         web: WebSettings {
             listen: Some(web.word("listen").to_owned()).filter(|listen| !listen.is_empty()),
         },
-        logs: logs::entries(logs, kafka.topic.as_ref(), in_flight / PARTS_OF_IN_FLIGHT, report),
+        logs,
         kafka,
     };
     root.put_table("state", state);

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use crate::settings::{KafkaSettings, LogEntry, Settings};
-use crate::template::Placeholder;
+use crate::template::{Placeholder, Template};
 
 /// The difference between two settings. Entries are known by their names.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -120,17 +120,17 @@ fn producer_of(kafka: &KafkaSettings) -> impl PartialEq + '_ {
 }
 
 fn changes(old: &LogEntry, new: &LogEntry, host_changed: bool) -> Vec<Change> {
-    let of_host = |log: &LogEntry| {
-        log.key
-            .iter()
-            .any(|key| key.placeholders().any(|one| one == Placeholder::Host))
-    };
+    let has_host = |template: &Template| template.placeholders().any(|one| one == Placeholder::Host);
+    let of_host = |log: &LogEntry| log.key.iter().any(has_host);
     let checks = [
         (
             Change::Paths,
             old.paths != new.paths || old.exclude_paths != new.exclude_paths || old.named != new.named,
         ),
-        (Change::Topic, old.topic != new.topic),
+        (
+            Change::Topic,
+            old.topic != new.topic || host_changed && has_host(&new.topic),
+        ),
         (Change::Key, old.key != new.key || host_changed && of_host(new)),
         (
             Change::Other,

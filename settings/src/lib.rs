@@ -25,6 +25,7 @@ mod template;
 #[cfg(test)]
 mod tests;
 mod texts;
+mod topic;
 mod units;
 
 pub use diff::{Change, Changed, Diff, diff, needs_restart};
@@ -43,3 +44,4 @@ pub use sources::Sources;
 pub use state_directory::{default_state_directory, state_directory};
 pub use template::{Placeholder, Template, TemplateError, Values};
 pub use texts::{Text, Texts};
+pub use topic::IllegalTopic;

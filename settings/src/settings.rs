@@ -9,6 +9,7 @@ use logcatch_tail::{Charset, Exclude, PathGlob, Rotated, Shape};
 
 use crate::rotated::RotatedFiles;
 use crate::template::{Template, Values};
+use crate::topic::{self, IllegalTopic};
 
 /// Everything the settings say.
 #[derive(Debug, Clone, PartialEq)]
@@ -194,6 +195,14 @@ impl LogEntry {
     /// The key of the records of the file at `path`; `None`: they have none.
     pub fn key_of(&self, host: &str, path: &Path) -> Option<String> {
         self.with_values(host, path, |values| self.key.as_ref().map(|key| key.render(values)))
+    }
+
+    /// The topic of the lines of the file at `path`.
+    ///
+    /// # Errors
+    /// What the template gives for this path cannot be a topic.
+    pub fn topic_of(&self, host: &str, path: &Path) -> Result<String, IllegalTopic> {
+        topic::checked(self.with_values(host, path, |values| self.topic.render(values)))
     }
 
     /// Where the rotated generations of the file at `path` are.

@@ -1,6 +1,6 @@
 //! What Kafka says about the topics of the settings.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use logcatch_settings::{Loaded, Settings};
 use serde::Serialize;
 use thiserror::Error;
 
-use super::human;
+use super::{Entry, human};
 use crate::error::{Exit, Failure};
 
 /// How long Kafka has to answer.
@@ -73,14 +73,16 @@ fn place_of(loaded: &Loaded, property: &str) -> Option<String> {
     Some(row.origin.to_string())
 }
 
-/// Asks for every topic of the settings.
-pub(super) fn ask(settings: &Settings) -> Result<Vec<Topic>, Failure> {
-    let names = settings
-        .logs
-        .iter()
-        .map(|log| log.topic.to_string())
-        .collect::<BTreeSet<_>>();
-    let names = names.into_iter().collect::<Vec<_>>();
+/// Asks for every topic of the settings: of those with placeholders, what they give for the files that are there.
+pub(super) fn ask(settings: &Settings, entries: &[Entry]) -> Result<Vec<Topic>, Failure> {
+    let mut longest = BTreeMap::<String, usize>::new();
+    for (log, entry) in settings.logs.iter().zip(entries) {
+        for topic in &entry.topics {
+            let line = longest.entry(topic.clone()).or_default();
+            *line = log.max_line.max(*line);
+        }
+    }
+    let names = longest.keys().cloned().collect::<Vec<_>>();
     let reports = inspect(&options(settings), &names, PATIENCE).map_err(|error| {
         let help = match &error {
             InspectError::Refused { refusal, cause, .. } => refusal.help(cause),
@@ -88,11 +90,6 @@ pub(super) fn ask(settings: &Settings) -> Result<Vec<Topic>, Failure> {
         };
         Failure::new(error).help(help)
     })?;
-    let mut longest = BTreeMap::<String, usize>::new();
-    for log in &settings.logs {
-        let line = longest.entry(log.topic.to_string()).or_default();
-        *line = log.max_line.max(*line);
-    }
     Ok(reports.into_iter().map(|report| Topic::new(&longest, report)).collect())
 }
 

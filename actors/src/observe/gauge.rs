@@ -363,6 +363,7 @@ impl Published {
                 let (state, word) = match why {
                     Trouble::Missing => (State::Blocked, Reason::TopicMissing),
                     Trouble::Forbidden => (State::Blocked, Reason::TopicForbidden),
+                    Trouble::Illegal => return Some((State::Blocked, Reason::TopicIllegal, Some(reason.to_string()))),
                     Trouble::Clock => (State::Blocked, Reason::ClockWrong),
                     Trouble::Silent => (State::Waiting, Reason::TopicSilent),
                     Trouble::Other => (State::Waiting, Reason::TopicHeld),

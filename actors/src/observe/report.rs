@@ -64,6 +64,8 @@ pub enum Reason {
     TopicMissing,
     /// Blocked: the service may not write to the topic.
     TopicForbidden,
+    /// Blocked: what the entry's `topic` gives for the path cannot be the name of a topic.
+    TopicIllegal,
     /// Blocked: this host's clock is out of the topic's bounds.
     ClockWrong,
     /// Blocked: a line that Kafka refuses is to be a dead letter, and there is no room for it.

@@ -2,7 +2,7 @@
 //! what was read into batches for Kafka.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
@@ -105,7 +105,7 @@ impl Driver {
             ignore_before: spec.entry.ignore_before(SystemTime::now()),
         };
         Self {
-            lane: common.lanes.lane(topic(&spec.entry)),
+            lane: lane(&common, &spec.entry, &spec.path),
             watcher: Watcher::new(watch, common.world.clone(), wake),
             entry: Arc::clone(&spec.entry),
             hold: None,
@@ -137,7 +137,7 @@ impl Driver {
         let (shape, rotated) = (entry.shape_of(host, path), entry.rotated_of(host, path));
         self.watcher.set_shape(entry.max_line, shape);
         self.watcher.set_rotated(rotated);
-        self.lane = self.common.lanes.lane(topic(&entry));
+        self.lane = lane(&self.common, &entry, self.watcher.path());
         self.entry = entry;
         self.targets.clear();
     }
@@ -257,7 +257,7 @@ impl Driver {
             self.targets.clear();
         }
         let record = stream.record();
-        let topic = topic(&self.entry);
+        let topic = self.lane.topic();
         let partition = record
             .placement
             .filter(|placement| placement.topic == topic)
@@ -275,7 +275,15 @@ impl Driver {
     }
 }
 
-fn topic(entry: &LogEntry) -> &str {
-    // Templates in topics are not supported yet, and refused when settings are read.
-    entry.topic.as_str()
+/// Where the lines of a path go; one that never opens if that cannot be a topic.
+fn lane(common: &Common, entry: &LogEntry, path: &Path) -> Arc<Lane> {
+    match entry.topic_of(&common.host, path) {
+        Ok(topic) => common.lanes.lane(&topic),
+        Err(illegal) => {
+            log::error!(log = entry.name, path:% = path.display(), cause:% = illegal,
+                help = "change `topic` of the entry so that it gives a name that Kafka allows, or exclude the file";
+                "no topic for this path, it waits");
+            Lane::illegal(&illegal.topic, &illegal.to_string())
+        }
+    }
 }

@@ -12,12 +12,14 @@ use crate::reader::Report;
 use crate::rotated::{self, AUTO, RotatedFiles};
 use crate::settings::{LogEntry, Start, Watch};
 use crate::template::{Placeholder, Template, Values};
+use crate::topic;
 use crate::units::format_size;
 
 /// Reads all entries. `max_line`: the longest line that the limits allow, in bytes.
 pub(super) fn entries(
     entries: &mut [Entry],
     topic: Option<&Template>,
+    host: &str,
     max_line: u64,
     report: &mut Report,
 ) -> Vec<LogEntry> {
@@ -25,6 +27,7 @@ pub(super) fn entries(
     let mut logs = Vec::new();
     for entry in entries {
         let log = read(entry, topic, max_line, report);
+        check_topic(&log, host, entry, report);
         if log.name.is_empty() {
             continue; // it has no path, which was reported
         }
@@ -157,6 +160,46 @@ fn key(text: &Text, paths: &[PathGlob], report: &mut Report) -> Option<Template>
             .find_map(|placeholder| unusable(placeholder, text, paths)),
     );
     Some(template)
+}
+
+/// Whether what is known already makes a topic of a template: all but the wildcards and the name of the file.
+fn check_topic(log: &LogEntry, host: &str, entry: &Entry, report: &mut Report) {
+    let Some(text) = entry.table.text("topic").filter(|_| log.topic.literal().is_none()) else {
+        return;
+    };
+    if let Some(problem) = log.topic.placeholders().find_map(|one| unusable(one, text, &log.paths)) {
+        report.problems.push(problem);
+        return;
+    }
+    let wildcards = vec!["x".to_owned(); log.paths.iter().map(PathGlob::wildcards).max().unwrap_or_default()];
+    let with = |name, host| Values {
+        host,
+        name,
+        path: "/",
+        file: "x",
+        wildcards: &wildcards,
+        ..Values::default()
+    };
+    let Some(fault) = topic::fault(&log.topic.render(&with(&log.name, host))) else {
+        return;
+    };
+    // One after the other, so that the one at fault is named.
+    let (at_fault, help) = if log.topic.placeholders().any(|one| one == Placeholder::Path) {
+        ("{path}", "a path holds `/`: take {file} or {1}")
+    } else if topic::fault(&log.topic.render(&with("x", host))).is_none() {
+        ("{name}", "give the entry a `name` of such characters")
+    } else {
+        ("{host}", "give `host` such characters")
+    };
+    let fault = if text.is_hidden() {
+        "it gives none".to_owned()
+    } else {
+        fault
+    };
+    let problem = text.spot.problem(format!(
+        "must give a topic name, and with {at_fault} it cannot: {fault}"
+    ));
+    report.problems.push(problem.help(help));
 }
 
 /// What stands in the way of a placeholder.

@@ -1,5 +1,6 @@
 //! Which values are refused, and in which words.
 
+use std::path::Path;
 use std::time::Duration;
 
 use super::{KAFKA, LOGS, in_kafka, in_logs, problems_of, settings};
@@ -73,8 +74,23 @@ fn placeholders_must_stand_for_something() {
         ),
         ("key = \"{pod}\"", "`logs[0].key` is not supported yet with {pod}".to_owned()),
         (
-            "topic = \"logs-{1}\"",
-            "`logs[0].topic` is not supported yet with placeholders | give each topic an entry of its own".to_owned(),
+            "topic = \"logs-{2}\"",
+            "`logs[0].topic` holds {2}, but a path has 1 wildcard | a placeholder with a number stands for a wildcard of \
+             `path`, counted from 1"
+                .to_owned(),
+        ),
+        ("topic = \"logs-{pod}\"", "`logs[0].topic` is not supported yet with {pod}".to_owned()),
+        (
+            "topic = \"logs-{path}\"",
+            "`logs[0].topic` must give a topic name, and with {path} it cannot: `/` is none of the characters a-z, A-Z, \
+             0-9, `.`, `_` and `-` | a path holds `/`: take {file} or {1}"
+                .to_owned(),
+        ),
+        (
+            "topic = \"logs-{name}\"",
+            "`logs[0].topic` must give a topic name, and with {name} it cannot: `/` is none of the characters a-z, A-Z, \
+             0-9, `.`, `_` and `-` | give the entry a `name` of such characters"
+                .to_owned(),
         ),
         (
             "topic = \"{1}\"",
@@ -86,6 +102,29 @@ fn placeholders_must_stand_for_something() {
     for (added, expected) in cases {
         assert_eq!(in_logs(added), format!("f.toml:6: {expected}"));
     }
+}
+
+#[test]
+fn a_topic_follows_from_the_path() {
+    let settings = settings(
+        "host = \"h\"\n[kafka]\nbrokers = [\"a:1\"]\ntopic = \"t-{1}\"\n[[logs]]\nname = \"n\"\npath = \"/l/*/*.log\"\n\
+         topic = \"x-{host}-{name}-{1}-{2}-{file}\"\n[[logs]]\npath = \"/m/**/*.log\"\n",
+    );
+    let of = |log: usize, path: &str| settings.logs[log].topic_of("h", Path::new(path));
+    assert_eq!(of(0, "/l/a/b.log").as_deref(), Ok("x-h-n-a-b-b.log"));
+    assert_eq!(of(1, "/m/a/b.log").as_deref(), Ok("t-a"));
+    let illegal = of(0, "/l/a b/c.log").unwrap_err();
+    assert_eq!(
+        illegal.to_string(),
+        "`x-h-n-a b-c-c.log` cannot be a topic: ` ` is none of the characters a-z, A-Z, 0-9, `.`, `_` and `-`"
+    );
+    let long = format!("/l/{}/b.log", "x".repeat(240));
+    assert!(
+        of(0, &long)
+            .unwrap_err()
+            .to_string()
+            .ends_with("longer than 249 characters")
+    );
 }
 
 #[test]

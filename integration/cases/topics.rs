@@ -1,0 +1,120 @@
+//! Topics and keys that follow from the path.
+
+use std::fs;
+
+use crate::harness::case::cases;
+use crate::harness::eventually::{eventually, when};
+use crate::harness::kafka;
+use crate::harness::reader::{Reader, texts};
+use crate::harness::service::{HOST, Host};
+
+cases![
+    topics_and_keys_follow_from_the_path_and_an_illegal_topic_blocks_its_own_file_alone,
+    a_changed_template_moves_what_follows_and_reads_nothing_again,
+];
+
+fn append(host: &Host, name: &str, text: &str) {
+    use std::io::Write;
+    let path = host.path(name);
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    let mut file = fs::File::options().create(true).append(true).open(path).unwrap();
+    file.write_all(text.as_bytes()).unwrap();
+}
+
+fn row(host: &Host, part: &str) -> serde_json::Value {
+    let status = host.run(&["status", "--json"]).stdout;
+    let status: serde_json::Value = serde_json::from_str(&status).unwrap_or_default();
+    let rows = status["files"].as_array().cloned().unwrap_or_default();
+    let is_it = |row: &serde_json::Value| row["path"].as_str().unwrap_or_default().contains(part);
+    rows.into_iter().find(is_it).unwrap_or_default()
+}
+
+fn topics_and_keys_follow_from_the_path_and_an_illegal_topic_blocks_its_own_file_alone() {
+    let broker = kafka::shared();
+    let host = Host::new("templates");
+    let prefix = kafka::unique("by-path");
+    let [web, app] = ["web", "app"].map(|name| format!("{prefix}-{name}.{HOST}"));
+    [&web, &app].iter().for_each(|topic| broker.create_topic(topic, 2, &[]));
+    let entry = "name = \"n\"\npath = \"logs/*/*.log\"\nkey = \"{name}/{1}/{2}/{file}\"\n";
+    let settings = |topic: &str| {
+        format!(
+            "{}[[logs]]\n{entry}topic = \"{topic}\"\n",
+            host.head(&broker.address(), "unused")
+        )
+    };
+    host.settings(&settings(&format!("{prefix}-{{1}}.{{host}}")));
+    append(&host, "logs/web/a.log", "web a\n");
+    append(&host, "logs/app/b.log", "app b\n");
+    append(&host, "logs/not good/c.log", "not good c\n");
+    let service = host.start();
+    service.wait_log("no topic for this path, it waits");
+    for (topic, text, key) in [(&web, "web a", "n/web/a/a.log"), (&app, "app b", "n/app/b/b.log")] {
+        let mut reader = Reader::new(broker, topic);
+        let records = reader.until_count(1);
+        assert_eq!(texts(records), [text]);
+        assert_eq!(records[0].key.as_deref(), Some(key.as_bytes()));
+    }
+    eventually("the status says which file has no topic", || {
+        let row = row(&host, "not good");
+        let is = row["state"] == "blocked" && row["reason"] == "topic-illegal" && row["lag_bytes"] == 11;
+        when(is, || row.to_string())
+    });
+    let check = host.run(&["check", "--broker"]);
+    assert_eq!(check.code, Some(0), "{check:?}");
+    assert!(
+        check.stdout.contains("cannot ship `") && check.stdout.contains("not good/c.log`"),
+        "{check:?}"
+    );
+    assert!(
+        check.stdout.contains(&format!("topic `{web}`: 2 partitions")),
+        "{check:?}"
+    );
+
+    // Others come and go on beside it, and it ships when the settings give it a topic.
+    append(&host, "logs/web/d.log", "web d\n");
+    Reader::new(broker, &web).until_count(2);
+    host.settings(&settings(&app));
+    let mut reader = Reader::new(broker, &app);
+    reader.until("the blocked file", |records| {
+        texts(records).contains(&"not good c".to_owned())
+    });
+    service.stop();
+    assert_eq!(reader.everything().len(), 2, "nothing was read again");
+    assert_eq!(Reader::new(broker, &web).everything().len(), 2);
+}
+
+fn a_changed_template_moves_what_follows_and_reads_nothing_again() {
+    let broker = kafka::shared();
+    let host = Host::new("retemplated");
+    let prefix = kafka::unique("moved");
+    let [before, after] = ["a", "b"].map(|name| format!("{prefix}-{name}-x"));
+    [&before, &after]
+        .iter()
+        .for_each(|topic| broker.create_topic(topic, 2, &[]));
+    let settings = |middle: &str| {
+        let head = host.head(&broker.address(), &format!("{prefix}-{middle}-{{1}}"));
+        format!("{head}[[logs]]\npath = \"logs/*.log\"\n")
+    };
+    host.settings(&settings("a"));
+    append(&host, "logs/x.log", "one\n");
+    let service = host.start();
+    Reader::new(broker, &before).until_count(1);
+    host.settings(&settings("b"));
+    service.wait_log("settings are applied");
+    append(&host, "logs/x.log", "two\n");
+    let mut reader = Reader::new(broker, &after);
+    reader.until_count(1);
+    service.stop();
+    assert_eq!(texts(reader.everything()), ["two"]);
+    assert_eq!(texts(Reader::new(broker, &before).everything()), ["one"]);
+
+    // And across a restart.
+    host.settings(&settings("a"));
+    append(&host, "logs/x.log", "three\n");
+    let service = host.start();
+    let mut reader = Reader::new(broker, &before);
+    reader.until_count(2);
+    service.stop();
+    assert_eq!(texts(reader.everything()).len(), 2);
+    assert_eq!(Reader::new(broker, &after).everything().len(), 1);
+}
