@@ -20,6 +20,7 @@ mod manager;
 mod orders;
 mod positions;
 mod reading;
+mod reasons;
 mod reload;
 mod resend;
 mod restart;
@@ -38,6 +39,7 @@ pub fn all() -> impl Iterator<Item = Case> {
         kafka::CASES,
         dead_letters::CASES,
         resend::CASES,
+        reasons::CASES,
         restart::CASES,
         load::CASES,
         positions::CASES,
