@@ -16,6 +16,7 @@ mod limits;
 mod links;
 mod live;
 mod load;
+mod machine;
 mod manager;
 mod orders;
 mod positions;
@@ -60,6 +61,7 @@ pub fn all() -> impl Iterator<Item = Case> {
         settings::CASES,
         last_good::CASES,
         manager::CASES,
+        machine::CASES,
         framing::CASES,
         harness::CASES,
         judge::CASES,

@@ -6,6 +6,7 @@ pub mod guard;
 pub mod jars;
 pub mod kafka;
 pub mod lines;
+pub mod machine;
 pub mod oracle;
 pub mod process;
 pub mod reader;
