@@ -14,6 +14,7 @@ use crate::harness::eventually::{eventually, when};
 use crate::harness::guard;
 use crate::harness::kafka::{self, Broker};
 use crate::harness::process;
+use crate::harness::service::Host;
 use crate::harness::size::sized;
 use crate::harness::writers::{Background, LogFile, installed};
 
@@ -108,14 +109,14 @@ fn b4_a_slow_kafka_during_rotation_and_deletion_loses_nothing_in_bounded_memory(
 }
 
 /// A small file system of its own at one directory, which goes with the process that holds it.
-struct SmallDisk {
+pub struct SmallDisk {
     holder: Child,
     directory: PathBuf,
 }
 
 impl SmallDisk {
     /// Mounts it; skips the test where that is not allowed.
-    fn mount(directory: PathBuf, size: &str) -> SmallDisk {
+    pub fn mount(directory: PathBuf, size: &str) -> SmallDisk {
         const HOLD: &str = "mount -t tmpfs -o size=$1 tmpfs \"$2\" && echo mounted && read -r _";
         fs::create_dir_all(&directory).unwrap();
         let mut command = guard::command("unshare");
@@ -138,6 +139,12 @@ impl SmallDisk {
         disk
     }
 
+    /// The host whose processes see it.
+    pub fn seen_by(&self, host: Host) -> Host {
+        let namespace = format!("--mount=/proc/{}/ns/mnt", self.holder.id());
+        host.run_by(&["nsenter", &namespace])
+    }
+
     /// A path on it, for who does not see it under its own name.
     fn path(&self, name: &str) -> PathBuf {
         let directory = self.directory.strip_prefix("/").unwrap();
@@ -147,13 +154,13 @@ impl SmallDisk {
     }
 
     /// Takes all the room that is left.
-    fn fill(&self) {
+    pub fn fill(&self) {
         let mut file = File::create(self.path("filler")).unwrap();
         let error = (0..1_000_000).find_map(|_| file.write_all(&[0; 512]).err());
         assert_eq!(error.unwrap().kind(), std::io::ErrorKind::StorageFull);
     }
 
-    fn free(&self) {
+    pub fn free(&self) {
         fs::remove_file(self.path("filler")).unwrap();
     }
 }
@@ -168,8 +175,7 @@ impl Drop for SmallDisk {
 fn b5_a_full_disk_under_the_state_is_said_and_recovers_without_loss() {
     let mut fixture = Fixture::new("full");
     let disk = SmallDisk::mount(fixture.host.path("state"), "8m");
-    let namespace = format!("--mount=/proc/{}/ns/mnt", disk.holder.id());
-    fixture.host = fixture.host.run_by(&["nsenter", &namespace]);
+    fixture.host = disk.seen_by(fixture.host);
     let mut log = fixture.log("logs/app.log");
     log.write(100);
     let service = fixture.host.start();

@@ -17,10 +17,12 @@ mod limits;
 mod links;
 mod live;
 mod load;
+mod machine;
 mod manager;
 mod orders;
 mod positions;
 mod reading;
+mod reasons;
 mod reload;
 mod resend;
 mod restart;
@@ -44,6 +46,7 @@ pub fn all() -> impl Iterator<Item = Case> {
         secrets::CASES,
         dead_letters::CASES,
         resend::CASES,
+        reasons::CASES,
         restart::CASES,
         load::CASES,
         positions::CASES,
@@ -65,6 +68,7 @@ pub fn all() -> impl Iterator<Item = Case> {
         topics::CASES,
         last_good::CASES,
         manager::CASES,
+        machine::CASES,
         framing::CASES,
         encodings::CASES,
         harness::CASES,

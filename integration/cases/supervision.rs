@@ -29,10 +29,10 @@ cases![
 const FAILED: &str = "watcher failed; it will be restarted from its position";
 
 /// Faults on a host: files that the service looks for.
-struct Faults(PathBuf);
+pub struct Faults(PathBuf);
 
 impl Faults {
-    fn on(fixture: Fixture) -> (Fixture, Faults) {
+    pub fn on(fixture: Fixture) -> (Fixture, Faults) {
         if !cfg!(debug_assertions) {
             case::skip("fault points are in debug builds only");
         }
@@ -42,11 +42,11 @@ impl Faults {
         (Fixture { host, ..fixture }, faults)
     }
 
-    fn begin(&self, name: &str) {
+    pub fn begin(&self, name: &str) {
         fs::write(self.0.join(name), "").unwrap();
     }
 
-    fn end(&self, name: &str) {
+    pub fn end(&self, name: &str) {
         fs::remove_file(self.0.join(name)).unwrap();
     }
 }

@@ -7,6 +7,7 @@ pub mod identity;
 pub mod jars;
 pub mod kafka;
 pub mod lines;
+pub mod machine;
 pub mod oracle;
 pub mod pki;
 pub mod process;
