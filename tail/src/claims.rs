@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::identity::Inode;
 use crate::position::StreamRecord;
@@ -11,12 +11,20 @@ use crate::position::StreamRecord;
 /// a pattern are each read by the watcher that claimed the inode first.
 #[derive(Debug, Default)]
 pub struct Claims {
-    owners: Mutex<HashMap<(String, Inode), Owner>>,
+    entries: Mutex<HashMap<String, Entry>>,
+}
+
+/// The claims of one settings entry.
+#[derive(Debug, Default)]
+struct Entry {
+    owners: HashMap<Inode, Owner>,
+    /// The same by path: each watcher gives up its own without a look at those of all others.
+    held: HashMap<Arc<Path>, Vec<Inode>>,
 }
 
 #[derive(Debug)]
 struct Owner {
-    path: PathBuf,
+    path: Arc<Path>,
     /// The file is, or may be, a copy of what another path holds or held: the watcher of that one may take it.
     copy: bool,
 }
@@ -61,57 +69,91 @@ impl Claims {
         copy: bool,
         yields: impl Fn(&Owner) -> bool,
     ) -> Result<(), PathBuf> {
-        let mut owners = self.lock();
-        let key = (log.to_owned(), inode);
-        if let Some(owner) = owners.get(&key)
-            && owner.path != path
-            && !yields(owner)
-        {
-            return Err(owner.path.clone());
+        let mut entries = self.lock();
+        let entry = match entries.get_mut(log) {
+            Some(entry) => entry,
+            None => entries.entry(log.to_owned()).or_default(),
+        };
+        match entry.owners.get_mut(&inode) {
+            Some(owner) if *owner.path == *path => owner.copy = copy,
+            Some(owner) if !yields(owner) => return Err(owner.path.to_path_buf()),
+            _ => {
+                entry.remove(inode);
+                entry.insert(inode, path, copy);
+            }
         }
-        let path = path.to_owned();
-        owners.insert(key, Owner { path, copy });
         Ok(())
     }
 
     /// The path of the watcher that has a file.
     #[must_use]
     pub fn owner(&self, log: &str, inode: Inode) -> Option<PathBuf> {
-        self.lock()
-            .get(&(log.to_owned(), inode))
-            .map(|owner| owner.path.clone())
+        let entries = self.lock();
+        let owner = entries.get(log)?.owners.get(&inode)?;
+        Some(owner.path.to_path_buf())
     }
 
     /// Whether the watcher that has a file has it as a copy.
     #[must_use]
     pub fn is_copy(&self, log: &str, inode: Inode) -> bool {
-        self.lock()
-            .get(&(log.to_owned(), inode))
-            .is_some_and(|owner| owner.copy)
+        let entries = self.lock();
+        let owner = entries.get(log).and_then(|entry| entry.owners.get(&inode));
+        owner.is_some_and(|owner| owner.copy)
     }
 
     /// Gives a file up; only the watcher that has it can.
     pub fn release(&self, log: &str, inode: Inode, path: &Path) {
-        let mut owners = self.lock();
-        let key = (log.to_owned(), inode);
-        if owners.get(&key).is_some_and(|owner| owner.path == path) {
-            owners.remove(&key);
+        let mut entries = self.lock();
+        if let Some(entry) = entries.get_mut(log)
+            && entry.owners.get(&inode).is_some_and(|owner| *owner.path == *path)
+        {
+            entry.remove(inode);
         }
     }
 
     /// Gives up what the watcher of `path` has, but for these.
     pub fn keep_only(&self, log: &str, path: &Path, inodes: &[Inode]) {
-        self.lock()
-            .retain(|(name, inode), owner| name != log || owner.path != path || inodes.contains(inode));
+        let mut entries = self.lock();
+        let Some(entry) = entries.get_mut(log) else { return };
+        let held = entry.held.get(path).cloned().unwrap_or_default();
+        for inode in held.into_iter().filter(|inode| !inodes.contains(inode)) {
+            entry.remove(inode);
+        }
     }
 
     /// Gives up everything the watcher of `path` has.
     pub fn release_all(&self, log: &str, path: &Path) {
-        self.lock().retain(|(name, _), owner| name != log || owner.path != path);
+        self.keep_only(log, path, &[]);
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<(String, Inode), Owner>> {
-        self.owners.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, Entry>> {
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Entry {
+    fn insert(&mut self, inode: Inode, path: &Path, copy: bool) {
+        let known = self.held.get_key_value(path).map(|(path, _)| Arc::clone(path));
+        let path = known.unwrap_or_else(|| path.into());
+        // Nearly always the only one.
+        let held = self
+            .held
+            .entry(Arc::clone(&path))
+            .or_insert_with(|| Vec::with_capacity(1));
+        held.push(inode);
+        self.owners.insert(inode, Owner { path, copy });
+    }
+
+    fn remove(&mut self, inode: Inode) {
+        let Some(owner) = self.owners.remove(&inode) else {
+            return;
+        };
+        if let Some(held) = self.held.get_mut(&owner.path) {
+            held.retain(|other| *other != inode);
+            if held.is_empty() {
+                self.held.remove(&owner.path);
+            }
+        }
     }
 }
 
@@ -153,5 +195,30 @@ mod tests {
         assert_eq!(claims.take("x", inode, live), Ok(()));
         assert_eq!(claims.claim_copy("x", inode, copy), Err(live.to_owned()));
         assert_eq!(claims.take("x", inode, other), Err(live.to_owned()));
+    }
+
+    #[test]
+    fn what_was_taken_by_another_is_not_given_up_with_the_rest() {
+        let claims = Claims::default();
+        let inodes: Vec<_> = (1..4)
+            .map(|ino| Inode {
+                dev: 1,
+                ino,
+                born: None,
+            })
+            .collect();
+        let (copy, live) = (Path::new("/a.1"), Path::new("/a"));
+        for inode in &inodes {
+            assert_eq!(claims.claim_copy("x", *inode, copy), Ok(()));
+        }
+        assert_eq!(claims.take("x", inodes[0], live), Ok(()));
+        claims.keep_only("x", copy, &inodes[..2]);
+        let owners = inodes.iter().map(|inode| claims.owner("x", *inode));
+        let expected = [Some(live.to_owned()), Some(copy.to_owned()), None];
+        assert_eq!(owners.collect::<Vec<_>>(), expected);
+        claims.release_all("x", copy);
+        claims.release("x", inodes[0], live);
+        let entries = claims.lock();
+        assert!(entries["x"].owners.is_empty() && entries["x"].held.is_empty());
     }
 }
