@@ -62,6 +62,8 @@ pub struct Outcome {
     pub dead_lettered: Vec<u32>,
     /// Bytes of the file that are those records, line ends included.
     pub dead_lettered_bytes: u64,
+    /// The same bytes by the name of the error: [`Code::name`](crate::Code::name).
+    pub dead_letter_reasons: Vec<(&'static str, u64)>,
 }
 
 impl Target {

@@ -4,6 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use crate::batch::{Batch, Outcome, Settle, Source, Target};
+use crate::error::Code;
 use crate::lane::LaneId;
 use crate::letters::Letter;
 use crate::outlet::{ParcelId, Picks};
@@ -32,6 +33,8 @@ pub(crate) struct Parcel {
     offset: u64,
     ticket: Box<dyn Settle>,
     dead: Vec<u32>,
+    /// Bytes of those by the name of the error.
+    reasons: Vec<(&'static str, u64)>,
     /// The partition of this batch, where the target has none.
     spread: Option<i32>,
 }
@@ -64,6 +67,7 @@ impl Parcels {
             offset: batch.offset,
             ticket: batch.ticket,
             dead: Vec::new(),
+            reasons: Vec::new(),
             spread: None,
         };
         let id = self.free.pop().unwrap_or_else(|| {
@@ -166,7 +170,7 @@ impl Parcel {
     }
 
     /// A record as a dead letter.
-    pub(crate) fn letter(&self, index: u32, reason: String) -> Letter {
+    pub(crate) fn letter(&self, index: u32, code: Code) -> Letter {
         let range = self.records.get(index as usize).cloned().unwrap_or_default();
         Letter {
             source: Arc::clone(&self.source),
@@ -175,17 +179,23 @@ impl Parcel {
             partition: self.target.partition(),
             part: self.part(index).map(str::to_owned),
             offset: self.offset + u64::from(range.start),
-            reason,
+            reason: format!("{}: {code}", code.name()),
+            code,
             buffer: Arc::clone(&self.buffer),
             range: range.start as usize..range.end as usize,
         }
     }
 
     /// One of its records is kept as a dead letter.
-    pub(crate) fn bury(&mut self, index: u32) {
+    pub(crate) fn bury(&mut self, index: u32, why: Code) {
         self.left = self.left.saturating_sub(1);
         if let Err(place) = self.dead.binary_search(&index) {
             self.dead.insert(place, index);
+            let (name, bytes) = (why.name(), self.extent(index));
+            match self.reasons.iter_mut().find(|(known, _)| *known == name) {
+                Some((_, sum)) => *sum += bytes,
+                None => self.reasons.push((name, bytes)),
+            }
         }
     }
 
@@ -206,6 +216,7 @@ impl Parcel {
             partition,
             dead_lettered: self.dead,
             dead_lettered_bytes,
+            dead_letter_reasons: self.reasons,
         });
     }
 }
@@ -270,9 +281,13 @@ mod tests {
         let (batch, fate) = batch("t", "k", &["abc", "", "de"]);
         let id = parcels.insert(batch, 0);
         let mut parcel = parcels.remove(id).unwrap();
-        parcel.bury(1);
-        parcel.bury(2);
+        parcel.bury(1, Code::INVALID_RECORD);
+        parcel.bury(2, Code::MESSAGE_TOO_LARGE);
         parcel.settle();
         assert_eq!(fate.outcome().dead_lettered_bytes, 4, "line ends included");
+        assert_eq!(
+            fate.outcome().dead_letter_reasons,
+            [("INVALID_RECORD", 1), ("MSG_SIZE_TOO_LARGE", 3)]
+        );
     }
 }

@@ -235,8 +235,7 @@ pub fn delivered(fate: &Fate, partition: Option<i32>) {
         fate.told(),
         [Some(Outcome {
             partition,
-            dead_lettered: vec![],
-            dead_lettered_bytes: 0,
+            ..Outcome::default()
         })]
     );
 }
