@@ -23,6 +23,7 @@ use crate::error::{Exit, Failure};
 use crate::last_good::{self, Keeper};
 use crate::logging;
 use crate::service_manager::{ServiceManager, feed_watchdog};
+use crate::web::{Parts, Web};
 
 /// Runs until SIGTERM or SIGINT.
 pub fn run(config: &Path) -> Result<(), Failure> {
@@ -131,8 +132,9 @@ async fn serve(
     applied.map_err(Failure::new)?.map_err(Failure::new)?;
     let outside = Rc::new(Outside {
         manager: Rc::clone(&manager),
-        letters,
+        letters: Arc::clone(&letters),
         keeper,
+        web: Web::new(&settings, loaded.effective.clone()),
     });
     let settings_path = config.clone();
     let texts = refused.is_none().then(|| loaded.texts.clone());
@@ -145,6 +147,14 @@ async fn serve(
     )
     .shown_on(Arc::clone(&common.board))
     .start();
+    outside.web.start(Parts {
+        supervisor: supervisor.clone(),
+        config: config.clone(),
+        kafka: kafka.clone(),
+        common: common.clone(),
+        letters,
+        settings: settings_path.clone(),
+    });
     let desk = Desk {
         supervisor: supervisor.clone(),
         config: config.clone(),
@@ -199,6 +209,7 @@ struct Outside {
     manager: Rc<ServiceManager>,
     letters: Arc<DeadLetterStore>,
     keeper: Keeper,
+    web: Web,
 }
 
 impl Herald for Outside {
@@ -210,6 +221,7 @@ impl Herald for Outside {
         logging::set_level(settings.log.level);
         self.letters.set_limit(settings.state.dead_letters);
         self.keeper.keep(texts);
+        self.web.in_force(settings, texts);
         self.manager.ready(&status(settings));
     }
 

@@ -19,7 +19,8 @@ pub use config::{ConfigActor, Herald, Reload};
 pub use dead_letters::{DeadLetter, DeadLetterStore, LettersError, Line, Refusals, Resend, Resent, Segment, Segments};
 pub use kafka::{DrainKafka, GetStats, KafkaActor, Reconfigure, ShipBatch, options};
 pub use observe::{
-    Board, FileRow, Gauge, KafkaRow, Key, PositionsRow, Reason, Refusal, Report, SettingsRow, Sources, State, TopicRow,
+    Board, Counts, Event, EventKind, Events, FileRow, Gauge, KafkaRow, Key, Order, PositionsRow, Reason, Refusal,
+    Reloads, Report, Restarted, Rotation, SettingsRow, Sources, State, Tally, TopicRow, verdict, words,
 };
 pub use ping::Ping;
 pub use supervisor::{

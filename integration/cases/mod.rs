@@ -28,6 +28,7 @@ mod settings;
 mod status;
 mod supervision;
 mod table;
+mod web;
 
 use crate::harness::case::{Case, Watching};
 
@@ -71,6 +72,7 @@ pub fn all() -> impl Iterator<Item = Case> {
     groups
         .into_iter()
         .flatten()
+        .chain(web::all())
         .copied()
         .chain(again)
         .chain(crate::torture::all())
