@@ -73,6 +73,7 @@ Examples:
   logcatch status
   logcatch status --watch
   logcatch status /var/log/nginx/access.log
+  logcatch status --url http://127.0.0.1:5642      through its status page
   logcatch status --json | jq '.files[] | select(.state == \"blocked\") | {path, reason, detail}'")]
     Status(StatusArgs),
     /// Starts watchers anew, from their saved positions

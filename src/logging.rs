@@ -30,7 +30,10 @@ pub fn install(settings: &LogSettings) {
     match rust_log() {
         Some(filters) => builder.parse_filters(&filters),
         // All pass here; the level is held against them before, where it can be changed.
-        None => builder.filter_level(LevelFilter::Trace),
+        // What the web server says of itself at every start is said once, by us.
+        None => builder
+            .filter_level(LevelFilter::Trace)
+            .filter_module("actix_server", LevelFilter::Warn),
     };
     match (settings.format, journal::is_stderr()) {
         (LogFormat::Text, false) => builder.format_timestamp_millis(),

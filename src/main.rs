@@ -15,6 +15,7 @@ mod run;
 mod service_manager;
 mod settings_command;
 mod status;
+mod web;
 
 use std::process::ExitCode;
 

@@ -23,6 +23,7 @@ use crate::error::{Exit, Failure};
 use crate::last_good::{self, Keeper};
 use crate::logging;
 use crate::service_manager::{ServiceManager, feed_watchdog};
+use crate::web::{Parts, Web};
 
 /// Runs until SIGTERM or SIGINT.
 pub fn run(config: &Path) -> Result<(), Failure> {
@@ -134,6 +135,7 @@ async fn serve(
         manager: Rc::clone(&manager),
         letters: Arc::clone(&letters),
         keeper,
+        web: Web::new(&settings, loaded.effective.clone()),
     });
     let settings_path = config.clone();
     let texts = refused.is_none().then(|| loaded.texts.clone());
@@ -146,6 +148,14 @@ async fn serve(
     )
     .shown_on(Arc::clone(&common.board))
     .start();
+    outside.web.start(Parts {
+        supervisor: supervisor.clone(),
+        config: config.clone(),
+        kafka: kafka.clone(),
+        common: common.clone(),
+        letters: Arc::clone(&letters),
+        settings: settings_path.clone(),
+    });
     let desk = Desk {
         supervisor: supervisor.clone(),
         config: config.clone(),
@@ -201,6 +211,7 @@ struct Outside {
     manager: Rc<ServiceManager>,
     letters: Arc<DeadLetterStore>,
     keeper: Keeper,
+    web: Web,
 }
 
 impl Herald for Outside {
@@ -212,6 +223,7 @@ impl Herald for Outside {
         logging::set_level(settings.log.level);
         self.letters.set_limit(settings.state.dead_letters);
         self.keeper.keep(texts);
+        self.web.in_force(settings, texts);
         self.manager.ready(&status(settings));
     }
 

@@ -21,7 +21,8 @@ pub use dead_letters::{
 };
 pub use kafka::{DrainKafka, GetStats, KafkaActor, Reconfigure, ShipBatch, options};
 pub use observe::{
-    Board, FileRow, Gauge, KafkaRow, Key, PositionsRow, Reason, Refusal, Report, SettingsRow, Sources, State, TopicRow,
+    Board, Counts, Event, EventKind, Events, FileRow, Gauge, KafkaRow, Key, Order, PositionsRow, Reason, Refusal,
+    Reloads, Report, Restarted, Rotation, SettingsRow, Sources, State, Tally, TopicRow, verdict, words,
 };
 pub use ping::Ping;
 pub use supervisor::{

@@ -35,6 +35,7 @@ mod status;
 mod supervision;
 mod table;
 mod topics;
+mod web;
 
 use crate::harness::case::{Case, Watching};
 
@@ -85,6 +86,7 @@ pub fn all() -> impl Iterator<Item = Case> {
     groups
         .into_iter()
         .flatten()
+        .chain(web::all())
         .copied()
         .chain(again)
         .chain(crate::torture::all())

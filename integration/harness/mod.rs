@@ -1,8 +1,10 @@
 //! What the tests and the benchmark drive: a real Kafka, the real binary, readers and writers that know no shortcut.
 
+pub mod browser;
 pub mod case;
 pub mod eventually;
 pub mod guard;
+pub mod http;
 pub mod identity;
 pub mod jars;
 pub mod kafka;

@@ -16,6 +16,8 @@ use super::{case, guard, process};
 
 /// The host's name in settings, keys and records.
 pub const HOST: &str = "test-host";
+/// In the settings that tests share: they run side by side, and the default address is one for all.
+pub const NO_PAGE: &str = "web = { listen = \"\" }";
 
 /// A host: the service may be started, ended and started again on it.
 pub struct Host {
@@ -88,7 +90,7 @@ impl Host {
     /// The settings that nearly all tests share, before what they add: keys of `[[logs]]`, or whole sections after one.
     pub fn head(&self, broker: &str, topic: &str) -> String {
         format!(
-            "host = \"{HOST}\"\n[kafka]\nbrokers = [\"{broker}\"]\ntopic = \"{topic}\"\n[state]\ndirectory = \"{}\"\n",
+            "host = \"{HOST}\"\n{NO_PAGE}\n[kafka]\nbrokers = [\"{broker}\"]\ntopic = \"{topic}\"\n[state]\ndirectory = \"{}\"\n",
             self.path("state").display()
         )
     }

@@ -70,6 +70,8 @@ pub struct Outcome {
     pub dead_lettered_bytes: u64,
     /// The position was pledged, and committed in the same transaction.
     pub committed: bool,
+    /// The same bytes by the name of the error: [`Code::name`](crate::Code::name).
+    pub dead_letter_reasons: Vec<(&'static str, u64)>,
 }
 
 impl Target {

@@ -83,7 +83,7 @@ impl Burials {
         let mut buried = Vec::with_capacity(kept);
         for (parcel, index, letter) in self.queue.drain(..kept) {
             if let Some(parcel) = parcels.get_mut(parcel) {
-                parcel.bury(index);
+                parcel.bury(index, letter.code);
                 parcel.target.set_blocked(false);
             }
             self.unsaid += 1;

@@ -40,6 +40,9 @@ macro_rules! codes {
     ($($(#[$doc:meta])* $name:ident = $number:literal;)*) => {
         impl Code {
             $($(#[$doc])* pub const $name: Code = Code($number);)*
+
+            /// Those that have a name here; others may come.
+            pub const KNOWN: &[Code] = &[$(Code::$name),*];
         }
     };
 }

@@ -6,6 +6,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use crate::batch::Source;
+use crate::error::Code;
 
 /// A record that was refused alone, on its way to the dead-letter file.
 #[derive(Clone)]
@@ -24,6 +25,7 @@ pub struct Letter {
     pub offset: u64,
     /// Why it was refused.
     pub reason: String,
+    pub(crate) code: Code,
     pub(crate) buffer: Arc<Vec<u8>>,
     pub(crate) range: Range<usize>,
 }
@@ -76,6 +78,7 @@ impl Letter {
             part: None,
             offset,
             reason,
+            code: Code::NONE,
             buffer: Arc::new(line),
             range,
         }

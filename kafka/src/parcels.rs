@@ -4,6 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use crate::batch::{Batch, Outcome, Settle, Source, Target};
+use crate::error::Code;
 use crate::lane::LaneId;
 use crate::letters::Letter;
 use crate::outlet::{ParcelId, Picks};
@@ -34,6 +35,8 @@ pub(crate) struct Parcel {
     dead: Vec<u32>,
     /// Ascending ranges of records that were refused together: each is sent alone in the next transaction.
     suspects: Vec<Range<u32>>,
+    /// Bytes of those by the name of the error.
+    reasons: Vec<(&'static str, u64)>,
     /// The partition of this batch, where the target has none.
     spread: Option<i32>,
 }
@@ -67,6 +70,7 @@ impl Parcels {
             ticket: batch.ticket,
             dead: Vec::new(),
             suspects: Vec::new(),
+            reasons: Vec::new(),
             spread: None,
         };
         let id = self.free.pop().unwrap_or_else(|| {
@@ -169,7 +173,7 @@ impl Parcel {
     }
 
     /// A record as a dead letter.
-    pub(crate) fn letter(&self, index: u32, reason: String) -> Letter {
+    pub(crate) fn letter(&self, index: u32, code: Code) -> Letter {
         let range = self.records.get(index as usize).cloned().unwrap_or_default();
         Letter {
             source: Arc::clone(&self.source),
@@ -178,17 +182,23 @@ impl Parcel {
             partition: self.target.partition(),
             part: self.part(index).map(str::to_owned),
             offset: self.offset + u64::from(range.start),
-            reason,
+            reason: format!("{}: {code}", code.name()),
+            code,
             buffer: Arc::clone(&self.buffer),
             range: range.start as usize..range.end as usize,
         }
     }
 
     /// One of its records is kept as a dead letter.
-    pub(crate) fn bury(&mut self, index: u32) {
+    pub(crate) fn bury(&mut self, index: u32, why: Code) {
         self.left = self.left.saturating_sub(1);
         if let Err(place) = self.dead.binary_search(&index) {
             self.dead.insert(place, index);
+            let (name, bytes) = (why.name(), self.extent(index));
+            match self.reasons.iter_mut().find(|(known, _)| *known == name) {
+                Some((_, sum)) => *sum += bytes,
+                None => self.reasons.push((name, bytes)),
+            }
         }
     }
 
@@ -260,6 +270,7 @@ impl Parcel {
             dead_lettered: self.dead,
             dead_lettered_bytes,
             committed,
+            dead_letter_reasons: self.reasons,
         });
     }
 }
@@ -324,9 +335,13 @@ mod tests {
         let (batch, fate) = batch("t", "k", &["abc", "", "de"]);
         let id = parcels.insert(batch, 0);
         let mut parcel = parcels.remove(id).unwrap();
-        parcel.bury(1);
-        parcel.bury(2);
+        parcel.bury(1, Code::INVALID_RECORD);
+        parcel.bury(2, Code::MESSAGE_TOO_LARGE);
         parcel.settle(false);
         assert_eq!(fate.outcome().dead_lettered_bytes, 4, "line ends included");
+        assert_eq!(
+            fate.outcome().dead_letter_reasons,
+            [("INVALID_RECORD", 1), ("MSG_SIZE_TOO_LARGE", 3)]
+        );
     }
 }

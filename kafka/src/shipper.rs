@@ -447,7 +447,7 @@ impl<O: Outlet> Shipper<O> {
 
     pub(crate) fn letter(&mut self, failure: Failure) {
         if let Some(parcel) = self.parcels.get(failure.parcel) {
-            let letter = parcel.letter(failure.index, format!("{}: {}", failure.code.name(), failure.code));
+            let letter = parcel.letter(failure.index, failure.code);
             self.burials.push(failure.parcel, failure.index, letter);
         }
     }

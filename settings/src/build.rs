@@ -4,13 +4,14 @@ mod credentials;
 mod kafka;
 mod logs;
 mod shape;
+mod web;
 
 use std::path::{Path, PathBuf};
 
 use crate::expand::Environment;
 use crate::given::{Origin, Table, Text};
 use crate::reader::Report;
-use crate::settings::{Level, Limits, LogFormat, LogSettings, Settings, StateSettings, WebSettings};
+use crate::settings::{Level, Limits, LogFormat, LogSettings, Settings, StateSettings};
 
 pub(crate) use kafka::is_secret_property;
 
@@ -89,9 +90,7 @@ pub(crate) fn settings(given: &mut Given, env: &Environment<'_>, report: &mut Re
             open_files: limits.number("open_files"),
             shutdown_timeout: limits.duration("shutdown_timeout"),
         },
-        web: WebSettings {
-            listen: Some(web.word("listen").to_owned()).filter(|listen| !listen.is_empty()),
-        },
+        web: web::settings(&web, report),
         logs,
         kafka,
     };

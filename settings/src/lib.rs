@@ -33,7 +33,7 @@ pub use effective::{Row, Section};
 pub use expand::Environment;
 pub use given::Origin;
 pub use last_good::{keep, last_good};
-pub use load::{Loaded, load};
+pub use load::{Loaded, effective, load};
 pub use problem::{Problem, Refused};
 pub use rotated::RotatedFiles;
 pub use settings::{

@@ -42,6 +42,11 @@ pub fn load(path: &Path, env: &Environment<'_>) -> Result<Loaded, Refused> {
     load_texts(texts, env, false)
 }
 
+/// What settings made of these files say, each value with its origin, secrets hidden; none when that cannot be told any more.
+pub fn effective(texts: &Texts, env: &Environment<'_>) -> Option<Vec<Section>> {
+    load_texts(texts.clone(), env, true).ok().map(|loaded| loaded.effective)
+}
+
 /// Makes settings of a file that was read; of those it includes as well when they `are_kept`, and not of what is there now.
 pub(crate) fn load_texts(mut texts: Texts, env: &Environment<'_>, are_kept: bool) -> Result<Loaded, Refused> {
     let (path, directory) = (texts.settings.clone(), texts.text.directory.clone());

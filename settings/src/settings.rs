@@ -111,6 +111,8 @@ pub struct Limits {
 pub struct WebSettings {
     /// Its address, `host:port`; `None`: no page.
     pub listen: Option<String>,
+    /// Whether metrics name each file.
+    pub file_metrics: bool,
 }
 
 /// One `[[logs]]` entry.

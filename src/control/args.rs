@@ -25,6 +25,9 @@ pub struct StatusArgs {
     /// Shows it live: s sorts, / filters, t leaves only trouble, q ends
     #[arg(long)]
     pub watch: bool,
+    /// The status page of a service, on this host or another: http://127.0.0.1:5642
+    #[arg(long, value_name = "URL", conflicts_with = "state")]
+    pub url: Option<String>,
     #[command(flatten)]
     pub client: ClientArgs,
 }

@@ -274,7 +274,8 @@ pub fn edit_refused(error: &EditError) -> Refused {
     }
 }
 
-fn narrow(report: &mut Report, of: &Named) -> Result<(), Refused> {
+/// Leaves what is named in a report.
+pub fn narrow(report: &mut Report, of: &Named) -> Result<(), Refused> {
     let keys: Vec<Key> = report
         .files
         .iter()

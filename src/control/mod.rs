@@ -22,7 +22,7 @@ pub use server::Server;
 
 /// What commands do themselves on the store where no service runs.
 pub mod offline {
-    pub use super::desk::{edit_refused, keys_of, list, said};
+    pub use super::desk::{edit_refused, keys_of, list, narrow, said};
     pub use super::targets::pick;
 }
 

@@ -1,34 +1,34 @@
 //! `logcatch status`: the verdict in one sentence, then a row a file, worst first.
 
+mod origin;
 mod table;
-mod verdict;
 mod view;
 mod watch;
-mod words;
 
 use std::io::{self, IsTerminal as _};
 use std::path::Path;
 use std::thread::sleep;
 use std::time::Duration;
 
-use logcatch_actors::Report;
+use logcatch_actors::{Order, Report, verdict};
 
 use crate::cli;
+use crate::control::Named;
 use crate::control::args::StatusArgs;
-use crate::control::client::{Client, state_of};
-use crate::control::{Named, Request, reported};
+use crate::control::client::state_of;
 use crate::error::Failure;
+use origin::Origin;
 
 /// Between two looks: as `top` and its kin are read.
 const PACE: Duration = Duration::from_secs(1);
 
 pub fn run(config: &Path, args: &StatusArgs) -> Result<(), Failure> {
-    let state = state_of(config, args.client.state.as_deref())?;
-    let request = Request::Status {
-        of: args.of.as_deref().map(Named::new),
+    let of = args.of.as_deref().map(Named::new);
+    let mut origin = match &args.url {
+        Some(url) => Origin::page(url, of),
+        None => Origin::socket(state_of(config, args.client.state.as_deref())?, of),
     };
-    let mut client = Client::connect(&state)?;
-    let report = reported(client.ask(&request)?)?;
+    let report = origin.report()?;
     if !args.watch {
         return if args.json {
             cli::print_json(&report)
@@ -37,7 +37,7 @@ pub fn run(config: &Path, args: &StatusArgs) -> Result<(), Failure> {
         };
     }
     if !args.json && io::stdout().is_terminal() && io::stdin().is_terminal() {
-        return watch::run(state, request, report);
+        return watch::run(origin, report);
     }
     // For a program that reads along: a line a second.
     let mut report = report;
@@ -51,7 +51,7 @@ pub fn run(config: &Path, args: &StatusArgs) -> Result<(), Failure> {
             return Ok(());
         }
         sleep(PACE);
-        report = reported(client.ask(&request)?)?;
+        report = origin.report()?;
     }
 }
 
@@ -62,9 +62,38 @@ fn text(report: &Report) -> String {
     lines.extend(verdict::remarks(report));
     if !report.files.is_empty() {
         lines.push(String::new());
-        let order = table::Order::default();
+        let order = Order::default();
         lines.extend(table::lines(&table::sorted(&report.files, order), None, colours));
     }
     lines.push(String::new());
     lines.join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use logcatch_actors::{FileRow, Reason, State};
+
+    pub fn file(path: &str, state: State, lag_seconds: f64) -> FileRow {
+        let is_blocked = state == State::Blocked;
+        FileRow {
+            log: "app".into(),
+            path: path.into(),
+            topic: "t".into(),
+            state,
+            reason: is_blocked.then_some(Reason::TopicMissing),
+            detail: is_blocked.then(|| "t: topic does not exist".into()),
+            since_seconds: 1.0,
+            size: 2048,
+            position: 1024,
+            lag_bytes: if lag_seconds > 0.0 { 1024 } else { 0 },
+            lag_seconds,
+            in_flight_bytes: 0,
+            bytes_per_second: 0.0,
+            lines_per_second: 0.0,
+            restarts: 0,
+            generations: 1,
+            file_id: String::new(),
+            time_to_loss_seconds: None,
+        }
+    }
 }

@@ -1,67 +1,12 @@
 //! The rows of status: their order, their columns.
 
-use std::cmp::Ordering;
-
-use logcatch_actors::{FileRow, State};
-
-use super::words::{bytes, harmless, seconds};
-
-/// What rows are sorted by; the greatest is first, except for paths.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Order {
-    /// State, then lag.
-    #[default]
-    Worst,
-    Lag,
-    Rate,
-    Restarts,
-    Path,
-}
+use logcatch_actors::words::{bytes, harmless, seconds};
+use logcatch_actors::{FileRow, Order, State};
 
 /// The titles, above columns of these widths; the last two have what is left.
 const TITLES: [(&str, usize); 5] = [("STATE", 8), ("LAG", 9), ("AGE", 8), ("RATE", 11), ("RESTARTS", 8)];
 /// Of a path at least so much is shown, however narrow the terminal.
 const SHORTEST_PATH: usize = 16;
-
-impl Order {
-    /// The next one, round and round.
-    pub fn next(self) -> Self {
-        match self {
-            Self::Worst => Self::Lag,
-            Self::Lag => Self::Rate,
-            Self::Rate => Self::Restarts,
-            Self::Restarts => Self::Path,
-            Self::Path => Self::Worst,
-        }
-    }
-
-    /// As the live view names it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Worst => "worst first",
-            Self::Lag => "lag",
-            Self::Rate => "rate",
-            Self::Restarts => "restarts",
-            Self::Path => "path",
-        }
-    }
-
-    fn compare(self, a: &FileRow, b: &FileRow) -> Ordering {
-        let lag = || {
-            b.lag_seconds
-                .total_cmp(&a.lag_seconds)
-                .then(b.lag_bytes.cmp(&a.lag_bytes))
-        };
-        let ordered = match self {
-            Self::Worst => b.state.cmp(&a.state).then_with(lag),
-            Self::Lag => b.lag_bytes.cmp(&a.lag_bytes).then_with(lag),
-            Self::Rate => b.bytes_per_second.total_cmp(&a.bytes_per_second),
-            Self::Restarts => b.restarts.cmp(&a.restarts),
-            Self::Path => Ordering::Equal,
-        };
-        ordered.then_with(|| (&a.path, &a.log).cmp(&(&b.path, &b.log)))
-    }
-}
 
 /// The rows in order.
 pub fn sorted(files: &[FileRow], order: Order) -> Vec<&FileRow> {
@@ -162,7 +107,7 @@ fn painted(text: &str, state: State, colours: bool) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::verdict::tests::file;
+    use super::super::tests::file;
     use super::*;
 
     fn files() -> Vec<FileRow> {
@@ -187,9 +132,8 @@ mod tests {
                 .map(|file| &file.path[1..])
                 .collect::<String>()
         };
-        let orders = [Order::Worst, Order::Lag, Order::Rate, Order::Restarts, Order::Path];
-        assert_eq!(orders.map(paths), ["adbc", "dabc", "bacd", "cabd", "abcd"]);
-        assert!(orders.windows(2).all(|pair| pair[0].next() == pair[1]));
+        assert_eq!(Order::ALL.map(paths), ["adbc", "dabc", "dabc", "bacd", "cabd", "abcd"]);
+        assert!(Order::ALL.windows(2).all(|pair| pair[0].next() == pair[1]));
     }
 
     #[test]

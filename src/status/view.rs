@@ -1,10 +1,9 @@
 //! What the live view shows, and what its keys do to it. No terminal here.
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
-use logcatch_actors::{FileRow, Report, State};
+use logcatch_actors::{FileRow, Order, Report, State, verdict};
 
-use super::table::{self, Order};
-use super::verdict;
+use super::table;
 
 /// Rows that a page key moves where the height is not known.
 const PAGE: usize = 10;
@@ -98,7 +97,7 @@ impl View {
         if self.typing {
             return format!("only with: {}_   (Enter keeps it, Esc shows all)", self.filter);
         }
-        let mut foot = format!("q quit  s sort ({}", self.order.name());
+        let mut foot = format!("q quit  s sort ({}", self.order.word());
         foot += if self.reverse { ", reversed)" } else { ")" };
         foot += "  r reverse  / filter";
         if !self.filter.is_empty() {
@@ -111,7 +110,7 @@ impl View {
 
 #[cfg(test)]
 mod tests {
-    use super::super::verdict::tests::file;
+    use super::super::tests::file;
     use super::*;
 
     fn press(view: &mut View, keys: &str) {
@@ -148,7 +147,7 @@ mod tests {
         assert_eq!(shown(&mut view, &report)[..2], ["050", "000"]);
         press(&mut view, "t");
         assert_eq!(shown(&mut view, &report), ["050"]);
-        press(&mut view, "tssss");
+        press(&mut view, "tsssss");
         assert_eq!(shown(&mut view, &report)[..2], ["000", "001"]);
         view.key(KeyCode::Down.into());
         assert_eq!(shown(&mut view, &report)[0], "001");

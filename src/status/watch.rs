@@ -1,7 +1,6 @@
 //! The terminal of the live view: taken at its start, given back however it ends.
 
 use std::io::{self, Stdout, Write as _};
-use std::path::PathBuf;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -17,9 +16,8 @@ use logcatch_actors::Report;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::PACE;
+use super::origin::Origin;
 use super::view::{After, View};
-use crate::control::client::Client;
-use crate::control::{Request, reported};
 use crate::error::{CannotPrint, Failure};
 
 /// How long keys are waited for, and then news looked at.
@@ -35,11 +33,11 @@ enum News {
     End,
 }
 
-/// Shows the reports of the service of `state`, beginning with the first one, until somebody ends it.
-pub fn run(state: PathBuf, request: Request, first: Report) -> Result<(), Failure> {
+/// Shows the reports of a service, beginning with the first one, until somebody ends it.
+pub fn run(origin: Origin, first: Report) -> Result<(), Failure> {
     let (tell, news) = mpsc::channel();
     listen_for_signals(tell.clone());
-    thread::spawn(move || fetch(&state, &request, &tell));
+    thread::spawn(move || fetch(origin, &tell));
     let mut screen = Screen::open().map_err(cannot_draw)?;
     let shown = show(&mut screen, first, &news);
     drop(screen);
@@ -73,19 +71,10 @@ fn show(screen: &mut Screen, mut report: Report, news: &Receiver<News>) -> io::R
 }
 
 /// Asks again and again, on a thread of its own: a service that hangs must not keep keys from working.
-fn fetch(state: &std::path::Path, request: &Request, tell: &Sender<News>) {
-    let mut client = None;
+fn fetch(mut origin: Origin, tell: &Sender<News>) {
     loop {
         thread::sleep(PACE);
-        let asked = match client.take() {
-            Some(client) => Ok(client),
-            None => Client::connect(state).map_err(Failure::from),
-        };
-        let answered = asked.and_then(|mut known: Client| {
-            let report = known.ask(request).and_then(reported)?;
-            client = Some(known);
-            Ok(report)
-        });
+        let answered = origin.report();
         let news = match answered {
             Ok(report) => News::Report(Box::new(report)),
             Err(failure) => News::Trouble(failure.sentence()),

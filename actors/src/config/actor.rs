@@ -143,7 +143,7 @@ impl ConfigActor {
         let were_refused = std::mem::take(&mut self.refused);
         let is_first = std::mem::take(&mut self.is_first);
         if settings == *self.current {
-            self.board.is_in_force();
+            self.board.is_in_force(!is_first);
             let path = self.path.display();
             if were_refused {
                 log::info!(path:%; "settings are valid again and say what is in force");
@@ -172,7 +172,7 @@ impl ConfigActor {
                     actor.current = settings;
                 }
                 Err(why) => {
-                    actor.board.refused(why.clone());
+                    actor.board.refused(why.clone(), false);
                     actor.herald.refused();
                     log::error!(path:% = actor.path.display(), cause = why; "settings refused; everything stays as it was");
                 }
@@ -196,7 +196,7 @@ impl ConfigActor {
         if let Some(broken) = self.broken.as_mut() {
             broken.clone_from(&why);
         }
-        self.board.refused(why.clone());
+        self.board.refused(why.clone(), is_known);
         why
     }
 

@@ -8,8 +8,12 @@ use std::time::{Instant, SystemTime};
 use logcatch_kafka::{LaneState, Stats};
 use logcatch_settings::Settings;
 
+use super::events::{EventKind, Events};
 use super::gauge::{Gauge, Surroundings};
+use super::loss::time_to_loss;
 use super::report::{FileRow, KafkaRow, PositionsRow, Reason, Refusal, Report, SettingsRow, TopicRow};
+use super::tally::Tally;
+use super::verdict::KEEPS_UP;
 use crate::tail::Common;
 
 /// A watcher: the name of its entry, and its path.
@@ -35,6 +39,19 @@ pub struct Board {
     watchers: Mutex<BTreeMap<Key, Arc<Gauge>>>,
     settings: Mutex<Applied>,
     saves: Mutex<Saves>,
+    tallies: Mutex<BTreeMap<String, Arc<Tally>>>,
+    events: Arc<Events>,
+}
+
+/// How often settings were read again, by what became of it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Reloads {
+    /// They came into force.
+    pub applied: u64,
+    /// They said what was in force.
+    pub unchanged: u64,
+    /// They were refused.
+    pub refused: u64,
 }
 
 #[derive(Debug, Default)]
@@ -42,6 +59,7 @@ struct Applied {
     settings: Option<Arc<Settings>>,
     at: u64,
     refused: Option<Refusal>,
+    reloads: Reloads,
 }
 
 /// Saving of positions as it was at the last look.
@@ -61,11 +79,14 @@ impl Board {
             watchers: Mutex::default(),
             settings: Mutex::default(),
             saves: Mutex::default(),
+            tallies: Mutex::default(),
+            events: Arc::default(),
         }
     }
 
     /// A watcher came.
     pub(crate) fn add(&self, key: Key, gauge: Arc<Gauge>) {
+        gauge.shown_as(&key, self.tally(&key.0), Arc::clone(&self.events));
         lock(&self.watchers).insert(key, gauge);
     }
 
@@ -80,24 +101,71 @@ impl Board {
         lock(&self.watchers).keys().cloned().collect()
     }
 
+    /// The counters of a settings entry, from its first watcher on.
+    #[must_use]
+    pub fn tally(&self, log: &str) -> Arc<Tally> {
+        let mut tallies = lock(&self.tallies);
+        match tallies.get(log) {
+            Some(tally) => Arc::clone(tally),
+            None => Arc::clone(tallies.entry(log.to_owned()).or_default()),
+        }
+    }
+
+    /// The counters of all entries that had a watcher.
+    #[must_use]
+    pub fn tallies(&self) -> Vec<(String, Arc<Tally>)> {
+        let tallies = lock(&self.tallies);
+        tallies
+            .iter()
+            .map(|(log, tally)| (log.clone(), Arc::clone(tally)))
+            .collect()
+    }
+
+    /// What happened lately.
+    #[must_use]
+    pub fn events(&self) -> &Events {
+        &self.events
+    }
+
     /// These settings are in force from now on.
     pub(crate) fn applied(&self, settings: Arc<Settings>) {
-        *lock(&self.settings) = Applied {
-            settings: Some(settings),
-            at: now_in_seconds(),
-            refused: None,
-        };
+        let mut applied = lock(&self.settings);
+        // Those at start are no reload.
+        if applied.settings.is_some() {
+            applied.reloads.applied += 1;
+            self.events.say(EventKind::SettingsApplied, "settings came into force");
+        }
+        applied.settings = Some(settings);
+        applied.at = now_in_seconds();
+        applied.refused = None;
     }
 
-    /// The file was refused, for these reasons.
-    pub(crate) fn refused(&self, text: String) {
+    /// The file was refused, for these reasons. One that is tried again by itself, though nothing changed, is no reload.
+    pub(crate) fn refused(&self, text: String, is_tried_again: bool) {
+        let mut applied = lock(&self.settings);
+        let is_known = applied.refused.as_ref().is_some_and(|refused| refused.text == text);
+        if is_known && is_tried_again {
+            return;
+        }
+        applied.reloads.refused += 1;
+        if !is_known {
+            self.events.say(EventKind::SettingsRefused, text.clone());
+        }
         let at = now_in_seconds();
-        lock(&self.settings).refused = Some(Refusal { at, text });
+        applied.refused = Some(Refusal { at, text });
     }
 
-    /// The file says again what is in force.
-    pub(crate) fn is_in_force(&self) {
-        lock(&self.settings).refused = None;
+    /// The file says what is in force; not for the first time, if it was read `again`.
+    pub(crate) fn is_in_force(&self, again: bool) {
+        let mut applied = lock(&self.settings);
+        applied.refused = None;
+        applied.reloads.unchanged += u64::from(again);
+    }
+
+    /// How often settings were read again.
+    #[must_use]
+    pub fn reloads(&self) -> Reloads {
+        lock(&self.settings).reloads
     }
 
     /// The settings in force.
@@ -137,7 +205,20 @@ impl Board {
             .into_iter()
             .map(|((log, path), gauge)| {
                 let row = gauge.row(around, || common.world.positions.of(&log, &path), now);
+                // What is on its way as usual is not at risk.
+                let is_late = row.lag_bytes > 0 && row.lag_seconds >= KEEPS_UP;
+                let records = || {
+                    common
+                        .world
+                        .positions
+                        .of(&log, &path)
+                        .iter()
+                        .map(|stream| stream.record())
+                        .collect::<Vec<_>>()
+                };
+                let loss = || time_to_loss(&records(), row.size, row.bytes_per_second, now_in_nanoseconds());
                 FileRow {
+                    time_to_loss_seconds: is_late.then(loss).flatten(),
                     path: path.display().to_string(),
                     log,
                     ..row
@@ -210,6 +291,11 @@ fn kafka(common: &Common, stats: &Stats, now: Instant) -> KafkaRow {
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // What is in there is changed in one step.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn now_in_nanoseconds() -> i64 {
+    let now = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
+    i64::try_from(now.as_nanos()).unwrap_or(i64::MAX)
 }
 
 fn now_in_seconds() -> u64 {

@@ -1,16 +1,24 @@
 //! How one watcher stands: published by it after each step, read by whoever asks.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+mod judge;
+
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
-use logcatch_kafka::{Lane, LaneState, Refusal, Target, Trouble};
-use logcatch_tail::{Condition, FileId, LagClock, Seen, Stream, Watcher};
+use logcatch_kafka::{Lane, Refusal, Target};
+use logcatch_tail::{Condition, FileId, LagClock, Life, Seen, Stream, StreamRecord, Watcher};
 
+use super::board::Key;
+use super::events::{EventKind, Events};
 use super::rate::Rate;
-use super::report::{FileRow, Reason, State};
+use super::report::{FileRow, State};
+use super::tally::{Restarted, Rotation, Tally};
+use super::words;
 
 /// A step that takes longer than this hangs: it reads at most 256 KiB, or lists a directory.
 const HANGS: Duration = Duration::from_secs(5);
+/// Why a watcher is down whose step did not return, in the words of the supervisor.
+pub(crate) const NOT_ANSWERING: &str = "does not answer";
 
 /// What a watcher does, as it knows it itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,12 +80,24 @@ struct Published {
     on_disk: u64,
     restarts: u64,
     rate: Rate,
+    /// The number of the youngest generation that was published.
+    newest: Option<u64>,
 }
 
 /// How one watcher stands. It outlives the incarnations of the watcher.
 #[derive(Debug)]
 pub struct Gauge {
     published: Mutex<Published>,
+    /// Where what happens is counted and told, once it is on a board.
+    shown: OnceLock<Shown>,
+}
+
+#[derive(Debug)]
+struct Shown {
+    log: String,
+    path: String,
+    tally: Arc<Tally>,
+    events: Arc<Events>,
 }
 
 impl Gauge {
@@ -98,7 +118,34 @@ impl Gauge {
                 on_disk: 0,
                 restarts: 0,
                 rate: Rate::new(now),
+                newest: None,
             }),
+            shown: OnceLock::new(),
+        }
+    }
+
+    /// It is on a board: what happens is counted and told there.
+    pub(crate) fn shown_as(&self, (log, path): &Key, tally: Arc<Tally>, events: Arc<Events>) {
+        // One that is put there again stays what it was.
+        self.shown.get_or_init(|| Shown {
+            log: log.clone(),
+            path: path.display().to_string(),
+            tally,
+            events,
+        });
+    }
+
+    /// So many lines were handed over.
+    pub(crate) fn took(&self, lines: u64) {
+        if let Some(shown) = self.shown.get() {
+            shown.tally.read(lines);
+        }
+    }
+
+    /// So many bytes became dead letters, by the name of the error.
+    pub(crate) fn buried(&self, reasons: &[(&'static str, u64)]) {
+        if let Some(shown) = self.shown.get() {
+            shown.tally.buried(reasons);
         }
     }
 
@@ -134,13 +181,22 @@ impl Gauge {
         }
         published.followed = watcher.followed();
         published.waits_for_handle = watcher.waits_for_handle();
+        let before = published.newest;
+        let mut newest = before;
         let files = &mut published.files;
         let mut count = 0;
         for seen in watcher.seen() {
             let known = files.iter().skip(count).position(|known| known.is(&seen));
             match known {
                 Some(found) => files.swap(count, count + found),
-                None => files.insert(count, Known::new(&seen, now)),
+                None => {
+                    let record = seen.stream.record();
+                    newest = newest.max(Some(record.order));
+                    if before.is_some_and(|before| record.order > before) {
+                        self.rotated(&record, files);
+                    }
+                    files.insert(count, Known::new(&seen, &record, now));
+                }
             }
             if let Some(file) = files.get_mut(count) {
                 file.update(&seen, target(seen.stream.id()), now);
@@ -148,6 +204,26 @@ impl Gauge {
             count += 1;
         }
         files.truncate(count);
+        published.newest = newest;
+    }
+
+    /// A generation follows those that are known.
+    fn rotated(&self, record: &StreamRecord, before: &[Known]) {
+        let Some(shown) = self.shown.get() else { return };
+        let is_cut = record.truncated && record.life == Life::Live;
+        let (kind, what) = match is_cut {
+            true => (Rotation::Truncate, "truncated"),
+            false => (Rotation::Rename, "renamed or deleted"),
+        };
+        shown.tally.rotated(kind);
+        let unread: u64 = before
+            .iter()
+            .map(|known| known.size.saturating_sub(known.stream.acknowledged()))
+            .sum();
+        if unread > 0 {
+            let text = format!("{what} with {} not acknowledged", words::bytes(unread as f64));
+            shown.say(EventKind::Rotated, text);
+        }
     }
 
     /// What it does has another name now.
@@ -160,6 +236,15 @@ impl Gauge {
         let mut published = self.lock();
         published.restarts += 1;
         published.step = None;
+        if let Some(shown) = self.shown.get() {
+            let (why, text) = match &activity {
+                Activity::Failed(text) if text == NOT_ANSWERING => (Restarted::NotAnswering, text.as_str()),
+                Activity::Failed(text) => (Restarted::Failed, text.as_str()),
+                _ => (Restarted::Ordered, "ordered by an operator"),
+            };
+            shown.tally.restarted(why);
+            shown.say(EventKind::WatcherRestarted, text);
+        }
         published.turn_to(activity, now);
     }
 
@@ -202,9 +287,14 @@ impl Default for Gauge {
     }
 }
 
+impl Shown {
+    fn say(&self, kind: EventKind, text: impl Into<String>) {
+        self.events.say_of(kind, (&self.log, self.path.clone()), text);
+    }
+}
+
 impl Known {
-    fn new(seen: &Seen<'_>, now: Instant) -> Self {
-        let record = seen.stream.record();
+    fn new(seen: &Seen<'_>, record: &StreamRecord, now: Instant) -> Self {
         // What was there at first sight was there since then. Later on, what is beyond the saved position may have come at
         // any time since the file was last seen to change.
         let first = if record.mark.offset == 0 {
@@ -275,6 +365,8 @@ impl Published {
             lines_per_second,
             restarts: self.restarts,
             generations: self.followed,
+            file_id: live.map_or_else(String::new, |file| file.stream.id().to_string()),
+            time_to_loss_seconds: None,
         }
     }
 
@@ -295,104 +387,12 @@ impl Published {
         };
         row.lag_bytes = row.size.saturating_sub(row.position);
     }
-
-    fn judge(&self, row: &FileRow, around: Surroundings, now: Instant) -> (State, Option<Reason>, Option<String>) {
-        use State::{Blocked, Failed, Waiting};
-        let is_dead_letter_kept_out = |file: &Known| file.target.as_ref().is_some_and(|target| target.is_blocked());
-        if let Activity::Failed(why) = &self.activity {
-            return (Failed, Some(Reason::WatcherFailed), Some(why.clone()));
-        }
-        if self
-            .step
-            .is_some_and(|since| now.saturating_duration_since(since) > HANGS)
-        {
-            return (Waiting, Some(Reason::NotAnswering), None);
-        }
-        match &self.condition {
-            Condition::NotAFile => return (Blocked, Some(Reason::NotAFile), None),
-            Condition::Refused(why) => return (Blocked, Some(refusal(why)), Some(why.clone())),
-            _ => {}
-        }
-        match self.activity {
-            Activity::Starting => return (Waiting, Some(Reason::Starting), None),
-            Activity::Restarting => return (Waiting, Some(Reason::Restarting), None),
-            Activity::Saving if around.saves_fail => return (Blocked, Some(Reason::PositionsNotSaved), None),
-            Activity::Saving => return (Waiting, Some(Reason::SavingPosition), None),
-            _ => {}
-        }
-        if self.files.iter().any(is_dead_letter_kept_out) {
-            return (Blocked, Some(Reason::DeadLettersFull), None);
-        }
-        let is_held = matches!(self.activity, Activity::Lane | Activity::Room) || row.in_flight_bytes > 0;
-        if is_held && let Some((state, reason, detail)) = self.topic_trouble(around) {
-            return (state, Some(reason), detail);
-        }
-        match self.activity {
-            Activity::Budget => (Waiting, Some(Reason::MemoryLimit), None),
-            Activity::Room => (Waiting, Some(Reason::TopicShare), None),
-            Activity::Settling => (Waiting, Some(Reason::Acknowledgement), None),
-            _ if row.in_flight_bytes > 0 => (State::Reading, None, None),
-            Activity::Reading | Activity::Lane => (State::Reading, None, None),
-            _ if self.waits_for_handle => (Waiting, Some(Reason::HandleLimit), None),
-            _ => self.at_rest(row),
-        }
-    }
-
-    /// Nothing is to be done: why not.
-    fn at_rest(&self, row: &FileRow) -> (State, Option<Reason>, Option<String>) {
-        let other = |path: &std::path::Path| Some(path.display().to_string());
-        let (reason, detail) = match &self.condition {
-            Condition::SharedWith(path) => (Some(Reason::SharedWithAnotherPath), other(path)),
-            Condition::CopyOf(path) => (Some(Reason::CopyOfAnotherPath), other(path)),
-            _ if row.lag_bytes > 0 && !self.files.is_empty() => (Some(Reason::UnfinishedLine), None),
-            Condition::Absent => (Some(Reason::NoFile), None),
-            _ => (None, None),
-        };
-        (State::Idle, reason, detail)
-    }
-
-    /// Why the topic takes nothing, if it does not.
-    fn topic_trouble(&self, around: Surroundings) -> Option<(State, Reason, Option<String>)> {
-        let lane = self.lane.as_ref()?;
-        let (state, reason, detail) = match lane.state() {
-            // As it was when a broker answered last.
-            LaneState::Open if around.kafka == Some(false) => (State::Waiting, Reason::KafkaAway, None),
-            LaneState::Open => return None,
-            LaneState::Asking => (State::Waiting, Reason::AskingForTopic, None),
-            LaneState::Held { why, reason } => {
-                let (state, word) = match why {
-                    Trouble::Missing => (State::Blocked, Reason::TopicMissing),
-                    Trouble::Forbidden => (State::Blocked, Reason::TopicForbidden),
-                    Trouble::Illegal => return Some((State::Blocked, Reason::TopicIllegal, Some(reason.to_string()))),
-                    Trouble::Clock => (State::Blocked, Reason::ClockWrong),
-                    Trouble::Silent => (State::Waiting, Reason::TopicSilent),
-                    Trouble::Other => (State::Waiting, Reason::TopicHeld),
-                };
-                (state, word, Some(format!("{}: {reason}", lane.topic())))
-            }
-        };
-        // While nobody answers, what is said of the topic is old.
-        let is_away = around.kafka == Some(false) && state == State::Waiting;
-        Some(match around.refusal {
-            _ if !is_away => (state, reason, detail),
-            None => (State::Waiting, Reason::KafkaAway, None),
-            Some(refusal) => (State::Blocked, Reason::of(refusal), None),
-        })
-    }
-}
-
-/// The word for what the system answered.
-fn refusal(why: &str) -> Reason {
-    // EACCES, as the standard library writes it; the words before it are the C library's.
-    if why.contains("(os error 13)") {
-        Reason::Permission
-    } else {
-        Reason::Unreadable
-    }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::report::Reason;
+    use super::judge::refusal;
     use super::*;
 
     const FINE: Surroundings = Surroundings {

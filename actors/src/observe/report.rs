@@ -119,6 +119,12 @@ pub struct FileRow {
     pub restarts: u64,
     /// The generations that are followed: the file that is there now, and rotated ones.
     pub generations: usize,
+    /// Names the file that is there now, as `logcatch.file_id` in records; empty while none is read.
+    #[serde(default)]
+    pub file_id: String,
+    /// Seconds until rotation deletes bytes that are not acknowledged, as estimated; none while nothing speaks for that.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub time_to_loss_seconds: Option<f64>,
 }
 
 /// The Kafka side.

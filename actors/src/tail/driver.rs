@@ -230,6 +230,7 @@ impl Driver {
         }
         let kept = batch.buffer.capacity() + batch.records.capacity() * size_of::<std::ops::Range<u32>>();
         permit.cut(kept);
+        self.gauge.took(batch.records.len() as u64);
         if let Some(hold) = &mut hold {
             hold.cut(kept);
         }

@@ -62,6 +62,7 @@ impl Settle for Ticket {
         if let Some(gauge) = &self.gauge {
             let delivered = self.bytes.saturating_sub(settled.dead_lettered);
             gauge.acknowledged(delivered, settled.lines, Instant::now());
+            gauge.buried(&outcome.dead_letter_reasons);
         }
         self.stream.settle(self.seq, settled, placement);
     }

@@ -54,9 +54,7 @@ fn a_batch_is_settled_once_after_its_last_record() {
         fate.told(),
         [Some(Outcome {
             partition: Some(partition(b"21", 16)),
-            dead_lettered: vec![],
-            dead_lettered_bytes: 0,
-            committed: false,
+            ..Outcome::default()
         })]
     );
     assert_eq!(rig.broker.values("t"), ["a", "b", "c"]);

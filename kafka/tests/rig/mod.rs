@@ -236,9 +236,7 @@ pub fn delivered(fate: &Fate, partition: Option<i32>) {
         fate.told(),
         [Some(Outcome {
             partition,
-            dead_lettered: vec![],
-            dead_lettered_bytes: 0,
-            committed: false,
+            ..Outcome::default()
         })]
     );
 }

@@ -160,17 +160,15 @@ static WEB: &[Key] = &[
     key(
         "listen",
         Shape::AnyText,
-        Default::Value(""),
+        Default::Value("127.0.0.1:5642"),
         "The address of the status page; empty for none.",
-    )
-    .not_built(),
+    ),
     key(
         "file_metrics",
         Shape::Flag,
         Default::Value("false"),
         "Whether metrics name each file.",
-    )
-    .not_built(),
+    ),
 ];
 
 static LOGS: &[Key] = &[

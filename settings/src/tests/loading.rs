@@ -31,7 +31,7 @@ fn the_smallest_file_gets_all_defaults() {
         (16 << 20, None)
     );
     assert_eq!(settings.limits.shutdown_timeout, Duration::from_secs(20));
-    assert_eq!(settings.web.listen, None);
+    assert_eq!(settings.web.listen.as_deref(), Some("127.0.0.1:5642"));
     let [log] = settings.logs.as_slice() else {
         panic!("{:?}", settings.logs)
     };
@@ -105,6 +105,7 @@ kafka:
     linger.ms: 5
 state: { directory: state, checkpoint_interval: 500ms, dead_letters: 1MB }
 limits: { in_flight: 32MiB, shutdown_timeout: 5s }
+web: { listen: "" }
 logs:
   - name: nginx
     path:
@@ -124,7 +125,7 @@ logs:
         "kafka": {"brokers": "kafka-1:9092,kafka-2:9092", "topic": "logcatchsys",
             "properties": {"security": {"protocol": "SASL_SSL"}, "socket.keepalive.enable": "true", "linger.ms": "5"}},
         "state": {"directory": "./state", "checkpoint_interval": "500ms", "dead_letters": "1000kB"},
-        "limits": {"in_flight": "32MiB", "shutdown_timeout": "5000ms"},
+        "limits": {"in_flight": "32MiB", "shutdown_timeout": "5000ms"}, "web": {"listen": ""},
         "logs": [{"name": "nginx", "path": ["nginx/*.log", "/srv/**/access-*.log"],
             "exclude_paths": ["*.gz", "/srv/old/**"], "topic": "nginx", "key": "{host}:{1}", "start": "end",
             "max_line": "1024KiB", "watch": "poll"},

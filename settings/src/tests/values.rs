@@ -229,12 +229,8 @@ fn what_is_not_built_yet_is_said_after_its_shape_is_checked() {
             "f.toml:4: `kafka.positions_topic` is not supported yet | remove the key",
         ),
         (
-            "[web]\nlisten = \"127.0.0.1:1\"",
-            "f.toml:5: `web.listen` is not supported yet with \"127.0.0.1:1\" | use \"\", which",
-        ),
-        (
-            "[web]\nfile_metrics = true",
-            "f.toml:5: `web.file_metrics` is not supported yet | use false",
+            "[web]\nlisten = \"5642\"",
+            "f.toml:5: `web.listen` must be an address and a port, or empty for no page | write it as",
         ),
     ];
     for (added, expected) in at_top {

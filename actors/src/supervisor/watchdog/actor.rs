@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use actix::prelude::*;
 
+use crate::observe::NOT_ANSWERING;
 use crate::supervisor::actor::SupervisorActor;
 use crate::tail::actor::{Stop, TailActor};
 use crate::tail::{Pulse, Stuck};
@@ -60,7 +61,7 @@ impl SupervisorActor {
             help = "look at the disk or network file system of the watcher named next";
             "a watcher does not answer; its thread is given up and the other watchers of it go on elsewhere");
         if let Some(key) = culprit {
-            self.down(key, "does not answer", ctx);
+            self.down(key, NOT_ANSWERING, ctx);
         }
     }
 }

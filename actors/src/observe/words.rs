@@ -3,6 +3,7 @@
 const KIB: f64 = 1024.0;
 
 /// "0 B", "17 KiB", "3.4 MiB".
+#[must_use]
 pub fn bytes(bytes: f64) -> String {
     let units = ["B", "KiB", "MiB", "GiB", "TiB"];
     let mut value = bytes;
@@ -20,6 +21,7 @@ pub fn bytes(bytes: f64) -> String {
 }
 
 /// "0.4 s", "42 s", "7 min", "5 h", "3 d".
+#[must_use]
 pub fn seconds(seconds: f64) -> String {
     const STEPS: [(f64, f64, &str); 3] = [(120.0, 1.0, "s"), (7200.0, 60.0, "min"), (172_800.0, 3600.0, "h")];
     if seconds < 10.0 {
@@ -31,6 +33,7 @@ pub fn seconds(seconds: f64) -> String {
 }
 
 /// "1 file", "2 files".
+#[must_use]
 pub fn count(number: usize, one: &str) -> String {
     if number == 1 {
         format!("1 {one}")
@@ -40,6 +43,7 @@ pub fn count(number: usize, one: &str) -> String {
 }
 
 /// Text from outside, without what would move a cursor.
+#[must_use]
 pub fn harmless(text: &str) -> String {
     text.chars()
         .map(|char| if char.is_control() { '?' } else { char })

@@ -1,14 +1,42 @@
 //! The verdict in one sentence, and what is wrong with the service as a whole.
 
-use logcatch_actors::{FileRow, Reason, Report, State};
-
+use super::report::{FileRow, Reason, Report, State};
 use super::words::{bytes, count, harmless, seconds};
 
 /// A file keeps up whose oldest line that is not acknowledged has not waited longer than this: several times what a line
 /// takes under load, and less than what anybody is paged for. Seconds.
-const KEEPS_UP: f64 = 10.0;
+pub const KEEPS_UP: f64 = 10.0;
+
+/// How good a verdict is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mood {
+    /// Nothing is wrong.
+    Good,
+    /// Something is late, or not as the settings say.
+    Attention,
+    /// Something does not go on by itself.
+    Bad,
+}
+
+/// How good the verdict is.
+#[must_use]
+pub fn mood(report: &Report) -> Mood {
+    let is_stuck = |file: &FileRow| matches!(file.state, State::Blocked | State::Failed);
+    let is_at_risk = |file: &FileRow| file.time_to_loss_seconds.is_some();
+    if report.files.iter().any(|file| is_stuck(file) || is_at_risk(file)) || report.positions.failing {
+        return Mood::Bad;
+    }
+    let is_late = |file: &FileRow| is_moving(file) && !keeps_up(file);
+    let is_off = report.kafka.up == Some(false) || report.settings.refused.is_some() || report.files.is_empty();
+    if is_off || report.files.iter().any(is_late) {
+        Mood::Attention
+    } else {
+        Mood::Good
+    }
+}
 
 /// "keeping up: 131 of 132 files, worst lag 0.4 s; 1 blocked"
+#[must_use]
 pub fn sentence(report: &Report) -> String {
     let files = &report.files;
     if files.is_empty() {
@@ -45,6 +73,7 @@ pub fn sentence(report: &Report) -> String {
 }
 
 /// What the rows do not say: a line each.
+#[must_use]
 pub fn remarks(report: &Report) -> Vec<String> {
     let mut remarks = Vec::new();
     if report.kafka.up == Some(false) {
@@ -87,6 +116,7 @@ pub fn remarks(report: &Report) -> Vec<String> {
 }
 
 /// Whether nothing is wrong with a file and it is not late.
+#[must_use]
 pub fn keeps_up(file: &FileRow) -> bool {
     match file.state {
         State::Idle => true,
@@ -101,10 +131,10 @@ fn is_moving(file: &FileRow) -> bool {
 }
 
 #[cfg(test)]
-pub mod tests {
+pub(crate) mod tests {
     use super::*;
 
-    pub fn file(path: &str, state: State, lag_seconds: f64) -> FileRow {
+    pub(crate) fn file(path: &str, state: State, lag_seconds: f64) -> FileRow {
         FileRow {
             log: "app".into(),
             path: path.into(),
@@ -122,6 +152,8 @@ pub mod tests {
             lines_per_second: 0.0,
             restarts: 0,
             generations: 1,
+            file_id: String::new(),
+            time_to_loss_seconds: None,
         }
     }
 
@@ -142,7 +174,10 @@ pub mod tests {
             sentence(&blocked),
             "keeping up: 131 of 132 files, worst lag 0.4 s, 2.0 KiB to ship; 1 blocked"
         );
+        assert_eq!(mood(&blocked), Mood::Bad);
+        assert_eq!(mood(&report(files[..131].to_vec())), Mood::Good);
         files[1] = file("1", State::Waiting, 42.0);
+        assert_eq!(mood(&report(files[..131].to_vec())), Mood::Attention);
         let mut late = report(files);
         assert!(sentence(&late).starts_with("behind: 130 of 132 files up to date, worst lag 42 s"));
         late.kafka.up = Some(false);
