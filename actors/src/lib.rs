@@ -17,7 +17,7 @@ mod tail;
 pub use budget::{Budget, Permit};
 pub use config::{ConfigActor, Herald, Reload};
 pub use dead_letters::{DeadLetter, DeadLetterStore, LettersError, Line, Refusals, Resend, Resent, Segment, Segments};
-pub use kafka::{DrainKafka, GetStats, KafkaActor, Reconfigure, ShipBatch, options};
+pub use kafka::{DrainKafka, GetStats, KafkaActor, Lost, Reconfigure, ShipBatch, Standing, TopicPositions, options};
 pub use observe::{
     Board, FileRow, Gauge, KafkaRow, Key, PositionsRow, Reason, Refusal, Report, SettingsRow, Sources, State, TopicRow,
 };

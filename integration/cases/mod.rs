@@ -6,6 +6,8 @@ mod control;
 mod copies;
 mod dead_letters;
 mod discovery;
+mod exactly_once;
+mod exactly_once_kills;
 pub mod fixture;
 mod framing;
 pub mod harness;
@@ -35,6 +37,8 @@ use crate::harness::case::{Case, Watching};
 pub fn all() -> impl Iterator<Item = Case> {
     let groups = [
         kafka::CASES,
+        exactly_once::CASES,
+        exactly_once_kills::CASES,
         dead_letters::CASES,
         restart::CASES,
         load::CASES,

@@ -90,6 +90,11 @@ const STEP: Duration = Duration::from_secs(1);
 const PATIENCE: Duration = Duration::from_secs(5);
 
 impl<O: Outlet> Errand<O> {
+    /// Whether it commits a transaction.
+    pub fn commits(&self) -> bool {
+        matches!(self.0, Task::Transact { call: Call::Commit, .. })
+    }
+
     /// Runs it; blocks for some seconds at most.
     pub fn run(self) -> Answer<O> {
         Answer(match self.0 {

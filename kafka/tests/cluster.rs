@@ -166,6 +166,7 @@ fn a_record_too_large_for_the_client_is_a_dead_letter_and_its_neighbours_arrive_
             partition: Some(0),
             dead_lettered: vec![1],
             dead_lettered_bytes: lines[1].len() as u64 + 1,
+            committed: false,
         })]
     );
     assert_eq!(rig.values("t", 0), ["a", "b"]);

@@ -99,6 +99,15 @@ pub struct TopicWriter<'a> {
 }
 
 impl TopicWriter<'_> {
+    /// What every key of an instance begins with.
+    #[must_use]
+    pub fn prefix(instance: &str) -> Vec<u8> {
+        let mut prefix = json(&(instance, ""));
+        // As in `["web-1","`.
+        prefix.truncate(prefix.len().saturating_sub(2));
+        prefix
+    }
+
     /// Whose the instance is.
     #[must_use]
     pub fn owner(&self, owner: &Owner) -> TopicRecord {
@@ -266,6 +275,24 @@ mod tests {
             pid: 1,
             generation: 2,
         }
+    }
+
+    #[test]
+    fn keys_begin_as_they_are_asked_for() {
+        let prefix = TopicWriter::prefix("web-1");
+        let key = position(0).key();
+        let records = [
+            writer(1).last(),
+            writer(1).owner(&owner()),
+            writer(1).entry("a"),
+            writer(1).file(&key, None),
+        ];
+        assert!(records.iter().all(|record| record.key.starts_with(&prefix)));
+        let other = TopicWriter {
+            instance: "web-10",
+            version: 1,
+        };
+        assert!(!other.last().key.starts_with(&prefix));
     }
 
     #[test]

@@ -237,6 +237,7 @@ pub fn delivered(fate: &Fate, partition: Option<i32>) {
             partition,
             dead_lettered: vec![],
             dead_lettered_bytes: 0,
+            committed: false,
         })]
     );
 }

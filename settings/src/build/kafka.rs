@@ -5,7 +5,7 @@ use std::net::Ipv6Addr;
 use crate::given::{Table, Text};
 use crate::problem::Problem;
 use crate::reader::Report;
-use crate::settings::{Delivery, KafkaSettings};
+use crate::settings::{Delivery, ExactlyOnce, KafkaSettings};
 use crate::template::{Placeholder, Template};
 
 /// Kafka's limit (`org.apache.kafka.common.internals.Topic`).
@@ -86,7 +86,7 @@ pub(super) fn settings(table: &Table, report: &mut Report) -> KafkaSettings {
     KafkaSettings {
         brokers: brokers(table, report),
         topic: table.text("topic").and_then(|text| topic(text, report)),
-        delivery: Delivery::AtLeastOnce,
+        delivery: delivery(table, report),
         properties: table
             .map("properties")
             .filter_map(|(name, text)| match refusal(name, text) {
@@ -98,6 +98,44 @@ pub(super) fn settings(table: &Table, report: &mut Report) -> KafkaSettings {
             })
             .collect(),
     }
+}
+
+/// A transactional id is this and the instance.
+const INSTANCE_MAX: usize = 200;
+
+fn delivery(table: &Table, report: &mut Report) -> Delivery {
+    let positions_topic = positions_topic(table, report);
+    let instance = table.text("instance");
+    if let Some(text) = instance
+        && (text.value.len() > INSTANCE_MAX || text.value.chars().any(char::is_control))
+    {
+        let problem = format!("must be at most {INSTANCE_MAX} bytes without control characters");
+        report.problems.push(text.spot.problem(problem));
+    }
+    if table.word("delivery") != "exactly-once" {
+        return Delivery::AtLeastOnce;
+    }
+    let Some(instance) = instance else {
+        let problem = table
+            .spot_of("delivery")
+            .problem("\"exactly-once\" needs `kafka.instance`");
+        report
+            .problems
+            .push(problem.help("give this service a name that no other has and that it keeps, such as the host's"));
+        return Delivery::AtLeastOnce;
+    };
+    Delivery::ExactlyOnce(ExactlyOnce {
+        instance: instance.value.clone(),
+        positions_topic,
+    })
+}
+
+fn positions_topic(table: &Table, report: &mut Report) -> String {
+    let Some(text) = table.text("positions_topic") else {
+        return String::new();
+    };
+    let found = topic(text, report).and_then(|template| template.literal().map(str::to_owned));
+    found.unwrap_or_default()
 }
 
 /// Whether the value of a property of librdkafka is never shown.

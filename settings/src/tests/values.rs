@@ -182,18 +182,6 @@ fn what_is_not_built_yet_is_said_after_its_shape_is_checked() {
     }
     let at_top = [
         (
-            "delivery = \"exactly-once\"",
-            "f.toml:4: `kafka.delivery` is not supported yet with \"exactly-once\" | use \"at-least-once\"",
-        ),
-        (
-            "instance = \"a\"",
-            "f.toml:4: `kafka.instance` is not supported yet | remove the key",
-        ),
-        (
-            "positions_topic = \"a\"",
-            "f.toml:4: `kafka.positions_topic` is not supported yet | remove the key",
-        ),
-        (
             "[web]\nlisten = \"127.0.0.1:1\"",
             "f.toml:5: `web.listen` is not supported yet with \"127.0.0.1:1\" | use \"\", which",
         ),
