@@ -73,6 +73,8 @@ pub fn read_back(options: &Options, topic: &str, prefix: &[u8]) -> Result<Found,
         reason,
     };
     let mut config = options.connection();
+    // The library assigns no partition without one; it is never joined, and needs no right.
+    config.set("group.id", "logcatch");
     config.set("enable.auto.commit", "false");
     config.set("enable.partition.eof", "true");
     config.set("allow.auto.create.topics", "false");
