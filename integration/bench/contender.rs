@@ -10,7 +10,7 @@ use rustix::process::Signal;
 
 use super::bare::PROPERTIES;
 use super::harness::guard;
-use super::harness::kafka::Broker;
+use super::harness::kafka::{Broker, unique};
 use super::harness::process::{peak_memory, pid, signal};
 use super::harness::service::Host;
 use super::measure::{Measured, wait_with_cpu};
@@ -20,6 +20,8 @@ use super::measure::{Measured, wait_with_cpu};
 pub enum Contender {
     /// The real binary.
     Logcatch,
+    /// The same with exactly-once.
+    ExactlyOnce,
     /// See [`super::bare`].
     Bare,
     /// The command line producer.
@@ -37,16 +39,20 @@ impl Contender {
     pub fn name(self) -> &'static str {
         match self {
             Contender::Logcatch => "logcatch run",
+            Contender::ExactlyOnce => "exactly once",
             Contender::Bare => "bare loop",
             Contender::Kcat => "kcat -P -l",
         }
     }
 
     fn command(self, broker: &Broker, topic: &str, file: &Path) -> Command {
-        let host = Host::new("bench");
+        let mut host = Host::new("bench");
+        if self == Contender::ExactlyOnce {
+            host.exactly_once(&unique("bench"));
+        }
         let (address, key) = (broker.address(), host.key(file));
         match self {
-            Contender::Logcatch => {
+            Contender::Logcatch | Contender::ExactlyOnce => {
                 host.settings(&format!(
                     "{}[[logs]]\npath = \"{}\"\n",
                     host.head(&address, topic),
@@ -87,18 +93,21 @@ pub fn ship(who: Contender, broker: &Broker, topic: &str, partitions: i32, file:
     let wall = start.elapsed();
     peak = peak.max(peak_memory(pid(&child)).unwrap_or(0));
     let cpu = end(who, &mut child);
-    assert_eq!(
-        arrived(&watcher, topic, partitions),
-        i64::from(lines),
-        "{} shipped lines twice",
-        who.name()
-    );
+    // The marks that end transactions have offsets, too.
+    if who != Contender::ExactlyOnce {
+        assert_eq!(
+            arrived(&watcher, topic, partitions),
+            i64::from(lines),
+            "{} shipped lines twice",
+            who.name()
+        );
+    }
     Measured { wall, cpu, peak }
 }
 
 /// The service is asked to end; the others do so by themselves. Gives all CPU time used.
 fn end(who: Contender, child: &mut Child) -> Duration {
-    if who == Contender::Logcatch {
+    if matches!(who, Contender::Logcatch | Contender::ExactlyOnce) {
         signal(child, Signal::TERM);
     }
     let (status, cpu) = wait_with_cpu(child);

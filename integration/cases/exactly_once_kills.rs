@@ -30,7 +30,7 @@ pub fn fixture(broker: &Broker, name: &str, entry: &str) -> Fixture {
     fixture
 }
 
-fn writing(fixture: &Fixture, names: &[&str]) -> Vec<Background<LogFile>> {
+pub fn writing(fixture: &Fixture, names: &[&str]) -> Vec<Background<LogFile>> {
     let log = |name: &&str| {
         let log = fixture.log(&format!("logs/{name}.log"));
         Background::repeat(log, |log| {
@@ -42,14 +42,14 @@ fn writing(fixture: &Fixture, names: &[&str]) -> Vec<Background<LogFile>> {
 }
 
 /// Waits until some more records are committed.
-fn until_more(fixture: &mut Fixture, count: usize) {
+pub fn until_more(fixture: &mut Fixture, count: usize) {
     let arrived = fixture.reader.records().len();
     fixture
         .reader
         .until("lines arrive", |records| records.len() > arrived + count);
 }
 
-fn end(mut fixture: Fixture, writers: Vec<Background<LogFile>>, service: Service) {
+pub fn end(mut fixture: Fixture, writers: Vec<Background<LogFile>>, service: Service) {
     writers.into_iter().for_each(|writer| drop(writer.stop()));
     fixture.caught_up();
     service.stop();

@@ -40,6 +40,8 @@ pub struct Life<'a> {
     frozen: bool,
     ready: bool,
     pub figures: Figures,
+    /// How often its state directory was deleted.
+    pub state_lost: usize,
 }
 
 impl<'a> Life<'a> {
@@ -52,6 +54,7 @@ impl<'a> Life<'a> {
             frozen: false,
             ready: false,
             figures: Figures::default(),
+            state_lost: 0,
         }
     }
 
@@ -85,6 +88,14 @@ impl<'a> Life<'a> {
         books.timeline.set(DOWN);
         books.timeline.crash();
         books.run_ended(self.figures.starts);
+    }
+
+    /// Waits until it was killed by itself, or for so long.
+    pub fn wait_killed(&self, patience: Duration) {
+        let start = std::time::Instant::now();
+        while self.service.as_ref().is_some_and(|service| !service.is_zombie()) && start.elapsed() < patience {
+            sleep(Duration::from_millis(5));
+        }
     }
 
     /// SIGTERM; the end comes later.

@@ -39,6 +39,7 @@ impl<O: Outlet> Shipper<O> {
                 txn.stage = Stage::Opening;
                 let call = Call::Open {
                     fence: !txn.is_fenced_off,
+                    wary: txn.take_wariness(),
                 };
                 self.call(txn, call);
                 false
@@ -197,7 +198,7 @@ impl<O: Outlet> Shipper<O> {
             Report::Failed { code, .. } => {
                 txn.flying = txn.flying.saturating_sub(1);
                 txn.failed = true;
-                if code.verdict() != Verdict::Again {
+                if matches!(code.verdict(), Verdict::Ask | Verdict::Record) {
                     log::warn!(topic = txn.log.topic(), cause:% = code; "Kafka refused a position, its transaction is aborted");
                 }
             }
@@ -300,7 +301,7 @@ impl<O: Outlet> Shipper<O> {
         }
         txn.retry.reset();
         if std::mem::take(&mut txn.is_unsure) {
-            if opened.last > txn.version {
+            if opened.is_ours && opened.last > txn.version {
                 // The commit that was never answered went through.
                 for id in std::mem::take(&mut txn.unsure) {
                     self.settle_committed(id);

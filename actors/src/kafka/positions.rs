@@ -58,6 +58,8 @@ pub struct TopicPositions {
 struct State {
     /// Of the delivery mode; none before positions were read back.
     generation: Option<u64>,
+    /// The cluster they were read back from.
+    cluster: String,
     /// The owner that was there before us.
     before: Option<Owner>,
     owner: OwnerRecord,
@@ -96,16 +98,20 @@ impl TopicPositions {
         self.standing.subscribe()
     }
 
-    /// Takes over what was read back, the first time; later sees whether it is still ours.
-    fn take_over(&self, cluster: &str, contents: TopicContents) -> Result<(), Lost> {
+    /// Takes over what was read back, the first time; later sees whether it is still ours. The outer error may pass.
+    fn take_over(&self, cluster: &str, contents: TopicContents) -> Result<Result<(), Lost>, String> {
         let owner = contents.owner.as_ref().map(|(owner, _)| owner.clone());
         let mut state = self.state();
         if state.generation.is_none() {
             let entered = self
                 .positions
                 .keep_in_topic(cluster, contents, Arc::clone(&self.outbox));
-            state.generation = Some(entered.map_err(|error| Lost::Unusable(error.to_string()))?);
+            match entered {
+                Ok(generation) => state.generation = Some(generation),
+                Err(error) => return Ok(Err(Lost::Unusable(error.to_string()))),
+            }
             state.before = owner;
+            cluster.clone_into(&mut state.cluster);
             drop(state);
             let standing = self.standing.clone();
             self.positions.when_saved(move || {
@@ -117,24 +123,33 @@ impl TopicPositions {
                     was_opening
                 });
             });
-            return Ok(());
+            return Ok(Ok(()));
+        }
+        if state.cluster != cluster {
+            return Err(format!(
+                "this is the cluster `{cluster}`, and the positions are of the cluster `{}`",
+                state.cluster
+            ));
         }
         match owner {
-            Some(owner) if owner.run == self.run => {
-                state.owner = OwnerRecord::Committed;
-                Ok(())
+            Some(owner) if owner.run == self.run => state.owner = OwnerRecord::Committed,
+            Some(owner) if state.before.as_ref() != Some(&owner) => {
+                return Ok(Err(Lost::Taken {
+                    instance: self.instance.clone(),
+                    host: owner.host,
+                    pid: owner.pid,
+                }));
             }
-            Some(owner) if state.before.as_ref() != Some(&owner) => Err(Lost::Taken {
-                instance: self.instance.clone(),
-                host: owner.host,
-                pid: owner.pid,
-            }),
-            // Ours was never committed.
-            _ => {
+            owner => {
+                // Ours was never committed, or the topic was made anew.
+                if owner.is_none() && state.owner == OwnerRecord::Committed {
+                    log::error!(topic = self.topic.as_str(); "the topic for positions lost them; they are written again");
+                    self.positions.post_all();
+                }
                 state.owner = OwnerRecord::Due;
-                Ok(())
             }
         }
+        Ok(Ok(()))
     }
 
     fn read(&self, options: &Options) -> Result<Result<Opened, Lost>, String> {
@@ -155,15 +170,18 @@ impl TopicPositions {
             Ok(contents) => contents,
             Err(error) => return Ok(Err(Lost::Unusable(error.to_string()))),
         };
-        let last = contents.last;
+        let (last, is_ours) = (contents.last, contents.last_run.as_deref() == Some(&self.run));
         // All records of an instance stay where the first ones went: only there they have an order.
         let partition = contents.owner.as_ref().map_or_else(
             || partition(self.instance.as_bytes(), found.partitions),
             |(_, partition)| *partition,
         );
-        Ok(self
-            .take_over(&found.cluster, contents)
-            .map(|()| Opened { partition, last }))
+        let opened = Opened {
+            partition,
+            last,
+            is_ours,
+        };
+        Ok(self.take_over(&found.cluster, contents)?.map(|()| opened))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -196,7 +214,7 @@ impl PositionLog for TopicPositions {
             version,
         };
         let mut state = self.state();
-        let mut records = vec![writer.last()];
+        let mut records = vec![writer.last(&self.run)];
         if state.owner != OwnerRecord::Committed {
             state.owner = OwnerRecord::Taken;
             records.push(writer.owner(&Owner {
