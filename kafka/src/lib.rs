@@ -24,6 +24,7 @@ mod pace;
 mod parcels;
 mod partition;
 mod redo;
+mod rewind;
 mod share;
 mod shipper;
 mod stats;

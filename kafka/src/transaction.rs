@@ -51,6 +51,8 @@ pub(crate) enum Stage {
     Aborting,
     /// Aborted; what was on its way is still being reported.
     Aborted,
+    /// The last one failed, and nothing says why: the next one begins then.
+    Resting(Instant),
     /// Nothing is shipped any more.
     Never,
 }
@@ -241,7 +243,7 @@ impl Transaction {
     /// When its owner has something to do for it, if nothing happens before.
     pub(crate) fn wake_at(&self) -> Option<Instant> {
         match self.stage {
-            Stage::Shut(at) => Some(at),
+            Stage::Shut(at) | Stage::Resting(at) => Some(at),
             Stage::Open => self.closes_at(),
             _ => None,
         }

@@ -118,7 +118,7 @@ fn delivery(table: &Table, report: &mut Report) -> Delivery {
     let Some(instance) = instance else {
         let problem = table
             .spot_of("delivery")
-            .problem("\"exactly-once\" needs `kafka.instance`");
+            .problem("needs `kafka.instance` with \"exactly-once\"");
         report
             .problems
             .push(problem.help("give this service a name that no other has and that it keeps, such as the host's"));
