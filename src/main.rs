@@ -6,6 +6,7 @@ mod control;
 mod dead_letters_command;
 mod demo;
 mod error;
+mod exactly_once;
 mod last_good;
 mod logging;
 mod orders;

@@ -61,6 +61,10 @@ fn on_the_store(state: &Path, request: &Request) -> Result<Answer, Failure> {
     }
     let answer = match request {
         Request::PositionsList { of } => offline::list(&positions, of.as_ref()).map(Answer::Positions),
+        Request::PositionsSet { .. } | Request::PositionsReset { .. } if positions.follows_topic() => Err(
+            Refused::new("cannot change positions here: they are kept in Kafka (`kafka.delivery` is \"exactly-once\")")
+                .help("start the service and give the same command again"),
+        ),
         Request::PositionsSet { path, to } => {
             let change = Change::Set((*to).into());
             each(&positions, path, "set a position in", change)

@@ -10,7 +10,7 @@ use actix::prelude::*;
 use actix_rt::signal::unix::{SignalKind, signal};
 use logcatch_actors::{
     ApplySettings, Budget, Common, ConfigActor, DeadLetterStore, Drain, DrainKafka, Herald, KafkaActor, Ping, Reload,
-    SupervisorActor, options,
+    SupervisorActor,
 };
 use logcatch_kafka::StartError;
 use logcatch_settings::{Loaded, Refused, Settings, Texts, load};
@@ -20,6 +20,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use crate::cli::environment;
 use crate::control::{Desk, Server};
 use crate::error::{Exit, Failure};
+use crate::exactly_once::{self, Shipping};
 use crate::last_good::{self, Keeper};
 use crate::logging;
 use crate::service_manager::{ServiceManager, feed_watchdog};
@@ -110,7 +111,15 @@ async fn serve(
         &settings.state.directory,
         settings.state.dead_letters,
     ));
-    let (kafka, lanes) = KafkaActor::start(options(&settings), Arc::clone(&letters) as _).map_err(kafka_failure)?;
+    let shipping = match Shipping::start(&settings, Arc::clone(&letters), &positions, &manager, &mut signals).await? {
+        Some(shipping) => shipping,
+        None => return Ok(End::Drained),
+    };
+    let Shipping {
+        kafka,
+        lanes,
+        mut standing,
+    } = shipping;
     let common = Common {
         world: World {
             positions,
@@ -188,6 +197,7 @@ async fn serve(
                 Signal::Reload => config.do_send(Reload),
                 Signal::End(name) => break name,
             },
+            lost = exactly_once::lost(&mut standing) => return Err(exactly_once::lost_failure(lost)),
             () = end_of(&kafka) => {
                 let failure = Failure::new("cannot go on: the Kafka side ended, which is a fault in logcatch");
                 return Err(failure.help("start it again: it goes on from the saved positions; please report what the log says"));
@@ -199,6 +209,7 @@ async fn serve(
     log::info!(signal = name, timeout_seconds = timeout.as_secs(); "logcatch stops: nothing more is read, what is in flight is waited for");
     tokio::select! {
         (end, ()) = async { tokio::join!(drain(&supervisor, &kafka, timeout), end_resend(&letters, timeout)) } => Ok(end),
+        lost = exactly_once::lost(&mut standing) => Err(exactly_once::lost_failure(lost)),
         signal = signals.end() => {
             log::warn!(signal; "stopped at once: what was in flight will be sent again at the next start");
             Ok(End::Cut)
@@ -306,12 +317,12 @@ fn raise_open_files() {
 }
 
 /// What an operator asks for by signal.
-enum Signal {
+pub(crate) enum Signal {
     Reload,
     End(&'static str),
 }
 
-struct Signals {
+pub(crate) struct Signals {
     hangup: actix_rt::signal::unix::Signal,
     terminate: actix_rt::signal::unix::Signal,
     interrupt: actix_rt::signal::unix::Signal,
@@ -335,7 +346,7 @@ impl Signals {
     }
 
     /// The next signal that ends the service.
-    async fn end(&mut self) -> &'static str {
+    pub(crate) async fn end(&mut self) -> &'static str {
         loop {
             if let Signal::End(name) = self.next().await {
                 return name;

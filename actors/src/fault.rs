@@ -2,7 +2,8 @@
 //!
 //! `panic-NAME`, `error-NAME` and `hang-NAME` meet each step of the watchers whose path ends in NAME, for as long as the file
 //! is there; `hang-read-NAME` only a step that reads, `hang-look-ENTRY` a look for the files of an
-//! entry. `fatal-kafka` ends the producer once; `hang-kafka` keeps the Kafka side from answering whether it is alive.
+//! entry. `kill-STEP` kills the process once at a step of a transaction: `batch` (one comes), `positions` (its lines are handed over, they are not),
+//! `commit` (all is handed over), `committing` (at some moment of it), `committed` (before anything here knows). `fatal-kafka` ends the producer once; `hang-kafka` keeps the Kafka side from answering whether it is alive.
 
 use std::fs;
 use std::io;
@@ -48,6 +49,30 @@ pub fn hang(name: &str) {
 /// Whether the producer should fail fatally now; true once for each time the file is made.
 pub fn is_kafka_fatal() -> bool {
     directory().is_some_and(|directory| fs::remove_file(directory.join("fatal-kafka")).is_ok())
+}
+
+/// Kills the process if a file `kill-STEP` is there; it is gone then.
+pub fn kill(step: &str) {
+    if directory().is_some_and(|directory| fs::remove_file(directory.join(format!("kill-{step}"))).is_ok()) {
+        die();
+    }
+}
+
+/// Kills the process within some milliseconds, while the caller goes on.
+pub fn kill_soon(step: &str) {
+    const LATEST: u32 = 6_000_000;
+    if directory().is_some_and(|directory| fs::remove_file(directory.join(format!("kill-{step}"))).is_ok()) {
+        let nanos = std::time::UNIX_EPOCH.elapsed().unwrap_or_default().subsec_nanos() % LATEST;
+        std::thread::spawn(move || {
+            sleep(Duration::from_nanos(nanos.into()));
+            die();
+        });
+    }
+}
+
+fn die() {
+    let myself = rustix::process::getpid();
+    let _ = rustix::process::kill_process(myself, rustix::process::Signal::KILL);
 }
 
 fn directory() -> Option<&'static Path> {

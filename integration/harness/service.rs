@@ -24,6 +24,8 @@ pub struct Host {
     dir: PathBuf,
     settings: PathBuf,
     environment: Vec<(String, String)>,
+    /// More keys of `[kafka]`.
+    kafka: String,
     /// What runs the binary, if it is not run by itself.
     wrapper: Vec<String>,
     runs: AtomicU32,
@@ -46,6 +48,7 @@ impl Host {
             settings: dir.join("logcatch.toml"),
             dir,
             environment: Vec::new(),
+            kafka: String::new(),
             wrapper: Vec::new(),
             runs: AtomicU32::new(0),
         };
@@ -53,6 +56,23 @@ impl Host {
             Watching::Exhausted => host.without_watches(),
             Watching::Notified | Watching::Polling => host,
         }
+    }
+
+    /// Every line exactly once, as this instance, with a positions topic of its own; gives the topic's name.
+    pub fn exactly_once(&mut self, instance: &str) -> String {
+        let topic = unique("positions");
+        self.kafka = format!("delivery = \"exactly-once\"\ninstance = \"{instance}\"\npositions_topic = \"{topic}\"\n");
+        topic
+    }
+
+    /// Sets more keys of `[kafka]`, in place of those that were.
+    pub fn kafka_keys(&mut self, keys: &str) {
+        keys.clone_into(&mut self.kafka);
+    }
+
+    /// More keys of `[kafka]` that are set.
+    pub fn set_kafka_keys(&self) -> &str {
+        &self.kafka
     }
 
     /// The binary runs in a namespace of its own, which may have no inotify watch; skips the test where that is not allowed.
@@ -90,7 +110,8 @@ impl Host {
     /// The settings that nearly all tests share, before what they add: keys of `[[logs]]`, or whole sections after one.
     pub fn head(&self, broker: &str, topic: &str) -> String {
         format!(
-            "host = \"{HOST}\"\n{NO_PAGE}\n[kafka]\nbrokers = [\"{broker}\"]\ntopic = \"{topic}\"\n[state]\ndirectory = \"{}\"\n",
+            "host = \"{HOST}\"\n{NO_PAGE}\n[kafka]\nbrokers = [\"{broker}\"]\ntopic = \"{topic}\"\n{}[state]\ndirectory = \"{}\"\n",
+            self.kafka,
             self.path("state").display()
         )
     }
@@ -338,7 +359,7 @@ impl Service {
         self.ended
     }
 
-    fn is_zombie(&self) -> bool {
+    pub fn is_zombie(&self) -> bool {
         let stat = fs::read_to_string(format!("/proc/{}/stat", self.pid())).unwrap_or_default();
         stat.rsplit_once(") ").is_none_or(|(_, rest)| rest.starts_with('Z'))
     }

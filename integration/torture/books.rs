@@ -75,6 +75,8 @@ pub struct Books {
     oracle: Oracle,
     generations: BTreeMap<Key, Generation>,
     pub timeline: Timeline,
+    /// No crash explains a repetition.
+    pub exactly_once: bool,
     /// The step that is being done.
     pub step: usize,
     /// Which lines have arrived, by generation.
@@ -90,6 +92,7 @@ impl Books {
             oracle: Oracle::default(),
             generations: BTreeMap::new(),
             timeline: Timeline::new(),
+            exactly_once: false,
             step: 0,
             seen: HashMap::new(),
             taken: 0,
@@ -217,14 +220,22 @@ impl Books {
     pub fn judge(&self, records: &[Record]) -> Verdict {
         let judge = Judge {
             books: self,
-            risks: self.timeline.risks(),
+            risks: self.risks(),
         };
         self.oracle.judge_fairly(records, &judge)
     }
 
+    fn risks(&self) -> Vec<Risk> {
+        if self.exactly_once {
+            Vec::new()
+        } else {
+            self.timeline.risks()
+        }
+    }
+
     /// How many records a crash could have repeated.
     pub fn duplicates_allowed(&self, records: &[Record]) -> usize {
-        let risks = self.timeline.risks();
+        let risks = self.risks();
         records
             .iter()
             .filter(|record| risks.iter().any(|risk| risk.covers(record.time)))

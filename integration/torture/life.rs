@@ -40,6 +40,10 @@ pub struct Life<'a> {
     frozen: bool,
     ready: bool,
     pub figures: Figures,
+    /// It is to be killed next, and may kill itself before.
+    is_doomed: bool,
+    /// How often its state directory was deleted.
+    pub state_lost: usize,
 }
 
 impl<'a> Life<'a> {
@@ -52,6 +56,8 @@ impl<'a> Life<'a> {
             frozen: false,
             ready: false,
             figures: Figures::default(),
+            is_doomed: false,
+            state_lost: 0,
         }
     }
 
@@ -77,7 +83,9 @@ impl<'a> Life<'a> {
 
     /// SIGKILL.
     pub fn kill(&mut self, books: &mut Books) {
-        self.look(books);
+        if !std::mem::take(&mut self.is_doomed) {
+            self.look(books);
+        }
         self.thawed(books);
         let Some(service) = self.service.take() else { return };
         service.kill();
@@ -85,6 +93,15 @@ impl<'a> Life<'a> {
         books.timeline.set(DOWN);
         books.timeline.crash();
         books.run_ended(self.figures.starts);
+    }
+
+    /// Waits until it was killed by itself, or for so long.
+    pub fn wait_killed(&mut self, patience: Duration) {
+        self.is_doomed = true;
+        let start = std::time::Instant::now();
+        while self.service.as_ref().is_some_and(|service| !service.is_zombie()) && start.elapsed() < patience {
+            sleep(Duration::from_millis(5));
+        }
     }
 
     /// SIGTERM; the end comes later.

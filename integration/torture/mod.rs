@@ -18,7 +18,11 @@ mod wrong;
 
 use crate::harness::case::{Case, cases};
 
-cases![a_minute_of_torture, the_same_seed_gives_the_same_plan];
+cases![
+    a_minute_of_torture,
+    a_minute_of_torture_exactly_once,
+    the_same_seed_gives_the_same_plan
+];
 
 /// All tests of this directory.
 pub fn all() -> impl Iterator<Item = Case> {
@@ -27,6 +31,14 @@ pub fn all() -> impl Iterator<Item = Case> {
 
 fn a_minute_of_torture() {
     let run = run::Run::from_environment();
+    println!("torture: seed {}; again: {}", run.seed, run.again);
+    let outcome = run.go(plan::Profile::everything());
+    println!("{}", outcome.table);
+    outcome.assert_clean();
+}
+
+fn a_minute_of_torture_exactly_once() {
+    let run = run::Run::exactly_once();
     println!("torture: seed {}; again: {}", run.seed, run.again);
     let outcome = run.go(plan::Profile::everything());
     println!("{}", outcome.table);

@@ -47,6 +47,7 @@ pub fn table(world: &World<'_, '_>, verdict: &Verdict) -> String {
     }
     row("service started", figures.starts.to_string());
     row("  killed", figures.kills.to_string());
+    row("  state deleted", world.life.state_lost.to_string());
     row("  ended and drained", figures.drained.to_string());
     row("  ended, drain cut short", figures.cut.to_string());
     row("  frozen", figures.freezes.to_string());

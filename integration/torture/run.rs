@@ -1,6 +1,7 @@
 //! One run: a seed, a length, a world; in the end a verdict.
 
 use std::env;
+use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread;
 use std::time::{Duration, SystemTime};
@@ -35,6 +36,8 @@ pub struct Run {
     pub patience: Duration,
     /// A deliberately wrong behaviour of the service.
     pub wrong: Option<&'static str>,
+    /// Every line exactly once: nothing may come again, and the state directory is deleted now and then.
+    pub exactly_once: bool,
 }
 
 /// What a run has shown.
@@ -71,6 +74,17 @@ impl Run {
             length: Duration::from_secs(seconds),
             patience: PATIENCE,
             wrong: None,
+            exactly_once: false,
+        }
+    }
+
+    /// As [`Run::from_environment`], with exactly-once.
+    pub fn exactly_once() -> Run {
+        let run = Run::from_environment();
+        Run {
+            again: format!("{}_exactly_once", run.again),
+            exactly_once: true,
+            ..run
         }
     }
 
@@ -89,7 +103,13 @@ impl Run {
             Ok(level) => host.with_value("RUST_LOG", &level),
             Err(_) => host,
         };
+        let mut host = host.with_env("LOGCATCH_FAULT_DIR", "faults");
+        if self.exactly_once {
+            host.exactly_once(&kafka::unique("torture"));
+            fs::create_dir_all(host.path("faults")).expect("make a directory");
+        }
         let place = Place {
+            exactly_once: self.exactly_once,
             host: &host,
             broker,
             topic: &topic,

@@ -24,11 +24,16 @@ const LOOK: Duration = Duration::from_millis(20);
 /// A reader that sees nothing for so long, though something is owed, may be to blame itself.
 const STUCK: Duration = Duration::from_secs(15);
 
+/// A step of a transaction comes within this, if it comes.
+const KILL_PATIENCE: Duration = Duration::from_millis(500);
+
 /// How often the service is measured.
 const MEASURE: Duration = Duration::from_millis(500);
 
 /// Where the logs are and where they go.
 pub struct Place<'a> {
+    /// Nothing may come again.
+    pub exactly_once: bool,
     pub host: &'a Host,
     pub broker: &'a Broker,
     pub topic: &'a str,
@@ -76,6 +81,7 @@ impl<'scope, 'env> World<'scope, 'env> {
     /// A world with so many logs, each with a line that has arrived: the service knows them all.
     pub fn new(scope: &'scope Scope<'scope, 'env>, place: &'env Place<'env>, logs: usize, patience: Duration) -> Self {
         let mut books = Books::new();
+        books.exactly_once = place.exactly_once;
         fs::create_dir_all(place.host.path("side")).expect("make a directory");
         let main = logs.saturating_sub(SIDE_LOGS).max(1);
         let logs = (0..logs)
@@ -128,6 +134,7 @@ impl<'scope, 'env> World<'scope, 'env> {
                 self.counts.half_lines += 1;
             }
             Action::Rotate { log, kind } => self.rotate(log, kind),
+            Action::Kill if self.place.exactly_once => self.kill_in_transaction(),
             Action::Kill => self.life.kill(&mut self.books),
             Action::Terminate => self.life.terminate(&mut self.books),
             Action::Start => {
@@ -151,6 +158,31 @@ impl<'scope, 'env> World<'scope, 'env> {
             Action::Calm => self.calm(),
         }
         self.look();
+    }
+
+    /// Kills at a step of a transaction, one after the other, or at any moment; the state directory may go, too.
+    fn kill_in_transaction(&mut self) {
+        const STEPS: [Option<&str>; 6] = [
+            None,
+            Some("batch"),
+            Some("positions"),
+            Some("commit"),
+            Some("committing"),
+            Some("committed"),
+        ];
+        let kills = self.life.figures.kills;
+        if let Some(step) = STEPS[kills % STEPS.len()] {
+            let fault = self.place.host.path(format!("faults/kill-{step}"));
+            fs::write(&fault, "").expect("make a fault");
+            // It does not come where nothing is shipped now.
+            self.life.wait_killed(KILL_PATIENCE);
+            let _ = fs::remove_file(fault);
+        }
+        self.life.kill(&mut self.books);
+        if kills % 3 == 2 {
+            self.life.state_lost += 1;
+            let _ = fs::remove_dir_all(self.place.host.path("state"));
+        }
     }
 
     fn rotate(&mut self, log: usize, kind: Kind) {

@@ -125,6 +125,7 @@ fn the_worlds_of_the_wrong_behaviours_are_clean_without_them() {
 
 fn run(patience: Duration, wrong: Option<&'static str>) -> Run {
     Run {
+        exactly_once: false,
         again: "cargo test --test integration -- torture::wrong".to_owned(),
         seed: SEED,
         length: LENGTH,

@@ -54,7 +54,11 @@ pub(crate) enum Task<O: Outlet> {
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Call {
     /// Read positions back and begin the first one, after fencing others where that was not done.
-    Open { fence: bool },
+    Open {
+        fence: bool,
+        /// Others fenced us: before we fence them, we look after so long whether one took over.
+        wary: Option<Duration>,
+    },
     /// Commit it and begin the next.
     Commit,
     /// Abort it and begin the next.
@@ -94,6 +98,11 @@ const STEP: Duration = Duration::from_secs(1);
 const PATIENCE: Duration = Duration::from_secs(5);
 
 impl<O: Outlet> Errand<O> {
+    /// Whether it commits a transaction.
+    pub fn commits(&self) -> bool {
+        matches!(self.0, Task::Transact { call: Call::Commit, .. })
+    }
+
     /// Runs it; blocks for some seconds at most.
     pub fn run(self) -> Answer<O> {
         Answer(match self.0 {
@@ -132,7 +141,16 @@ impl<O: Outlet> Errand<O> {
 fn transact<I: Transact>(call: Call, inquirer: &I, log: &dyn PositionLog, options: &Options) -> Came {
     let next = |done: &Result<(), TransactError>| if done.is_ok() { inquirer.begin() } else { Ok(()) };
     match call {
-        Call::Open { fence } => {
+        Call::Open { fence, wary } => {
+            if let Some(wait) = wary {
+                std::thread::sleep(wait);
+                if let Err(error) = log.open(options) {
+                    return Came::Opened {
+                        fenced: false,
+                        result: Err(OpenFailure::Positions(error)),
+                    };
+                }
+            }
             if fence && let Err(error) = inquirer.init(PATIENCE) {
                 return Came::Opened {
                     fenced: false,

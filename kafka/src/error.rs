@@ -123,6 +123,14 @@ codes! {
 }
 
 impl Code {
+    /// Another producer has the same transactional id, or the broker ended our transaction.
+    pub(crate) fn is_fenced(self) -> bool {
+        matches!(
+            self,
+            Code::FENCED | Code::PRODUCER_FENCED | Code::INVALID_PRODUCER_EPOCH
+        )
+    }
+
     /// The class this error counts under.
     pub fn class(self) -> ErrorClass {
         match self.verdict() {

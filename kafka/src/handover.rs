@@ -202,6 +202,9 @@ impl<O: Outlet> Shipper<O> {
                 reason: Arc::clone(&reason),
             });
         }
+        if let Some(txn) = self.transaction.as_mut().filter(|_| code.is_fenced()) {
+            txn.is_fenced_by_another(now);
+        }
         self.stats.rebuilds += 1;
         self.outlet.purge();
         let stage = std::mem::replace(&mut self.handover.stage, Stage::Steady);

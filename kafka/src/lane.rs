@@ -24,7 +24,7 @@ const SHIPMENT: u32 = 1024;
 const STALL: Duration = Duration::from_secs(5);
 
 /// The same, for one that has accepted nothing lately and keeps others waiting.
-const PROBE: Duration = Duration::from_secs(1);
+const PROBE: Duration = Duration::from_secs(3);
 
 /// What a lane is doing.
 #[derive(Debug, PartialEq, Eq)]

@@ -25,6 +25,7 @@ mod pace;
 mod parcels;
 mod partition;
 mod redo;
+mod rewind;
 mod security;
 mod share;
 mod shipper;

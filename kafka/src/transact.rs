@@ -103,6 +103,8 @@ pub struct Opened {
     pub partition: i32,
     /// The version of the last transaction that was committed; 0 before the first.
     pub last: u64,
+    /// Whether it was committed by this run of the service.
+    pub is_ours: bool,
 }
 
 /// Why positions could not be read back.

@@ -25,6 +25,15 @@ pub struct Bounds {
     pub bytes: u64,
 }
 
+/// A service that starts takes about so long to read positions back and say that it takes over.
+const TAKEOVER: Duration = Duration::from_secs(3);
+
+/// So many times that at most.
+const TAKEOVERS: u32 = 10;
+
+/// What happened before that is long ago.
+const LATELY: Duration = Duration::from_secs(120);
+
 /// What a transaction is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Stage {
@@ -42,6 +51,8 @@ pub(crate) enum Stage {
     Aborting,
     /// Aborted; what was on its way is still being reported.
     Aborted,
+    /// The last one failed, and nothing says why: the next one begins then.
+    Resting(Instant),
     /// Nothing is shipped any more.
     Never,
 }
@@ -55,6 +66,10 @@ pub(crate) struct Transaction {
     pub(crate) era: u64,
     /// The client has fenced others.
     pub(crate) is_fenced_off: bool,
+    /// How often others fenced us lately, and the last time.
+    fenced: Option<(u32, Instant)>,
+    /// Before fencing others in turn, so long is waited for one who takes over.
+    wary: Option<Duration>,
     /// Where positions go.
     pub(crate) topic: Option<TopicId>,
     pub(crate) partition: i32,
@@ -106,6 +121,8 @@ impl Transaction {
             stage: Stage::Shut(now),
             era: 0,
             is_fenced_off: false,
+            fenced: None,
+            wary: None,
             topic: None,
             partition: 0,
             version: 0,
@@ -129,6 +146,22 @@ impl Transaction {
             is_stale: false,
             new: 0,
         }
+    }
+
+    /// The client was fenced: by another service with our name, or by the broker, for a transaction that took too long. Another one
+    /// is given time to say that it takes over, or the two would fence each other for ever; the more often, the longer.
+    pub(crate) fn is_fenced_by_another(&mut self, now: Instant) {
+        let times = match self.fenced {
+            Some((times, last)) if now.saturating_duration_since(last) < LATELY => times + 1,
+            _ => 1,
+        };
+        self.fenced = Some((times, now));
+        self.wary = Some(TAKEOVER * times.min(TAKEOVERS));
+    }
+
+    /// How long to wait for another one, once.
+    pub(crate) fn take_wariness(&mut self) -> Option<Duration> {
+        self.wary.take()
     }
 
     /// True while records may be handed over.
@@ -210,7 +243,7 @@ impl Transaction {
     /// When its owner has something to do for it, if nothing happens before.
     pub(crate) fn wake_at(&self) -> Option<Instant> {
         match self.stage {
-            Stage::Shut(at) => Some(at),
+            Stage::Shut(at) | Stage::Resting(at) => Some(at),
             Stage::Open => self.closes_at(),
             _ => None,
         }

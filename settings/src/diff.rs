@@ -94,6 +94,7 @@ pub fn needs_restart(old: &Settings, new: &Settings) -> Vec<String> {
     let keys = [
         ("state.directory", old.state.directory != new.state.directory),
         ("host", old.host != new.host),
+        ("kafka.delivery", old.kafka.delivery != new.kafka.delivery),
     ];
     let changed = keys.into_iter().filter(|(_, changed)| *changed);
     changed
@@ -116,7 +117,7 @@ impl Diff {
 
 /// What the producer is made from; `kafka.topic` is in the entries.
 fn producer_of(kafka: &KafkaSettings) -> impl PartialEq + '_ {
-    (&kafka.brokers, kafka.delivery, &kafka.properties, kafka.files)
+    (&kafka.brokers, &kafka.delivery, &kafka.properties, kafka.files)
 }
 
 fn changes(old: &LogEntry, new: &LogEntry, host_changed: bool) -> Vec<Change> {

@@ -37,8 +37,8 @@ pub use load::{Loaded, effective, load};
 pub use problem::{Problem, Refused};
 pub use rotated::RotatedFiles;
 pub use settings::{
-    Delivery, KafkaSettings, Level, Limits, LogEntry, LogFormat, LogSettings, Settings, Start, StateSettings, Watch,
-    WebSettings,
+    Delivery, ExactlyOnce, KafkaSettings, Level, Limits, LogEntry, LogFormat, LogSettings, Settings, Start,
+    StateSettings, Watch, WebSettings,
 };
 pub use sources::Sources;
 pub use state_directory::{default_state_directory, state_directory};

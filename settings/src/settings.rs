@@ -78,10 +78,21 @@ pub struct KafkaSettings {
 }
 
 /// What a crash may do to lines.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Delivery {
     /// Repeat some, lose none.
     AtLeastOnce,
+    /// Nothing, for readers of what is committed: positions are kept in Kafka beside the lines.
+    ExactlyOnce(ExactlyOnce),
+}
+
+/// Whose the positions are, and where they are kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExactlyOnce {
+    /// Unique in the cluster, the same after a restart.
+    pub instance: String,
+    /// The topic.
+    pub positions_topic: String,
 }
 
 /// What the service remembers.

@@ -115,13 +115,19 @@ impl Positions {
                 outbox.forget(record.key());
             }
         }
+        let _ = self.dirty.outbox.set(outbox);
+        self.post_all();
+    }
+
+    /// The topic lost what it held: all that is known goes into the next transaction.
+    pub fn post_all(&self) {
+        let Some(outbox) = self.dirty.outbox.get() else { return };
         for stream in self.all() {
             outbox.push(&stream);
         }
         for name in self.applied_entries() {
             outbox.push_entry(name);
         }
-        let _ = self.dirty.outbox.set(outbox);
     }
 
     fn mode(&self) -> Option<Mode> {
@@ -207,7 +213,7 @@ mod tests {
                 pid: 1,
                 generation,
             };
-            self.records.extend([writer.owner(&owner), writer.last()]);
+            self.records.extend([writer.owner(&owner), writer.last("r")]);
             self.records.extend(outbox.take().into_iter().map(|post| match post {
                 Post::File(key, position) => writer.file(&key, position),
                 Post::Entry(name) => writer.entry(&name),

@@ -38,10 +38,7 @@ struct Changes {
 
 /// A change to write.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "nearly all are files, and none lives longer than its transaction"
-)]
+#[expect(clippy::large_enum_variant, reason = "nearly all of them are files")]
 pub enum Post {
     /// The position of a file; none: it is forgotten.
     File(StreamKey, Option<StreamRecord>),

@@ -53,6 +53,8 @@ pub struct TopicContents {
     pub owner: Option<(Owner, i32)>,
     /// The version of the last transaction; 0 before the first.
     pub last: u64,
+    /// The run that committed it.
+    pub last_run: Option<String>,
     /// Every known file generation.
     pub streams: Vec<StreamRecord>,
     /// Names of the entries that were applied before.
@@ -84,6 +86,8 @@ struct Value {
     format: u32,
     version: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    run: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     owner: Option<Owner>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     position: Option<StreamRecord>,
@@ -99,16 +103,29 @@ pub struct TopicWriter<'a> {
 }
 
 impl TopicWriter<'_> {
+    /// What every key of an instance begins with.
+    #[must_use]
+    pub fn prefix(instance: &str) -> Vec<u8> {
+        let mut prefix = json(&(instance, ""));
+        // As in `["web-1","`.
+        prefix.truncate(prefix.len().saturating_sub(2));
+        prefix
+    }
+
     /// Whose the instance is.
     #[must_use]
     pub fn owner(&self, owner: &Owner) -> TopicRecord {
         self.record(&Subject::Owner, Some(self.value(Some(owner.clone()), None)))
     }
 
-    /// That this transaction was committed.
+    /// That this transaction was committed, by this run.
     #[must_use]
-    pub fn last(&self) -> TopicRecord {
-        self.record(&Subject::Last, Some(self.value(None, None)))
+    pub fn last(&self, run: &str) -> TopicRecord {
+        let value = Value {
+            run: Some(run.to_owned()),
+            ..self.value(None, None)
+        };
+        self.record(&Subject::Last, Some(value))
     }
 
     /// That an entry was applied.
@@ -128,6 +145,7 @@ impl TopicWriter<'_> {
         Value {
             format: FORMAT,
             version: self.version,
+            run: None,
             owner,
             position,
         }
@@ -189,7 +207,7 @@ impl TopicContents {
             contents.last = contents.last.max(value.version);
             match subject {
                 Subject::Owner => contents.owner = value.owner.map(|owner| (owner, partition)),
-                Subject::Last => {}
+                Subject::Last => contents.last_run = value.run,
                 Subject::Entry(name) => contents.entries.push(name),
                 Subject::File(..) => contents.streams.extend(value.position),
             }
@@ -269,6 +287,24 @@ mod tests {
     }
 
     #[test]
+    fn keys_begin_as_they_are_asked_for() {
+        let prefix = TopicWriter::prefix("web-1");
+        let key = position(0).key();
+        let records = [
+            writer(1).last("r"),
+            writer(1).owner(&owner()),
+            writer(1).entry("a"),
+            writer(1).file(&key, None),
+        ];
+        assert!(records.iter().all(|record| record.key.starts_with(&prefix)));
+        let other = TopicWriter {
+            instance: "web-10",
+            version: 1,
+        };
+        assert!(!other.last("r").key.starts_with(&prefix));
+    }
+
+    #[test]
     fn what_was_written_is_read_and_the_last_version_counts() {
         let key = position(0).key();
         let other = TopicWriter {
@@ -281,10 +317,11 @@ mod tests {
             (3, writer(1).file(&key, Some(position(5)))),
             (3, other.file(&key, Some(position(77)))),
             (3, writer(2).file(&key, Some(position(9)))),
-            (3, writer(3).last()),
+            (3, writer(3).last("r")),
         ]);
         assert_eq!(contents.owner, Some((owner(), 3)));
-        assert_eq!((contents.last, contents.streams), (3, vec![position(9)]));
+        assert_eq!((contents.last, contents.last_run.as_deref()), (3, Some("r")));
+        assert_eq!(contents.streams, [position(9)]);
         assert_eq!(contents.entries, ["app"]);
     }
 

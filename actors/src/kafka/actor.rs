@@ -10,14 +10,28 @@ use actix::{
     Actor, Addr, Arbiter, ArbiterHandle, AsyncContext, Context, Handler, Message, MessageResult, ResponseFuture,
     SpawnHandle,
 };
-use logcatch_kafka::{Batch, DeadLetters, Lanes, Options, Producer, Shipper, StartError, Stats, Wake};
+use logcatch_kafka::{
+    Answer, Batch, Bounds, Builder, DeadLetters, Errand, Lanes, Options, Producer, Shipper, StartError, Stats, Wake,
+};
+use logcatch_settings::ExactlyOnce;
+use logcatch_tail::Positions;
 use tokio::net::unix::pipe::Receiver;
 use tokio::sync::oneshot;
 
 use super::errand::detach;
+use super::positions::TopicPositions;
 
 /// How long a drained producer may take to end before its drain is answered: milliseconds, unless its threads hang.
 const RETIRE: Duration = Duration::from_millis(500);
+
+/// A transaction takes batches for so long.
+const TRANSACTION: Duration = Duration::from_millis(100);
+
+/// It takes so many bytes at most.
+const TRANSACTION_BYTES: u64 = 16 << 20;
+
+/// What may be in flight is enough for so many: while one commits, the next is read.
+const TRANSACTIONS_IN_FLIGHT: u64 = 4;
 
 /// How often to look for reports where the reactor takes no further descriptor.
 const LOOK: Duration = Duration::from_millis(50);
@@ -27,6 +41,7 @@ pub struct KafkaActor {
     /// None after a drain.
     shipper: Option<Shipper>,
     wake: Arc<Wake>,
+    builder: Builder<Producer>,
     timer: Option<(Instant, SpawnHandle)>,
     drain: Option<DrainUnderWay>,
 }
@@ -87,13 +102,59 @@ impl KafkaActor {
             let wake = Arc::clone(&wake);
             move |options: &Options, batch_bytes| Producer::new(options, batch_bytes, Arc::clone(&wake))
         };
+        Self::start_with(arbiter, options, letters, Arc::new(builder), wake, |shipper| shipper)
+    }
+
+    /// As [`KafkaActor::start`], with lines and positions in transactions, of `in_flight` bytes in flight. Ships nothing before
+    /// positions are read back.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn start_exactly_once(
+        options: Options,
+        letters: Arc<dyn DeadLetters>,
+        exactly_once: &ExactlyOnce,
+        host: &str,
+        positions: Arc<Positions>,
+        in_flight: u64,
+    ) -> Result<(Addr<Self>, Lanes, Arc<TopicPositions>), StartError> {
+        let wake = Arc::new(Wake::new()?);
+        let log = TopicPositions::new(exactly_once, host, positions, Arc::clone(&wake));
+        let log = Arc::new(log);
+        let builder = {
+            let (wake, id) = (Arc::clone(&wake), format!("logcatch-{}", exactly_once.instance));
+            move |options: &Options, batch_bytes| Producer::transactional(options, batch_bytes, &id, Arc::clone(&wake))
+        };
+        let bounds = Bounds {
+            interval: TRANSACTION,
+            bytes: (in_flight / TRANSACTIONS_IN_FLIGHT).min(TRANSACTION_BYTES),
+        };
+        let in_transactions = {
+            let log = Arc::clone(&log);
+            move |shipper: Shipper| shipper.in_transactions(log, bounds, Instant::now())
+        };
+        let arbiter = Arbiter::new().handle();
+        let (address, lanes) = Self::start_with(&arbiter, options, letters, Arc::new(builder), wake, in_transactions)?;
+        Ok((address, lanes, log))
+    }
+
+    fn start_with(
+        arbiter: &ArbiterHandle,
+        options: Options,
+        letters: Arc<dyn DeadLetters>,
+        builder: Builder<Producer>,
+        wake: Arc<Wake>,
+        finish: impl FnOnce(Shipper) -> Shipper,
+    ) -> Result<(Addr<Self>, Lanes), StartError> {
         let producer = builder(&options, None)?;
         let now = Instant::now();
-        let shipper = Shipper::new(producer, options, Arc::new(builder), letters, Arc::clone(&wake), now);
+        let shipper = Shipper::new(producer, options, Arc::clone(&builder), letters, Arc::clone(&wake), now);
+        let shipper = finish(shipper);
         let lanes = shipper.lanes();
         let actor = Self {
             shipper: Some(shipper),
             wake,
+            builder,
             timer: None,
             drain: None,
         };
@@ -111,7 +172,7 @@ impl KafkaActor {
         let now = Instant::now();
         shipper.turn(now);
         for errand in shipper.take_errands(now) {
-            let done = detach(move || errand.run()).into_actor(self).map(|answer, this, ctx| {
+            let done = detach(move || run(errand)).into_actor(self).map(|answer, this, ctx| {
                 if let (Ok(answer), Some(shipper)) = (answer, &mut this.shipper) {
                     shipper.done(answer, Instant::now());
                     this.turn(ctx);
@@ -167,6 +228,19 @@ impl KafkaActor {
     }
 }
 
+/// Runs an errand, between the faults that tests want.
+fn run(errand: Errand<Producer>) -> Answer<Producer> {
+    #[cfg(debug_assertions)]
+    if errand.commits() {
+        crate::fault::kill("commit");
+        crate::fault::kill_soon("committing");
+        let answer = errand.run();
+        crate::fault::kill("committed");
+        return answer;
+    }
+    errand.run()
+}
+
 impl Actor for KafkaActor {
     type Context = Context<Self>;
 
@@ -217,6 +291,8 @@ impl Handler<ShipBatch> for KafkaActor {
     type Result = ();
 
     fn handle(&mut self, ShipBatch(batch): ShipBatch, ctx: &mut Context<Self>) {
+        #[cfg(debug_assertions)]
+        crate::fault::kill("batch");
         // After a drain the ticket is dropped untold: the lines will be read again.
         if let Some(shipper) = &mut self.shipper {
             shipper.push(batch, Instant::now());
@@ -230,7 +306,8 @@ impl Handler<DrainKafka> for KafkaActor {
 
     fn handle(&mut self, DrainKafka { deadline }: DrainKafka, ctx: &mut Context<Self>) -> Self::Result {
         let (answer, result) = oneshot::channel();
-        if self.shipper.is_some() {
+        if let Some(shipper) = &mut self.shipper {
+            shipper.hurry();
             self.drain = Some(DrainUnderWay { deadline, answer });
             self.turn(ctx);
         }
@@ -243,8 +320,8 @@ impl Handler<Reconfigure> for KafkaActor {
     type Result = actix::ResponseActFuture<Self, Result<(), StartError>>;
 
     fn handle(&mut self, Reconfigure(options): Reconfigure, _ctx: &mut Context<Self>) -> Self::Result {
-        let wake = Arc::clone(&self.wake);
-        let built = detach(move || (Producer::new(&options, None, wake), options));
+        let builder = Arc::clone(&self.builder);
+        let built = detach(move || (builder(&options, None), options));
         Box::pin(built.into_actor(self).map(|built, this, ctx| {
             let Ok((producer, options)) = built else { return Ok(()) };
             let producer = producer.inspect_err(|error| {

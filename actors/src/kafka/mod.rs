@@ -2,9 +2,12 @@
 
 pub(crate) mod actor;
 mod errand;
+mod positions;
 
 use logcatch_kafka::Options;
 use logcatch_settings::Settings;
+
+pub use positions::{Lost, Standing, TopicPositions};
 
 pub use actor::{DrainKafka, GetStats, KafkaActor, Reconfigure, ShipBatch};
 

@@ -49,12 +49,22 @@ impl Ticket {
     }
 }
 
-impl Settle for Ticket {
-    fn settle(self: Box<Self>, outcome: Outcome) {
-        let placement = outcome.partition.map(|partition| Placement {
+impl Ticket {
+    fn placement(&self, partition: Option<i32>) -> Option<Placement> {
+        partition.map(|partition| Placement {
             topic: self.target.topic().to_owned(),
             partition,
-        });
+        })
+    }
+}
+
+impl Settle for Ticket {
+    fn pledge(&self, partition: Option<i32>) {
+        self.stream.pledge(self.seq, self.placement(partition));
+    }
+
+    fn settle(self: Box<Self>, outcome: Outcome) {
+        let placement = self.placement(outcome.partition);
         let settled = Settled {
             lines: self.lines - outcome.dead_lettered.len() as u64,
             dead_lettered: outcome.dead_lettered_bytes,
@@ -64,7 +74,11 @@ impl Settle for Ticket {
             gauge.acknowledged(delivered, settled.lines, Instant::now());
             gauge.buried(&outcome.dead_letter_reasons);
         }
-        self.stream.settle(self.seq, settled, placement);
+        if outcome.committed {
+            self.stream.settle_committed(self.seq, settled, placement);
+        } else {
+            self.stream.settle(self.seq, settled, placement);
+        }
     }
 }
 

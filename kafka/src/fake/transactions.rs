@@ -186,7 +186,11 @@ impl PositionLog for FakeLog {
         }
         let broker = book.broker.clone().unwrap();
         let last = broker.positions().get("last").map_or(0, |last| last.parse().unwrap());
-        Ok(Opened { partition: 0, last })
+        Ok(Opened {
+            partition: 0,
+            last,
+            is_ours: true,
+        })
     }
 
     fn topic(&self) -> &str {

@@ -8,7 +8,7 @@ use super::credentials;
 use crate::given::{Table, Text};
 use crate::problem::Problem;
 use crate::reader::Report;
-use crate::settings::{Delivery, KafkaSettings};
+use crate::settings::{Delivery, ExactlyOnce, KafkaSettings};
 use crate::template::{Placeholder, Template};
 use crate::topic;
 
@@ -115,8 +115,46 @@ pub(super) fn settings(table: &Table, directory: &Path, report: &mut Report) -> 
         files,
         brokers: brokers(table, report),
         topic: table.text("topic").and_then(|text| topic(text, report)),
-        delivery: Delivery::AtLeastOnce,
+        delivery: delivery(table, report),
     }
+}
+
+/// A transactional id is this and the instance.
+const INSTANCE_MAX: usize = 200;
+
+fn delivery(table: &Table, report: &mut Report) -> Delivery {
+    let positions_topic = positions_topic(table, report);
+    let instance = table.text("instance");
+    if let Some(text) = instance
+        && (text.value.len() > INSTANCE_MAX || text.value.chars().any(char::is_control))
+    {
+        let problem = format!("must be at most {INSTANCE_MAX} bytes without control characters");
+        report.problems.push(text.spot.problem(problem));
+    }
+    if table.word("delivery") != "exactly-once" {
+        return Delivery::AtLeastOnce;
+    }
+    let Some(instance) = instance else {
+        let problem = table
+            .spot_of("delivery")
+            .problem("needs `kafka.instance` with \"exactly-once\"");
+        report
+            .problems
+            .push(problem.help("give this service a name that no other has and that it keeps, such as the host's"));
+        return Delivery::AtLeastOnce;
+    };
+    Delivery::ExactlyOnce(ExactlyOnce {
+        instance: instance.value.clone(),
+        positions_topic,
+    })
+}
+
+fn positions_topic(table: &Table, report: &mut Report) -> String {
+    let Some(text) = table.text("positions_topic") else {
+        return String::new();
+    };
+    let found = topic(text, report).and_then(|template| template.literal().map(str::to_owned));
+    found.unwrap_or_default()
 }
 
 /// Whether the value of a property of librdkafka is never shown.

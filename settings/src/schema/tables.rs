@@ -90,22 +90,19 @@ static KAFKA: &[Key] = &[
         Shape::Choice(&["at-least-once", "exactly-once"]),
         Default::Value("at-least-once"),
         "What a crash may do: repeat lines, or nothing.",
-    )
-    .not_built(),
+    ),
     key(
         "instance",
         Shape::Text,
         Default::None,
         "A name unique in the cluster and lasting, for exactly-once.",
-    )
-    .not_built(),
+    ),
     key(
         "positions_topic",
         Shape::Text,
-        Default::None,
+        Default::Value("logcatch-positions"),
         "The topic that remembers positions, for exactly-once.",
-    )
-    .not_built(),
+    ),
     key(
         "properties",
         Shape::Map,

@@ -218,15 +218,15 @@ fn what_is_not_built_yet_is_said_after_its_shape_is_checked() {
     let at_top = [
         (
             "delivery = \"exactly-once\"",
-            "f.toml:4: `kafka.delivery` is not supported yet with \"exactly-once\" | use \"at-least-once\"",
+            "f.toml:4: `kafka.delivery` needs `kafka.instance` with \"exactly-once\" | give this service a name",
         ),
         (
-            "instance = \"a\"",
-            "f.toml:4: `kafka.instance` is not supported yet | remove the key",
+            "instance = \"a\\nb\"",
+            "f.toml:4: `kafka.instance` must be at most 200 bytes without control characters",
         ),
         (
-            "positions_topic = \"a\"",
-            "f.toml:4: `kafka.positions_topic` is not supported yet | remove the key",
+            "positions_topic = \"a b\"",
+            "f.toml:4: `kafka.positions_topic` must be a topic name, not \"a b\"",
         ),
         (
             "[web]\nlisten = \"5642\"",
@@ -311,4 +311,26 @@ fn every_bad_broker_is_named() {
             ),
         ]
     );
+}
+
+#[test]
+fn exactly_once_needs_a_name_and_cannot_come_or_go_while_the_service_runs() {
+    let exactly_once = settings(&format!(
+        "{KAFKA}delivery = \"exactly-once\"\ninstance = \"web-1\"\n{LOGS}"
+    ));
+    let expected = crate::Delivery::ExactlyOnce(crate::ExactlyOnce {
+        instance: "web-1".into(),
+        positions_topic: "logcatch-positions".into(),
+    });
+    assert_eq!(exactly_once.kafka.delivery, expected);
+    // A name may be there before it is needed.
+    let plain = settings(&format!("{KAFKA}instance = \"web-1\"\n{LOGS}"));
+    assert_eq!(plain.kafka.delivery, crate::Delivery::AtLeastOnce);
+    for (old, new) in [(&plain, &exactly_once), (&exactly_once, &plain)] {
+        let refused = crate::needs_restart(old, new);
+        assert!(
+            matches!(refused.as_slice(), [one] if one.contains("`kafka.delivery`")),
+            "{refused:?}"
+        );
+    }
 }

@@ -1,0 +1,283 @@
+//! Exactly once: what others do to its transactions, and how it comes and goes.
+
+use std::fs;
+use std::thread::sleep;
+use std::time::Duration;
+
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+use rustix::process::Signal;
+
+use super::exactly_once_kills::{end, fixture, until_more, writing};
+use super::fixture::{Fixture, caught_up};
+use crate::harness::case::cases;
+use crate::harness::kafka::{self, Broker, unique};
+use crate::harness::reader::Reader;
+use crate::harness::service::Host;
+
+cases![
+    e1_a_host_that_stops_for_longer_than_a_transaction_may_last_resumes,
+    e1_an_outage_longer_than_a_transaction_may_last_is_survived,
+    e2_a_transaction_of_another_host_in_the_positions_topic_is_waited_for,
+    e3_a_watcher_that_panics_inside_a_transaction_repeats_nothing,
+    e4_a_missing_topic_holds_only_its_own_files_and_comes_later,
+    e4_a_topic_deleted_under_load_leaves_the_others_alone,
+    e5_of_two_with_one_instance_name_one_ends_and_names_the_other,
+    the_mode_may_be_changed_both_ways_and_nothing_is_repeated,
+    a_refused_record_is_a_dead_letter_and_its_neighbours_are_committed_once,
+    a_positions_topic_that_forgets_is_refused,
+    an_idle_service_opens_no_transaction,
+];
+
+/// A broker that ends transactions soon after their time.
+fn hasty_broker(name: &str) -> kafka::Private {
+    kafka::private_with(
+        name,
+        "transaction.abort.timed.out.transaction.cleanup.interval.ms=500\n",
+    )
+}
+
+const SHORT: &str = "[kafka.properties]\n\"transaction.timeout.ms\" = \"2000\"\n";
+
+fn e1_a_host_that_stops_for_longer_than_a_transaction_may_last_resumes() {
+    let broker = hasty_broker("stopped");
+    let mut fixture = fixture(&broker, "stopped", SHORT);
+    let service = fixture.host.start();
+    let writers = writing(&fixture, &["a", "b"]);
+    for _ in 0..3 {
+        until_more(&mut fixture, 300);
+        service.signal(Signal::STOP);
+        // Longer than the transaction may last: the broker ends it and fences its producer.
+        sleep(Duration::from_secs(5));
+        service.signal(Signal::CONT);
+    }
+    until_more(&mut fixture, 300);
+    end(fixture, writers, service);
+}
+
+fn e1_an_outage_longer_than_a_transaction_may_last_is_survived() {
+    let broker = hasty_broker("out");
+    let mut fixture = fixture(&broker, "out", SHORT);
+    let service = fixture.host.start();
+    let writers = writing(&fixture, &["a", "b"]);
+    for _ in 0..2 {
+        until_more(&mut fixture, 300);
+        broker.pause();
+        sleep(Duration::from_secs(5));
+        broker.resume();
+    }
+    until_more(&mut fixture, 300);
+    end(fixture, writers, service);
+}
+
+fn e2_a_transaction_of_another_host_in_the_positions_topic_is_waited_for() {
+    let broker = kafka::shared();
+    let mut fixture = Fixture::on(broker, "waits", "");
+    fixture.host = Host::new("waits");
+    let positions = fixture.host.exactly_once(&unique("waits"));
+    fixture.host.ship_logs(broker, &fixture.topic, "");
+    let mut log = fixture.log("logs/app.log");
+    log.write(1000);
+    let service = fixture.host.start();
+    fixture.caught_up();
+    service.kill();
+
+    let other = other_host(broker);
+    // In whichever partition it is: all are read.
+    for partition in 0..16 {
+        let record = BaseRecord::to(&positions)
+            .partition(partition)
+            .key("[\"other\",\"last\"]")
+            .payload("{}");
+        other.send(record).unwrap();
+    }
+    other.flush(Duration::from_secs(10)).unwrap();
+    log.write(1000);
+    let mut managed = fixture.host.start_managed(&[]);
+    managed.service.wait_log("a transaction of another service is open");
+    assert!(managed.told().iter().all(|told| !told.contains("READY=1")));
+    other.abort_transaction(Duration::from_secs(10)).unwrap();
+    managed.until("READY=1");
+    fixture.finish(managed.service);
+}
+
+fn other_host(broker: &Broker) -> BaseProducer {
+    let mut config = broker.client();
+    config.set("transactional.id", unique("another-host"));
+    let other: BaseProducer = config.create().unwrap();
+    other.init_transactions(Duration::from_secs(30)).unwrap();
+    other.begin_transaction().unwrap();
+    other
+}
+
+fn e3_a_watcher_that_panics_inside_a_transaction_repeats_nothing() {
+    let mut fixture = fixture(kafka::shared(), "panics", "");
+    let service = fixture.host.start();
+    let writers = writing(&fixture, &["ill", "well"]);
+    for count in 1..=3 {
+        until_more(&mut fixture, 500);
+        let fault = fixture.host.path("faults/panic-ill.log");
+        fs::write(&fault, "").unwrap();
+        service.wait_log_count("watcher failed", count);
+        fs::remove_file(fault).unwrap();
+    }
+    until_more(&mut fixture, 500);
+    end(fixture, writers, service);
+}
+
+fn e4_a_missing_topic_holds_only_its_own_files_and_comes_later() {
+    let broker = kafka::shared();
+    let missing = unique("missing");
+    let entry = format!("[[logs]]\nname = \"late\"\npath = \"late/*.log\"\ntopic = \"{missing}\"\n");
+    let mut fixture = fixture(broker, "missing", &entry);
+    fs::create_dir_all(fixture.host.path("late")).unwrap();
+    let late = fixture.log("late/app.log");
+    let oracle_of_late = std::sync::Arc::new(crate::harness::oracle::Oracle::default());
+    drop(late);
+    let mut late = crate::harness::writers::LogFile::open(&oracle_of_late, &fixture.host, "late/app.log");
+    late.write(500);
+    let service = fixture.host.start();
+    let writers = writing(&fixture, &["a"]);
+    service.wait_log("topic does not exist");
+    until_more(&mut fixture, 500);
+    broker.create_topic(&missing, 2, &[]);
+    let mut reader = Reader::new(broker, &missing);
+    caught_up(&oracle_of_late, &mut reader);
+    until_more(&mut fixture, 500);
+    end(fixture, writers, service);
+    oracle_of_late.judge(reader.everything()).assert_clean();
+}
+
+fn e4_a_topic_deleted_under_load_leaves_the_others_alone() {
+    let broker = kafka::private("deleted");
+    let deleted = broker.topic("deleted", 1);
+    let entry = format!("[[logs]]\nname = \"gone\"\npath = \"gone/*.log\"\ntopic = \"{deleted}\"\n");
+    let mut fixture = fixture(&broker, "deleted", &entry);
+    fs::create_dir_all(fixture.host.path("gone")).unwrap();
+    let service = fixture.host.start();
+    let writers = writing(&fixture, &["a"]);
+    let gone = fixture.host.path("gone/app.log");
+    let stop = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let writer = {
+        let stop = std::sync::Arc::clone(&stop);
+        std::thread::spawn(move || {
+            let mut number = 0;
+            while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+                let mut file = fs::File::options().create(true).append(true).open(&gone).unwrap();
+                std::io::Write::write_all(&mut file, format!("line {number}\n").as_bytes()).unwrap();
+                number += 1;
+                sleep(Duration::from_millis(5));
+            }
+        })
+    };
+    Reader::new(&broker, &deleted).until_count(100);
+    broker.delete_topic(&deleted);
+    // Its own are held, and at some time said; the others go on.
+    service.wait_log("Kafka takes nothing for this topic, its files wait");
+    until_more(&mut fixture, 1000);
+    broker.create_topic(&deleted, 1, &[]);
+    Reader::new(&broker, &deleted).until_count(100);
+    stop.store(true, std::sync::atomic::Ordering::Relaxed);
+    writer.join().unwrap();
+    end(fixture, writers, service);
+}
+
+fn e5_of_two_with_one_instance_name_one_ends_and_names_the_other() {
+    let broker = kafka::shared();
+    let mut first = fixture(broker, "twin", "");
+    let mut service = first.host.start();
+    let writers = writing(&first, &["a"]);
+    until_more(&mut first, 300);
+
+    let mut second = Host::new("twin");
+    let keys = first.host.set_kafka_keys().to_owned();
+    second.kafka_keys(&keys);
+    second.ship_logs(broker, &first.topic, "");
+    let twin = second.start();
+    let status = service.wait();
+    assert_eq!(status.code(), Some(3), "{}", service.log());
+    let said = service.log();
+    assert!(said.contains(&format!("pid {}", twin.pid())), "{said}");
+    writers.into_iter().for_each(|writer| drop(writer.stop()));
+    // Whoever has the name later goes on where the first was.
+    twin.stop();
+    let service = first.host.start();
+    first.finish(service);
+}
+
+fn the_mode_may_be_changed_both_ways_and_nothing_is_repeated() {
+    let broker = kafka::shared();
+    let mut fixture = fixture(broker, "modes", "");
+    let exactly_once = fixture.host.set_kafka_keys().to_owned();
+    let mut log = fixture.log("logs/app.log");
+    for mode in ["", &exactly_once, "", "", &exactly_once, &exactly_once, ""] {
+        fixture.host.kafka_keys(mode);
+        fixture.host.ship_logs(broker, &fixture.topic, "");
+        log.write(1000);
+        let service = fixture.host.start();
+        log.write(1000);
+        fixture.caught_up();
+        service.stop();
+    }
+    fixture.host.kafka_keys(&exactly_once);
+    fixture.host.ship_logs(broker, &fixture.topic, "");
+    let service = fixture.host.start();
+    log.write(500);
+    fixture.finish(service);
+}
+
+fn a_refused_record_is_a_dead_letter_and_its_neighbours_are_committed_once() {
+    let broker = kafka::shared();
+    let mut fixture = fixture(broker, "refused", "");
+    fixture.topic = broker.topic_with("refused", 1, &[("max.message.bytes", "20000")]);
+    fixture.reader = Reader::new(broker, &fixture.topic);
+    fixture.host.ship_logs(broker, &fixture.topic, "");
+    let mut log = fixture.log("logs/app.log");
+    let mut other = fixture.log("logs/other.log");
+    let noise: String = (0..4000u64)
+        .map(|n| format!("{:016x}", xxhash_rust::xxh3::xxh3_64(&n.to_le_bytes())))
+        .collect();
+    log.write(500);
+    log.write_raw(format!("{noise}\n").as_bytes());
+    log.write(500);
+    other.write(500);
+    let service = fixture.host.start();
+    service.wait_log("kept as a dead letter");
+    let host_letters = |host: &Host| host.run(&["dead-letters", "list", "--json"]).stdout.lines().count();
+    fixture.caught_up();
+    assert_eq!(host_letters(&fixture.host), 1);
+    fixture.finish(service);
+}
+
+fn a_positions_topic_that_forgets_is_refused() {
+    let broker = kafka::shared();
+    let fixture = fixture(broker, "forgets", "");
+    let keys = fixture.host.set_kafka_keys();
+    let (_, topic) = keys.trim().rsplit_once(" = ").unwrap();
+    broker.create_topic(topic.trim_matches('"'), 1, &[("cleanup.policy", "delete")]);
+    let output = fixture.host.run(&["run"]);
+    assert_eq!(output.code, Some(1), "{output:?}");
+    assert!(
+        output.stderr.contains("its cleanup.policy is `delete`, not `compact`"),
+        "{output:?}"
+    );
+}
+
+fn an_idle_service_opens_no_transaction() {
+    let broker = kafka::shared();
+    let mut fixture = Fixture::on(broker, "idle", "");
+    fixture.host = Host::new("idle");
+    let positions = fixture.host.exactly_once(&unique("idle"));
+    fixture.host.ship_logs(broker, &fixture.topic, "");
+    let mut log = fixture.log("logs/app.log");
+    log.write(100);
+    let service = fixture.host.start();
+    fixture.caught_up();
+    let mut reader = Reader::new(broker, &positions);
+    let version = |reader: &mut Reader| reader.everything().len();
+    // What followed the last line has had its time.
+    sleep(Duration::from_secs(2));
+    let before = version(&mut reader);
+    sleep(Duration::from_secs(3));
+    assert_eq!(version(&mut reader), before);
+    fixture.finish(service);
+}
