@@ -22,6 +22,7 @@ mod inspect;
 mod lag;
 mod lease;
 mod ledger;
+mod looks;
 mod olds;
 mod orphans;
 mod parked;

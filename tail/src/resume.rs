@@ -7,14 +7,15 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::explain::{Content, came_since};
-use crate::file::{first_bytes, fits, mark_at, open_regular};
+use crate::file::{first_bytes, fits, is_copy, mark_at, open_regular};
 use crate::generation::Generation;
 use crate::identity::{Head, Inode, Stat};
+use crate::olds::Old;
 use crate::position::{Life, StreamRecord};
 use crate::siblings::{Sibling, siblings};
 use crate::source::Source;
 use crate::stream::Stream;
-use crate::watcher::{Old, Watcher};
+use crate::watcher::Watcher;
 
 /// A saved generation and the file that holds it.
 pub(crate) struct Found {
@@ -32,6 +33,12 @@ impl Watcher {
         let is_known = !streams.is_empty();
         // Generations that are open go on as they are.
         streams.retain(|stream| !self.olds.iter().any(|old| Arc::ptr_eq(old.generation.stream(), stream)));
+        // What the watcher of the original took is its own, wherever it went.
+        let (taken, streams): (Vec<_>, Vec<_>) = streams.into_iter().partition(|stream| {
+            let record = stream.record();
+            record.copy && self.has_other_reader(record.inode)
+        });
+        taken.iter().for_each(Stream::retire);
         let Some(youngest) = streams.last() else {
             if !is_known {
                 self.open_since_damage(now)?;
@@ -225,6 +232,7 @@ impl Watcher {
             for (index, sibling) in around
                 .iter()
                 .enumerate()
+                .filter(|(_, sibling)| !(sibling.is_archive() && record.is_undecided_copy()))
                 .filter(|(_, sibling)| wanted(sibling.stat.inode))
             {
                 let holder = self.holding(sibling, &record, &record.mark, record.head)?;
@@ -265,7 +273,7 @@ impl Watcher {
         mut contents: Vec<Content>,
     ) -> io::Result<Found> {
         let record = &hit.stream.record();
-        if record.head.len > 0 || record.mark.offset > 0 {
+        if record.head.len > 0 || record.mark.offset > 0 || record.is_undecided_copy() {
             return Ok(hit);
         }
         let older = hit.sibling.map_or(0, |index| index + 1);
@@ -281,7 +289,12 @@ impl Watcher {
             let Some((source, stat)) = self.open_sibling(sibling)? else {
                 continue;
             };
-            if self.claim(stat.inode).is_ok() {
+            // What was copied of it and is still in it is no content that it lost.
+            let is_of_now = match (&source, &hit.source) {
+                (Source::Plain(file), Source::Plain(live)) => is_copy(file, &stat, live, &hit.stat)?,
+                _ => false,
+            };
+            if !is_of_now && self.take(stat.inode) {
                 return Ok(Found {
                     stream: hit.stream,
                     source,
@@ -329,11 +342,6 @@ impl Watcher {
     /// No file holds this stream any more.
     fn gone(&mut self, stream: &Arc<Stream>, was_youngest: bool) {
         let record = stream.record();
-        if record.copy && self.has_other_reader(record.inode) {
-            // The watcher of the original took it.
-            stream.retire();
-            return;
-        }
         let unread = record.size.saturating_sub(record.mark.offset);
         let could_look = self.could_look(&record);
         if was_youngest && could_look && unread > 0 && !record.copy {

@@ -8,10 +8,11 @@ use crate::explain::{Content, came_since};
 use crate::file::{first_bytes, is_copy, open_found};
 use crate::generation::Generation;
 use crate::identity::{Head, Inode, Stat};
+use crate::olds::Old;
 use crate::position::{Life, StreamRecord};
 use crate::siblings::Sibling;
 use crate::source::Source;
-use crate::watcher::{Old, Watcher};
+use crate::watcher::Watcher;
 use crate::wrong::{Wrong, does};
 
 impl Watcher {

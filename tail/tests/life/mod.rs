@@ -239,8 +239,9 @@ impl World {
                     self.settle();
                 }
                 self.writer.set_len(0).unwrap();
-                // Seen before it grows beyond where it was read to with the same first bytes.
-                self.read(0);
+                // Seen before it grows beyond where it was read to with the same first bytes; and where the copy has less than
+                // was read, before a restart: of less than 1 KiB only memory can tell whose beginning it is.
+                self.read(if between { usize::MAX } else { 0 });
                 self.generation += 1;
                 self.previous = None;
             }
@@ -269,6 +270,9 @@ impl World {
             Action::Delete => {
                 if self.is_up() {
                     self.open();
+                    // One that is not where it was is looked for when it is settled, and what took its place is seen then.
+                    self.acknowledge();
+                    self.read(0);
                     fs::remove_file(&self.rig.spec.path).unwrap();
                     self.next_generation();
                     self.read(0);
