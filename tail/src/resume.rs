@@ -43,7 +43,9 @@ impl Watcher {
             if !is_known {
                 self.open_since_damage(now)?;
             }
-            return self.open_live(!is_known, now);
+            self.open_live(!is_known, now)?;
+            self.keep_claims();
+            return Ok(());
         };
         self.order = self.order.max(youngest.record().order);
         streams.iter().for_each(|stream| stream.forget_in_flight());
@@ -73,9 +75,9 @@ impl Watcher {
         let oldest_rotated = rotated().max_by_key(|(index, _)| *index);
         // Found when the generation before was, and not yet opened when the service ended: none that has a watcher.
         let is_between = |index: usize, sibling: &Sibling| {
-            let is_known = || self.world.positions.known(&self.spec.log, sibling.stat.inode).is_some();
             oldest_rotated.as_ref().is_some_and(|(place, record)| {
-                index < *place && came_since(sibling, record) && sibling.is_like(&around[*place]) && !is_known()
+                let is_later = index < *place && came_since(sibling, record);
+                is_later && sibling.is_like(&around[*place]) && !self.is_someones(sibling.stat.inode)
             })
         };
         let is_unseen = |index: usize, sibling: &Sibling| match (youngest_found, &youngest_rotated) {
@@ -130,13 +132,17 @@ impl Watcher {
             let stream = self.begin(head, &stat, truncated);
             self.live = Some(Generation::open(file, &stat, stream)?);
         }
-        // Claims of an earlier incarnation, or made for it from the saved records, end here.
+        self.keep_claims();
+        Ok(())
+    }
+
+    /// Claims of an earlier incarnation, or made for it from the saved records, end, and those of what is read no more.
+    fn keep_claims(&self) {
         let suspect = self.suspect.as_ref().map(|suspect| suspect.inode);
         let held: Vec<Inode> = self.inodes().chain(suspect).collect();
         if !self.world.lease.is_revoked() {
             self.world.claims.keep_only(&self.spec.log, &self.spec.path, &held);
         }
-        Ok(())
     }
 
     /// A generation comes after all that were begun so far.

@@ -69,7 +69,6 @@ pub enum Pattern {
 
 pub struct World {
     rig: Rig,
-    pattern: Pattern,
     /// The live writer, and the one of the generation before.
     writer: File,
     previous: Option<(File, usize)>,
@@ -108,7 +107,6 @@ impl World {
         rig.run(0);
         Self {
             rig,
-            pattern,
             writer,
             previous: None,
             generation: 0,
@@ -246,10 +244,8 @@ impl World {
                 self.previous = None;
             }
             Action::Compress => {
-                // Where rotated names are paths themselves, a copy that nobody read before it was compressed may come twice: once
-                // by its handle, once from its archive.
                 let mut names = (1..NAMES).map(|n| self.rig.path(&format!("app.log.{n}")));
-                if let Some(plain) = names.find(|plain| self.pattern == Pattern::One && plain.exists()) {
+                if let Some(plain) = names.find(|plain| plain.exists()) {
                     compress(&plain);
                     self.previous = None;
                 }
