@@ -294,8 +294,8 @@ impl Watcher {
             let streams = self.world.positions.of(&self.spec.log, &other);
             let is_it = |sibling: &&Sibling| sibling.is_archive() && sibling.stat.modified == stat.modified;
             for archive in around.iter().filter(is_it) {
-                let records = streams.iter().map(|stream| stream.record());
-                match records.filter(|record| record.inode == archive.stat.inode).last() {
+                let mut records = streams.iter().map(|stream| stream.record());
+                match records.rfind(|record| record.inode == archive.stat.inode) {
                     Some(record) if record.mark.offset == 0 => answer = None,
                     Some(record) if record_fits(file, stat, &record)? => return Ok(Some(true)),
                     None if !is_late => answer = None,

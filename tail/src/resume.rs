@@ -224,7 +224,7 @@ impl Watcher {
         };
         for by_inode in [true, false] {
             let wanted = |inode: Inode| (inode == record.inode) == by_inode && is_free(inode);
-            if !by_inode && let Some((index, source, stat)) = self.oldest_archive(&record, around, &is_free)? {
+            if !by_inode && let Some((index, source, stat)) = self.oldest_archive(&record, around, is_free)? {
                 return Ok(found(source, stat, Some(index)));
             }
             if let Some((file, stat)) = live
