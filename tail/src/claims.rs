@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::identity::Inode;
+use crate::looks::Looks;
 use crate::position::StreamRecord;
 
 /// Claims of all watchers. A link and its target, two patterns that match one file, and a file that was renamed within
@@ -12,6 +13,7 @@ use crate::position::StreamRecord;
 #[derive(Debug, Default)]
 pub struct Claims {
     entries: Mutex<HashMap<String, Entry>>,
+    pub(crate) looks: Looks,
 }
 
 /// The claims of one settings entry.

@@ -16,10 +16,13 @@ use crate::explain::came_after;
 use crate::file::{first_bytes, is_copy, mark_at, open_found};
 use crate::generation::Generation;
 use crate::identity::{Head, Inode, Stat};
+use crate::looks::Moment;
+use crate::olds::Old;
 use crate::position::{Life, Mark, StreamRecord};
-use crate::siblings::live_names;
+use crate::resume::record_fits;
+use crate::siblings::{Sibling, live_names, siblings};
 use crate::stream::Stream;
-use crate::watcher::{Condition, Old, QUIET, Watcher};
+use crate::watcher::{Condition, QUIET, Watcher};
 
 /// A file that begins unlike everything that is known of the other path may be a generation of it that nobody saw. Its
 /// watcher looks when this one does, and takes it if so: it has this long.
@@ -35,7 +38,7 @@ pub(crate) struct Suspect {
     seen: (u64, i64),
     quiet: Instant,
     /// Since when it is not the beginning of what the other path holds.
-    deviates: Option<Instant>,
+    deviates: Option<(Instant, Moment)>,
     /// Remembers it: the mark is the end of what was found to be a copy.
     stream: Arc<Stream>,
     /// Size and modification time with which all of it was.
@@ -48,6 +51,7 @@ pub(crate) struct Adrift {
     file: File,
     stream: Arc<Stream>,
     until: Instant,
+    since: Moment,
 }
 
 impl Suspect {
@@ -108,6 +112,7 @@ impl Watcher {
                 found: None,
             });
         }
+        let looks = &self.world.claims.looks;
         let Some(suspect) = &mut self.suspect else {
             return Ok(false);
         };
@@ -122,8 +127,11 @@ impl Watcher {
             if now >= suspect.quiet + QUIET {
                 self.is_a_copy(file, stat)?;
             }
-        } else if now >= *suspect.deviates.get_or_insert(now) + patience {
-            return self.is_not_a_copy(file, stat);
+        } else {
+            let (from, since) = *suspect.deviates.get_or_insert_with(|| (now, looks.now()));
+            if now >= from + patience && looks.has_looked(&self.spec.log, other, since) {
+                return self.is_not_a_copy(file, stat);
+            }
         }
         self.set_condition(Condition::CopyOf(other.clone()));
         Ok(true)
@@ -138,13 +146,17 @@ impl Watcher {
         Ok(is_other)
     }
 
-    /// What is known of the other paths of which this one is a rotated name.
+    /// The other paths of which this one is a rotated name.
+    fn live_paths(&self) -> impl Iterator<Item = PathBuf> + use<> {
+        let path = self.spec.path.clone();
+        let names = path.file_name().map(live_names).unwrap_or_default();
+        names.into_iter().map(move |name| path.with_file_name(name))
+    }
+
+    /// What is known of the other paths.
     fn kinship(&self, file: &File, stat: &Stat) -> io::Result<Kinship> {
-        let (Some(directory), Some(name)) = (self.spec.path.parent(), self.spec.path.file_name()) else {
-            return Ok(Kinship::None);
-        };
         let mut found = Kinship::None;
-        for other in live_names(name).into_iter().map(|name| directory.join(name)) {
+        for other in self.live_paths() {
             let streams = self.world.positions.of(&self.spec.log, &other);
             let records: Vec<_> = streams.iter().map(|stream| stream.record()).collect();
             // Only what that path's watcher reads needs no reading here.
@@ -260,26 +272,63 @@ impl Watcher {
         self.release(suspect.inode);
         match suspect.file {
             Some(file) => {
-                let until = now + QUIET;
-                let stream = suspect.stream;
-                self.adrift.push(Adrift { file, stream, until });
+                self.adrift.push(Adrift {
+                    file,
+                    stream: suspect.stream,
+                    until: now + QUIET,
+                    since: self.world.claims.looks.now(),
+                });
             }
             None => self.missing.push(suspect.stream),
         }
         self.settle_adrift(now)
     }
 
+    /// Whether a file without a name is or will be read from the archive that it became beside another path, by its
+    /// watcher: compression keeps the modification time. None when it is not known yet.
+    fn is_read_from_archive(&self, file: &File, stat: &Stat, is_late: bool) -> io::Result<Option<bool>> {
+        let mut answer = Some(false);
+        for other in self.live_paths().filter(|_| stat.links == 0) {
+            // Where they cannot be listed, it is read.
+            let around = siblings(&other, &self.spec.rotated).unwrap_or_default();
+            let streams = self.world.positions.of(&self.spec.log, &other);
+            let is_it = |sibling: &&Sibling| sibling.is_archive() && sibling.stat.modified == stat.modified;
+            for archive in around.iter().filter(is_it) {
+                let mut records = streams.iter().map(|stream| stream.record());
+                match records.rfind(|record| record.inode == archive.stat.inode) {
+                    Some(record) if record.mark.offset == 0 => answer = None,
+                    Some(record) if record_fits(file, stat, &record)? => return Ok(Some(true)),
+                    None if !is_late => answer = None,
+                    _ => {}
+                }
+            }
+        }
+        Ok(answer)
+    }
+
     /// Files that went from the path before it was known whether they are copies: the watcher of another path has a while
-    /// to find them under another name; one that nobody has then, or that has no name any more, is read.
+    /// to find them under another name; one that nobody has then, or that is nowhere any more, is read.
     pub(crate) fn settle_adrift(&mut self, now: Instant) -> io::Result<()> {
-        for Adrift { file, stream, until } in std::mem::take(&mut self.adrift) {
-            let stat = Stat::from(&file.metadata()?);
+        for adrift in std::mem::take(&mut self.adrift) {
+            let stat = Stat::from(&adrift.file.metadata()?);
             if self.has_other_owner(stat.inode) {
                 if !self.world.claims.is_copy(&self.spec.log, stat.inode) {
-                    stream.retire();
+                    adrift.stream.retire();
                 }
-            } else if stat.links > 0 && now < until {
-                self.adrift.push(Adrift { file, stream, until });
+                continue;
+            }
+            let looks = &self.world.claims.looks;
+            let mut originals = self.live_paths();
+            let is_late =
+                now >= adrift.until && originals.all(|other| looks.has_looked(&self.spec.log, &other, adrift.since));
+            let in_archive = self.is_read_from_archive(&adrift.file, &stat, is_late)?;
+            if in_archive.is_none() || (stat.links > 0 && !is_late) {
+                self.adrift.push(adrift);
+                continue;
+            }
+            let Adrift { file, stream, .. } = adrift;
+            if in_archive == Some(true) {
+                stream.retire();
             } else if stat.size > 0
                 && !matches!(self.kinship(&file, &stat)?, Kinship::Prefix(_))
                 && self.claim(stat.inode).is_ok()

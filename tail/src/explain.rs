@@ -10,12 +10,13 @@ use crate::file::{fits, is_exhausted, open_regular};
 use crate::generation::Generation;
 use crate::identity::{Head, Inode, Stat};
 use crate::inspect::undecided;
+use crate::olds::Old;
 use crate::position::{FileId, Life, Mark, StreamRecord};
 use crate::resume::Found;
 use crate::siblings::{Sibling, age_of};
 use crate::source::Source;
 use crate::stream::Stream;
-use crate::watcher::{Old, Watcher};
+use crate::watcher::Watcher;
 
 /// What is known of the content of a generation.
 pub(crate) struct Content {
@@ -136,8 +137,8 @@ impl Watcher {
         {
             let record = stream.record();
             let Content { id, head, mark } = Content::of(&record);
-            // Of its own path, or read: a beginning alone does not tell whose it is.
-            let is_its_own = archive.is_of(&record.path) && head.len > 0;
+            // Of its own path, or read: a beginning alone does not tell whose it is. What may be a copy is the original's.
+            let is_its_own = archive.is_of(&record.path) && head.len > 0 && !record.is_undecided_copy();
             if (mark.offset > 0 || is_its_own) && self.inspections.holds(archive, head, &mark)? {
                 return Ok(Some(id));
             }
@@ -216,6 +217,7 @@ impl Watcher {
     ) -> io::Result<Option<(usize, Source, Stat)>> {
         for (index, sibling) in around.iter().enumerate().rev() {
             if sibling.is_archive()
+                && !record.is_undecided_copy()
                 && may_hold(sibling, record)
                 && is_free(sibling.stat.inode)
                 && let Some((source, stat)) = self.holding(sibling, record, &record.mark, record.head)?
@@ -235,7 +237,8 @@ impl Watcher {
         around: &[Sibling],
         found: &mut Vec<Found>,
     ) -> io::Result<Vec<Arc<Stream>>> {
-        let is_untouched = |record: &StreamRecord| record.mark.offset == 0 && record.head.len == 0;
+        let is_untouched =
+            |record: &StreamRecord| record.mark.offset == 0 && record.head.len == 0 && !record.is_undecided_copy();
         let records: Vec<_> = missing.iter().map(|stream| stream.record()).collect();
         let may_hold = |sibling: &Sibling| {
             let is_found = found.iter().any(|hit| hit.stat.inode == sibling.stat.inode);
@@ -295,6 +298,9 @@ impl Watcher {
     /// known as long as the archive is there.
     pub(crate) fn follow(&mut self, stream: &Arc<Stream>, now: Instant) -> io::Result<Option<Old>> {
         let record = stream.record();
+        if record.is_undecided_copy() {
+            return Ok(None);
+        }
         let around = self.siblings()?;
         let first = self.place_before(&record, &around);
         // Oldest first: what is known by its inode alone is in the oldest one that it can be in.

@@ -24,6 +24,7 @@ mod lag;
 mod lease;
 mod ledger;
 mod listings;
+mod looks;
 mod modes;
 mod olds;
 mod orphans;

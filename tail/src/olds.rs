@@ -4,7 +4,36 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use crate::archive::Archive;
+use crate::generation::Generation;
+use crate::identity::Inode;
 use crate::watcher::{KEEP_NAMED, KEEP_NAMELESS, OLD_LOOK, Pick, QUIET, SETTLE_LOOK, Todo, Watcher};
+
+/// A generation that is no longer what the path leads to.
+#[derive(Debug)]
+pub(crate) struct Old {
+    pub(crate) generation: Generation,
+    /// Since when it has not changed.
+    pub(crate) quiet: Instant,
+    /// Size and modification time then.
+    pub(crate) seen: (u64, i64),
+    /// No writer has it open: it is a copy, or an earlier run of ours left it finished.
+    pub(crate) complete: bool,
+    /// Archives that were there when it was rotated, and that nobody had read: once it is read to its end, it can be
+    /// told which of them hold generations that came after it.
+    pub(crate) archives: Vec<Inode>,
+}
+
+impl Old {
+    pub(crate) fn new(generation: Generation, now: Instant) -> Self {
+        Self {
+            generation,
+            quiet: now,
+            seen: (0, 0),
+            complete: false,
+            archives: Vec::new(),
+        }
+    }
+}
 
 impl Watcher {
     /// The oldest generation that has something to read, or how long to wait.

@@ -7,9 +7,10 @@ use std::time::Instant;
 use crate::file::open_regular;
 use crate::generation::Generation;
 use crate::identity::Inode;
+use crate::olds::Old;
 use crate::resume::record_fits;
 use crate::stream::Stream;
-use crate::watcher::{KEEP_ABSENT, Old, Watcher};
+use crate::watcher::{KEEP_ABSENT, Watcher};
 
 impl Watcher {
     /// Looks at rotated generations whose handle is closed: what grew is read, what is gone for a day is forgotten.

@@ -142,6 +142,13 @@ impl StreamRecord {
         }
     }
 
+    /// Whether it may be a copy and nothing of it was found in the original: if it was compressed, that is a matter of the
+    /// original's watcher.
+    #[must_use]
+    pub fn is_undecided_copy(&self) -> bool {
+        self.copy && self.mark.offset == 0
+    }
+
     /// Whether it was read to its end in the archive that looks like this.
     #[must_use]
     pub fn is_read_in(&self, stat: &Stat) -> bool {

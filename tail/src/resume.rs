@@ -7,14 +7,15 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::explain::{Content, came_since};
-use crate::file::{first_bytes, fits, mark_at, open_regular};
+use crate::file::{first_bytes, fits, is_copy, mark_at, open_regular};
 use crate::generation::Generation;
 use crate::identity::{Head, Inode, Stat};
+use crate::olds::Old;
 use crate::position::{Life, StreamRecord};
 use crate::siblings::{Sibling, siblings};
 use crate::source::Source;
 use crate::stream::Stream;
-use crate::watcher::{Old, Watcher};
+use crate::watcher::Watcher;
 
 /// A saved generation and the file that holds it.
 pub(crate) struct Found {
@@ -32,11 +33,19 @@ impl Watcher {
         let is_known = !streams.is_empty();
         // Generations that are open go on as they are.
         streams.retain(|stream| !self.olds.iter().any(|old| Arc::ptr_eq(old.generation.stream(), stream)));
+        // What the watcher of the original took is its own, wherever it went.
+        let (taken, streams): (Vec<_>, Vec<_>) = streams.into_iter().partition(|stream| {
+            let record = stream.record();
+            record.copy && self.has_other_reader(record.inode)
+        });
+        taken.iter().for_each(Stream::retire);
         let Some(youngest) = streams.last() else {
             if !is_known {
                 self.open_since_damage(now)?;
             }
-            return self.open_live(!is_known, now);
+            self.open_live(!is_known, now)?;
+            self.keep_claims();
+            return Ok(());
         };
         self.order = self.order.max(youngest.record().order);
         streams.iter().for_each(|stream| stream.forget_in_flight());
@@ -66,9 +75,9 @@ impl Watcher {
         let oldest_rotated = rotated().max_by_key(|(index, _)| *index);
         // Found when the generation before was, and not yet opened when the service ended: none that has a watcher.
         let is_between = |index: usize, sibling: &Sibling| {
-            let is_known = || self.world.positions.known(&self.spec.log, sibling.stat.inode).is_some();
             oldest_rotated.as_ref().is_some_and(|(place, record)| {
-                index < *place && came_since(sibling, record) && sibling.is_like(&around[*place]) && !is_known()
+                let is_later = index < *place && came_since(sibling, record);
+                is_later && sibling.is_like(&around[*place]) && !self.is_someones(sibling.stat.inode)
             })
         };
         let is_unseen = |index: usize, sibling: &Sibling| match (youngest_found, &youngest_rotated) {
@@ -123,13 +132,17 @@ impl Watcher {
             let stream = self.begin(head, &stat, truncated);
             self.live = Some(Generation::open(file, &stat, stream)?);
         }
-        // Claims of an earlier incarnation, or made for it from the saved records, end here.
+        self.keep_claims();
+        Ok(())
+    }
+
+    /// Claims of an earlier incarnation, or made for it from the saved records, end, and those of what is read no more.
+    fn keep_claims(&self) {
         let suspect = self.suspect.as_ref().map(|suspect| suspect.inode);
         let held: Vec<Inode> = self.inodes().chain(suspect).collect();
         if !self.world.lease.is_revoked() {
             self.world.claims.keep_only(&self.spec.log, &self.spec.path, &held);
         }
-        Ok(())
     }
 
     /// A generation comes after all that were begun so far.
@@ -225,6 +238,7 @@ impl Watcher {
             for (index, sibling) in around
                 .iter()
                 .enumerate()
+                .filter(|(_, sibling)| !(sibling.is_archive() && record.is_undecided_copy()))
                 .filter(|(_, sibling)| wanted(sibling.stat.inode))
             {
                 let holder = self.holding(sibling, &record, &record.mark, record.head)?;
@@ -265,7 +279,7 @@ impl Watcher {
         mut contents: Vec<Content>,
     ) -> io::Result<Found> {
         let record = &hit.stream.record();
-        if record.head.len > 0 || record.mark.offset > 0 {
+        if record.head.len > 0 || record.mark.offset > 0 || record.is_undecided_copy() {
             return Ok(hit);
         }
         let older = hit.sibling.map_or(0, |index| index + 1);
@@ -281,7 +295,12 @@ impl Watcher {
             let Some((source, stat)) = self.open_sibling(sibling)? else {
                 continue;
             };
-            if self.claim(stat.inode).is_ok() {
+            // What was copied of it and is still in it is no content that it lost.
+            let is_of_now = match (&source, &hit.source) {
+                (Source::Plain(file), Source::Plain(live)) => is_copy(file, &stat, live, &hit.stat)?,
+                _ => false,
+            };
+            if !is_of_now && self.take(stat.inode) {
                 return Ok(Found {
                     stream: hit.stream,
                     source,
@@ -329,11 +348,6 @@ impl Watcher {
     /// No file holds this stream any more.
     fn gone(&mut self, stream: &Arc<Stream>, was_youngest: bool) {
         let record = stream.record();
-        if record.copy && self.has_other_reader(record.inode) {
-            // The watcher of the original took it.
-            stream.retire();
-            return;
-        }
         let unread = record.size.saturating_sub(record.mark.offset);
         let could_look = self.could_look(&record);
         if was_youngest && could_look && unread > 0 && !record.copy {

@@ -10,10 +10,11 @@ use crate::batch::hand_out;
 use crate::file::{first_bytes, is_exhausted, mark_at, open_regular};
 use crate::generation::Generation;
 use crate::identity::{Head, Stat};
+use crate::olds::Old;
 use crate::position::{Archived, Life, Mark, StreamRecord};
 use crate::source::Source;
 use crate::stream::Stream;
-use crate::watcher::{Condition, Old, Watcher};
+use crate::watcher::{Condition, Watcher};
 use crate::wrong::{Wrong, does};
 
 impl Watcher {

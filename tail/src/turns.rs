@@ -26,6 +26,13 @@ pub(crate) struct Closed {
     pub(crate) is_lost: bool,
 }
 
+impl Closed {
+    /// Whether a copy of it can be there that nobody has looked for, as [`Watcher::look_for_beginning`] does it.
+    pub(crate) fn hides_copies(&self, looked_around: bool) -> bool {
+        self.is_wanted || (self.paused.is_untouched() && !looked_around)
+    }
+}
+
 impl Watcher {
     /// Finds out what the path leads to, when that is not known, and has it open or closed as its turn says.
     pub(crate) fn look_at_path(&mut self, now: Instant) -> io::Result<()> {

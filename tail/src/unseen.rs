@@ -8,10 +8,11 @@ use crate::explain::{Content, came_since};
 use crate::file::{first_bytes, is_copy, open_found};
 use crate::generation::Generation;
 use crate::identity::{Head, Inode, Stat};
+use crate::olds::Old;
 use crate::position::{Life, StreamRecord};
 use crate::siblings::Sibling;
 use crate::source::Source;
-use crate::watcher::{Old, Watcher};
+use crate::watcher::Watcher;
 use crate::wrong::{Wrong, does};
 
 impl Watcher {
@@ -83,13 +84,19 @@ impl Watcher {
         self.unexplained(unknown, contents)
     }
 
-    /// Siblings of which no stream knows, and that came to be after the first sight of a generation.
+    /// Siblings that are no one's, and that came to be after the first sight of a generation.
     pub(crate) fn unknown_since(&self, mut around: Vec<Sibling>, record: &StreamRecord) -> Vec<Sibling> {
         around.retain(|sibling| {
-            let is_known = || self.world.positions.known(&self.spec.log, sibling.stat.inode).is_some();
-            sibling.stat.size > 0 && came_since(sibling, record) && !self.is_known(sibling) && !is_known()
+            let is_new = sibling.stat.size > 0 && came_since(sibling, record);
+            is_new && !self.is_known(sibling) && !self.is_someones(sibling.stat.inode)
         });
         around
+    }
+
+    /// Whether a stream knows a file, and not as what may be a copy of ours.
+    pub(crate) fn is_someones(&self, inode: Inode) -> bool {
+        let known = self.world.positions.known(&self.spec.log, inode);
+        known.is_some_and(|stream| !stream.record().is_undecided_copy())
     }
 
     /// All positions are gone: what was rotated since they were last saved may never have been read.

@@ -21,6 +21,8 @@ use crate::identity::{Inode, Stat};
 use crate::inspect::{Inspections, is_undecided};
 use crate::lease::Lease;
 use crate::listings::Listings;
+use crate::looks::Looker;
+use crate::olds::Old;
 use crate::positions::Positions;
 use crate::shape::Shape;
 use crate::siblings::Rotated;
@@ -129,33 +131,6 @@ pub struct WatchError {
     pub source: io::Error,
 }
 
-/// A generation that is no longer what the path leads to.
-#[derive(Debug)]
-pub(crate) struct Old {
-    pub(crate) generation: Generation,
-    /// Since when it has not changed.
-    pub(crate) quiet: Instant,
-    /// Size and modification time then.
-    pub(crate) seen: (u64, i64),
-    /// No writer has it open: it is a copy, or an earlier run of ours left it finished.
-    pub(crate) complete: bool,
-    /// Archives that were there when it was rotated, and that nobody had read: once it is read to its end, it can be
-    /// told which of them hold generations that came after it.
-    pub(crate) archives: Vec<Inode>,
-}
-
-impl Old {
-    pub(crate) fn new(generation: Generation, now: Instant) -> Self {
-        Self {
-            generation,
-            quiet: now,
-            seen: (0, 0),
-            complete: false,
-            archives: Vec::new(),
-        }
-    }
-}
-
 /// Which generation [`Watcher::read`] reads.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Pick {
@@ -173,6 +148,7 @@ pub struct Watcher {
     /// The live file while others have its handle.
     pub(crate) closed: Option<Closed>,
     pub(crate) seat: Seat,
+    looker: Looker,
     /// The file at the path, while it is taken for a copy.
     pub(crate) suspect: Option<Suspect>,
     pub(crate) adrift: Vec<Adrift>,
@@ -207,6 +183,7 @@ impl Watcher {
     pub fn new(spec: WatchSpec, world: World, wake: Wake) -> Self {
         Self {
             seat: world.handles.seat(wake),
+            looker: world.claims.looks.watcher(&spec.log, &spec.path),
             framer: spec.shape.framer(spec.max_line),
             spec,
             world,
@@ -339,6 +316,8 @@ impl Watcher {
 
     fn poll_inner(&mut self, now: Instant) -> io::Result<Todo> {
         self.pick = None;
+        self.looker
+            .begin_if(self.look || !self.resumed, &self.world.claims.looks);
         self.look_at_path(now)?;
         let look_around = std::mem::take(&mut self.look_around);
         if look_around {
@@ -392,6 +371,8 @@ impl Watcher {
                 until.at(at);
             }
             let (Some(generation), Some(stat)) = (self.live.as_mut(), live) else {
+                let hides_copies = |closed: &Closed| closed.hides_copies(look_around);
+                self.looker.end_unless(self.closed.as_ref().is_some_and(hides_copies));
                 if self.look_into {
                     self.look_into_archives(now)?;
                     continue;
@@ -402,6 +383,9 @@ impl Watcher {
                 self.truncated(now)?;
                 continue;
             }
+            // Copies of an empty file in which nothing was ever seen are looked for at times only.
+            self.looker
+                .end_unless(stat.size == 0 && generation.is_untouched() && !look_around);
             if generation.has_news(&stat) || generation.is_room_filled()? {
                 let cost = generation.cost(stat.size);
                 self.pick = Some(Pick::Live { stat });

@@ -372,3 +372,24 @@ fn u3_a_copy_that_is_renamed_before_it_is_decided_belongs_to_its_log() {
     let log: Vec<_> = rig.delivered[..2].iter().map(|record| &record.file_id).collect();
     assert_eq!(log[0], log[1], "both are of one file");
 }
+
+/// Kafka is away, and something older is to be read before the log's watcher comes to the truncation.
+#[test]
+fn u3_a_copy_waits_for_the_watcher_of_its_log_however_long_that_takes() {
+    let mut rig = pattern();
+    append(&rig.spec.path, "a1\n");
+    rig.run(0);
+    fs::rename(&rig.spec.path, rig.path("app.log.2")).unwrap();
+    append(&rig.spec.path, "b1\n");
+    rig.run(0);
+    copy(&rig.spec.path, &rig.path("app.log.1"));
+    fs::write(&rig.spec.path, "c1 is longer\n").unwrap();
+    for _ in 0..10 {
+        rig.now += QUIET;
+        rig.run(0);
+    }
+    rig.settle();
+    rig.pass(QUIET);
+    rig.pass(QUIET);
+    assert_eq!(rig.values(), ["a1", "b1", "c1 is longer"]);
+}

@@ -248,3 +248,115 @@ fn a_file_that_was_taken_from_a_watcher_of_copies_stays_with_its_reader_across_r
         ],
     );
 }
+
+/// What of a possible copy is compressed before it is decided: its own watcher had its handle, or found its archive.
+#[test]
+fn a_possible_copy_that_is_compressed_is_read_once_from_its_archive() {
+    check(
+        Pattern::AllAfter,
+        &[
+            &[CopyTruncate(1, false), Compress, CopyTruncate(0, true)],
+            &[CopyTruncate(0, false), Write(1, 0), Rotate, Compress, Compress],
+            &[CopyTruncate(1, false), Compress, Write(1, 0), Restart, Rotate, Restart],
+            &[CopyTruncate(1, false), Close(1), Rotate, Compress, Compress, Read(0)],
+            &[
+                CopyTruncate(1, false),
+                Rotate,
+                Down(1),
+                Compress,
+                Write(1, 0),
+                Read(1),
+                Compress,
+            ],
+            &[CopyTruncate(1, false), Write(1, 0), Crash, Compress, Restart],
+        ],
+    );
+    check(
+        Pattern::AllBefore,
+        &[
+            &[
+                CopyTruncate(0, false),
+                Write(1, 0),
+                Read(1),
+                Rotate,
+                Restart,
+                Compress,
+                Restart,
+            ],
+            &[CopyTruncate(1, true), Compress, Restart],
+            &[
+                Rotate,
+                Rotate,
+                Write(1, 0),
+                Rotate,
+                Read(0),
+                Compress,
+                Crash,
+                Write(1, 0),
+                CopyTruncate(0, false),
+            ],
+            &[
+                CopyTruncate(1, false),
+                Write(1, 0),
+                Crash,
+                Write(2, 25),
+                Compress,
+                Rotate,
+                Pass(86),
+                Restart,
+                Delete,
+            ],
+            &[
+                Write(1, 0),
+                Rotate,
+                CopyTruncate(1, false),
+                Write(1, 0),
+                Rotate,
+                Close(3),
+                Compress,
+                Pass(5),
+                Restart,
+            ],
+            &[
+                Write(2, 0),
+                Truncate,
+                CopyTruncate(1, false),
+                Rotate,
+                Truncate,
+                Compress,
+                Compress,
+            ],
+            &[
+                Down(2),
+                Write(1, 0),
+                CopyTruncate(0, false),
+                Compress,
+                CopyTruncate(0, false),
+            ],
+            &[Down(1), CopyTruncate(1, false), Write(1, 0), Read(0), Compress, Restart],
+        ],
+    );
+}
+
+/// What nobody was sure of was not looked at by the watcher of the log; and what went from a path whose watcher had it from
+/// another path was nobody's any more.
+#[test]
+fn a_possible_copy_of_an_unread_file_is_read_once_by_the_watcher_of_its_log() {
+    check(
+        Pattern::AllAfter,
+        &[
+            &[CopyTruncate(1, false), Close(3), Rotate, Pass(5), Rotate],
+            &[CopyTruncate(1, false), Rotate, Halves(true), Close(2), Pass(2), Rotate],
+            &[
+                CopyTruncate(1, false),
+                Close(2),
+                Write(1, 0),
+                Pass(2),
+                CopyTruncate(0, false),
+                Compress,
+                Compress,
+                Write(1, 2),
+            ],
+        ],
+    );
+}

@@ -69,7 +69,6 @@ pub enum Pattern {
 
 pub struct World {
     rig: Rig,
-    pattern: Pattern,
     /// The live writer, and the one of the generation before.
     writer: File,
     previous: Option<(File, usize)>,
@@ -108,7 +107,6 @@ impl World {
         rig.run(0);
         Self {
             rig,
-            pattern,
             writer,
             previous: None,
             generation: 0,
@@ -239,16 +237,15 @@ impl World {
                     self.settle();
                 }
                 self.writer.set_len(0).unwrap();
-                // Seen before it grows beyond where it was read to with the same first bytes.
-                self.read(0);
+                // Seen before it grows beyond where it was read to with the same first bytes; and where the copy has less than
+                // was read, before a restart: of less than 1 KiB only memory can tell whose beginning it is.
+                self.read(if between { usize::MAX } else { 0 });
                 self.generation += 1;
                 self.previous = None;
             }
             Action::Compress => {
-                // Where rotated names are paths themselves, a copy that nobody read before it was compressed may come twice: once
-                // by its handle, once from its archive.
                 let mut names = (1..NAMES).map(|n| self.rig.path(&format!("app.log.{n}")));
-                if let Some(plain) = names.find(|plain| self.pattern == Pattern::One && plain.exists()) {
+                if let Some(plain) = names.find(|plain| plain.exists()) {
                     compress(&plain);
                     self.previous = None;
                 }
@@ -269,6 +266,9 @@ impl World {
             Action::Delete => {
                 if self.is_up() {
                     self.open();
+                    // One that is not where it was is looked for when it is settled, and what took its place is seen then.
+                    self.acknowledge();
+                    self.read(0);
                     fs::remove_file(&self.rig.spec.path).unwrap();
                     self.next_generation();
                     self.read(0);
