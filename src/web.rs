@@ -207,7 +207,7 @@ impl Seen {
         }
     }
 
-    async fn listen_to(&self) -> Vec<&'static str> {
+    async fn not_answering(&self) -> Vec<&'static str> {
         let parts = &self.parts;
         let answers = tokio::join!(
             tokio::time::timeout(GLANCE, parts.config.send(Ping)),
@@ -229,7 +229,7 @@ impl Service for Seen {
     }
 
     fn silent(&self) -> Looking<'_, Vec<&'static str>> {
-        Box::pin(self.listen_to())
+        Box::pin(self.not_answering())
     }
 
     fn board(&self) -> &Board {
