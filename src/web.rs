@@ -148,7 +148,7 @@ async fn changed(
 async fn begin(address: &str, observatory: &Arc<Observatory<Seen>>) -> Listening {
     let mut is_said = false;
     loop {
-        match listen(address, observatory) {
+        match listen(address, observatory).await {
             Ok(server) => {
                 for address in &server.addresses {
                     log::info!(url:% = format_args!("http://{address}/"); "the status page is there");
@@ -207,7 +207,7 @@ impl Seen {
         }
     }
 
-    async fn listen_to(&self) -> Vec<&'static str> {
+    async fn not_answering(&self) -> Vec<&'static str> {
         let parts = &self.parts;
         let answers = tokio::join!(
             tokio::time::timeout(GLANCE, parts.config.send(Ping)),
@@ -229,7 +229,7 @@ impl Service for Seen {
     }
 
     fn silent(&self) -> Looking<'_, Vec<&'static str>> {
-        Box::pin(self.listen_to())
+        Box::pin(self.not_answering())
     }
 
     fn board(&self) -> &Board {
@@ -242,7 +242,7 @@ fn entries(common: &Common) -> Vec<EntryFigures> {
     let mut entries: BTreeMap<String, EntryFigures> = BTreeMap::new();
     let settings = common.board.settings();
     for entry in settings.iter().flat_map(|settings| &settings.logs) {
-        entries.entry(entry.name.clone()).or_default();
+        entries.entry(entry.name.clone()).or_default().is_in_force = true;
     }
     for (log, account) in common.world.positions.accounts() {
         entries.entry(log).or_default().balance = account.balance();

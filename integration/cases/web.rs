@@ -5,7 +5,8 @@ mod deploy;
 mod metrics;
 
 use std::fs;
-use std::net::TcpListener;
+use std::io::{Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
 
 use super::control::{ok, row};
 use super::fixture::Fixture;
@@ -24,6 +25,8 @@ cases![
     web_status_by_url_says_what_the_socket_says,
     web_events_tell_what_happens,
     web_files_are_filtered_and_cut_by_the_server,
+    web_connections_that_ask_nothing_keep_nobody_out_for_long,
+    web_secrets_are_in_no_answer,
 ];
 
 /// The tests of this module and those below.
@@ -126,10 +129,10 @@ fn web_the_page_goes_where_the_settings_say_and_away() {
         when(position == size, || position.to_string())
     });
     assert_eq!(page.metric(&format!("logcatch_file_size_bytes{of}")), size);
-    assert!(std::net::TcpStream::connect(&first.address).is_err(), "still there");
+    assert!(TcpStream::connect(&first.address).is_err(), "still there");
     fixture.host.settings(&none);
     service.wait_log_count("the status page is closed there", 2);
-    assert!(std::net::TcpStream::connect(second).is_err(), "still there");
+    assert!(TcpStream::connect(second).is_err(), "still there");
     fixture.finish(service);
 }
 
@@ -327,4 +330,77 @@ fn web_files_are_filtered_and_cut_by_the_server() {
     assert_eq!(page.get("/api/v1/files?sort=size").status, 400);
     assert_eq!(page.text("/").matches("<tr id=\"file-").count(), 200);
     service.stop();
+}
+
+fn web_connections_that_ask_nothing_keep_nobody_out_for_long() {
+    const MANY: usize = 200;
+    let mut fixture = Fixture::new("silent");
+    with_page(&fixture.host, ANY);
+    let mut log = fixture.log("logs/app.log");
+    log.write(10);
+    let service = fixture.host.start();
+    let page = Page::of(&service);
+    let before = service.resources().handles;
+    let silent: Vec<_> = (0..MANY).map(|_| TcpStream::connect(&page.address).unwrap()).collect();
+    log.write(10);
+    fixture.caught_up();
+    let open = service.resources().handles - before;
+    assert!(open < MANY, "{open} are open at once");
+    // It waits until some of those are let go.
+    assert_eq!(page.get("/health/live").status, 200);
+    drop(silent);
+    let long = format!("GET /{} HTTP/1.1\r\n\r\n", "x".repeat(1 << 20));
+    let mut answer = Vec::new();
+    let mut stream = TcpStream::connect(&page.address).unwrap();
+    // It may be hung up on at any byte.
+    let _ = stream
+        .write_all(long.as_bytes())
+        .and_then(|()| stream.read_to_end(&mut answer));
+    assert!(
+        !answer.starts_with(b"HTTP/1.1 200"),
+        "{}",
+        String::from_utf8_lossy(&answer)
+    );
+    drop(stream);
+    eventually("the handles are given back", || {
+        let open = service.resources().handles;
+        when(open <= before + 5, || format!("{open}, before {before}"))
+    });
+    // A stream under way holds nobody up who ends the service.
+    page.stream_until("/api/v1/events?page=1", |line| line.contains("section"), || ());
+    fixture.finish(service);
+}
+
+fn web_secrets_are_in_no_answer() {
+    let mut fixture = Fixture::new("secrets");
+    fs::write(fixture.host.path("password"), "from-a-file\n").unwrap();
+    let settings = fs::read_to_string(fixture.host.settings_path()).unwrap();
+    let secrets = "[kafka.properties]\nssl.key.password = \"hunter2\"\nclient.rack = \"${file:password}\"\n[state]";
+    fixture
+        .host
+        .settings(&settings.replace(NO_PAGE, ANY).replace("[state]", secrets));
+    let mut log = fixture.log("logs/app.log");
+    log.write(10);
+    let service = fixture.host.start();
+    let page = Page::of(&service);
+    fixture.caught_up();
+    // Settings that apply later are shown as those at start are.
+    let good = fs::read_to_string(fixture.host.settings_path()).unwrap();
+    fixture
+        .host
+        .settings(&good.replace("client.rack", "client.id = \"other\"\nclient.rack"));
+    eventually("the new settings show", || {
+        let html = page.text("/");
+        let is_shown = html.contains("client.id") && html.contains("***");
+        when(is_shown, || html)
+    });
+    for path in ["/", "/api/v1/status", "/api/v1/files", "/metrics"] {
+        let text = page.text(path);
+        assert!(
+            !text.contains("hunter2") && !text.contains("from-a-file"),
+            "{path}: {text}"
+        );
+        assert!(!text.contains("lorem ipsum"), "the contents of a line in {path}");
+    }
+    fixture.finish(service);
 }

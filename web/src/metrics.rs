@@ -136,9 +136,9 @@ fn kafka(sheet: &mut Sheet, snapshot: &Snapshot) {
 
 fn of_entry(sheet: &mut Sheet, entry: &EntryFigures, files: &[&FileRow]) {
     let log = ("log", entry.log.as_str());
-    for state in STATES {
-        let count = files.iter().filter(|file| file.state == state).count();
-        sheet.put("logcatch_files", &[log, ("state", &state.to_string())], count as f64);
+    // Of one that is gone the counters stay what they were, and no alert waits for its files.
+    if entry.is_in_force {
+        of_files(sheet, log, files);
     }
     let balance = &entry.balance;
     sheet.put("logcatch_read_bytes_total", &[log], balance.read as f64);
@@ -167,16 +167,6 @@ fn of_entry(sheet: &mut Sheet, entry: &EntryFigures, files: &[&FileRow]) {
         );
     }
     sheet.put("logcatch_unreachable_bytes_total", &[log], balance.unreachable as f64);
-    let lag: u64 = files.iter().map(|file| file.lag_bytes).sum();
-    let worst = files.iter().map(|file| file.lag_seconds).fold(0.0, f64::max);
-    let loss = files.iter().filter_map(|file| file.time_to_loss_seconds);
-    sheet.put("logcatch_lag_bytes", &[log], lag as f64);
-    sheet.put("logcatch_lag_seconds", &[log], worst);
-    sheet.put(
-        "logcatch_time_to_loss_seconds",
-        &[log],
-        loss.fold(f64::INFINITY, f64::min),
-    );
     for (kind, count) in Rotation::ALL.iter().zip(entry.counts.rotations) {
         sheet.put("logcatch_rotations_total", &[log, ("kind", kind.word())], count as f64);
     }
@@ -187,6 +177,23 @@ fn of_entry(sheet: &mut Sheet, entry: &EntryFigures, files: &[&FileRow]) {
             count as f64,
         );
     }
+}
+
+fn of_files(sheet: &mut Sheet, log: (&str, &str), files: &[&FileRow]) {
+    for state in STATES {
+        let count = files.iter().filter(|file| file.state == state).count();
+        sheet.put("logcatch_files", &[log, ("state", &state.to_string())], count as f64);
+    }
+    let lag: u64 = files.iter().map(|file| file.lag_bytes).sum();
+    let worst = files.iter().map(|file| file.lag_seconds).fold(0.0, f64::max);
+    let loss = files.iter().filter_map(|file| file.time_to_loss_seconds);
+    sheet.put("logcatch_lag_bytes", &[log], lag as f64);
+    sheet.put("logcatch_lag_seconds", &[log], worst);
+    sheet.put(
+        "logcatch_time_to_loss_seconds",
+        &[log],
+        loss.fold(f64::INFINITY, f64::min),
+    );
 }
 
 fn histogram(stats: &Stats) -> Metric {
@@ -277,6 +284,7 @@ mod tests {
         snapshot.report.files.push(serde_json::from_str(row).unwrap());
         snapshot.entries.push(EntryFigures {
             log: "a\"pp\\\n".to_owned(),
+            is_in_force: true,
             ..EntryFigures::default()
         });
         snapshot
@@ -291,6 +299,22 @@ mod tests {
         assert_eq!(given, all.iter().copied().filter(|name| !is_of_file(name)).collect());
         snapshot.file_metrics = true;
         assert_eq!(sheet(&snapshot).metrics.into_keys().collect::<BTreeSet<_>>(), all);
+    }
+
+    #[test]
+    fn of_an_entry_that_is_gone_the_counters_are_left() {
+        let mut snapshot = snapshot();
+        snapshot.entries[0].is_in_force = false;
+        let given: BTreeSet<_> = sheet(&snapshot).metrics.into_keys().collect();
+        assert!(given.contains("logcatch_delivered_bytes_total"));
+        for name in [
+            "logcatch_files",
+            "logcatch_lag_bytes",
+            "logcatch_lag_seconds",
+            "logcatch_time_to_loss_seconds",
+        ] {
+            assert!(!given.contains(name), "{name}");
+        }
     }
 
     #[test]

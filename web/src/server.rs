@@ -1,7 +1,7 @@
 //! The HTTP server: one worker of actix's runtime, with bounds.
 
 use std::io;
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -49,15 +49,17 @@ pub struct Listening {
 ///
 /// # Errors
 /// The address is taken, not of this host, or not to be resolved.
-pub fn listen<S: Service>(address: &str, observatory: &Arc<Observatory<S>>) -> Result<Listening, ListenError> {
-    start(address, observatory).map_err(|cause| ListenError {
+pub async fn listen<S: Service>(address: &str, observatory: &Arc<Observatory<S>>) -> Result<Listening, ListenError> {
+    let failed = |cause| ListenError {
         address: address.to_owned(),
         cause,
-    })
+    };
+    // A name may take its time to be resolved.
+    let found = tokio::net::lookup_host(address).await.map_err(failed)?;
+    start(&found.collect::<Vec<_>>(), observatory).map_err(failed)
 }
 
-fn start<S: Service>(address: &str, observatory: &Arc<Observatory<S>>) -> io::Result<Listening> {
-    let found: Vec<SocketAddr> = address.to_socket_addrs()?.collect();
+fn start<S: Service>(found: &[SocketAddr], observatory: &Arc<Observatory<S>>) -> io::Result<Listening> {
     let on_loopback = OnLoopback(!found.is_empty() && found.iter().all(|address| address.ip().is_loopback()));
     let (observatory, streams) = (Arc::clone(observatory), Data::new(Streams::new()));
     let server = HttpServer::new(move || {
@@ -79,7 +81,7 @@ fn start<S: Service>(address: &str, observatory: &Arc<Observatory<S>>) -> io::Re
         .keep_alive(KEEP_ALIVE)
         .disable_signals()
         .shutdown_timeout(0)
-        .bind(found.as_slice())?;
+        .bind(found)?;
     let addresses = server.addrs();
     let server = server.run();
     let handle = server.handle();

@@ -30,7 +30,7 @@ pub struct Snapshot {
     pub report: Report,
     /// The counters of the Kafka side.
     pub stats: Stats,
-    /// Every settings entry, those that are gone but have counters included, by name.
+    /// Every settings entry, those that are gone included, by name.
     pub entries: Vec<EntryFigures>,
     /// How often settings were read again.
     pub reloads: Reloads,
@@ -51,6 +51,8 @@ pub struct Snapshot {
 pub struct EntryFigures {
     /// Its name.
     pub log: String,
+    /// The settings have it; else only its counters are left.
+    pub is_in_force: bool,
     /// Where its bytes went.
     pub balance: Balance,
     /// What happened to its files.

@@ -99,6 +99,22 @@ pub fn remarks(report: &Report) -> Vec<String> {
             "the settings file is refused, those before stay in force: {text}"
         ));
     }
+    let at_risk = report
+        .files
+        .iter()
+        .filter_map(|file| Some((file, file.time_to_loss_seconds?)));
+    let at_risk: Vec<_> = at_risk.collect();
+    if let Some((file, left)) = at_risk.iter().min_by(|a, b| a.1.total_cmp(&b.1)) {
+        let others = match at_risk.len() {
+            1 => String::new(),
+            many => format!(", and of {}", count(many - 1, "other file")),
+        };
+        remarks.push(format!(
+            "rotation deletes unread bytes of {} in about {}{others}",
+            harmless(&file.path),
+            seconds(*left)
+        ));
+    }
     if report.positions.failing {
         remarks.push("positions cannot be saved: a crash now repeats lines; the service's log says why".to_owned());
     }
@@ -184,6 +200,12 @@ pub(crate) mod tests {
         late.kafka.since_seconds = Some(61.0);
         assert!(sentence(&late).starts_with("waiting for Kafka: "));
         assert_eq!(remarks(&late), ["Kafka is away for 61 s: no broker answers"]);
+        late.files[0].time_to_loss_seconds = Some(7000.0);
+        late.files[1].time_to_loss_seconds = Some(60.0);
+        assert_eq!(
+            remarks(&late)[1],
+            "rotation deletes unread bytes of 1 in about 60 s, and of 1 other file"
+        );
         assert_eq!(sentence(&report(Vec::new())), "nothing to ship: no file matches");
         let only = report(vec![file("a", State::Blocked, 1.0)]);
         assert!(

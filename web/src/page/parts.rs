@@ -57,7 +57,7 @@ pub fn facts(view: &View<'_>) -> Markup {
                     dt { "In flight" }
                     dd {
                         (bytes(kafka.in_flight_bytes as f64)) " of " (bytes(kafka.in_flight_limit_bytes as f64)) " "
-                        meter min="0" max=(kafka.in_flight_limit_bytes.max(1)) value=(kafka.in_flight_bytes) {}
+                        meter aria-label="of the limit" min="0" max=(kafka.in_flight_limit_bytes.max(1)) value=(kafka.in_flight_bytes) {}
                     }
                 }
                 div {
