@@ -138,7 +138,11 @@ impl Gauge {
             let known = files.iter().skip(count).position(|known| known.is(&seen));
             match known {
                 Some(found) => files.swap(count, count + found),
-                None => files.insert(count, Known::new(&seen, now)),
+                None => {
+                    // Nearly always the only one.
+                    files.reserve_exact(1);
+                    files.insert(count, Known::new(&seen, now));
+                }
             }
             if let Some(file) = files.get_mut(count) {
                 file.update(&seen, target(seen.stream.id()), now);
