@@ -290,7 +290,7 @@ impl Watcher {
         let mut answer = Some(false);
         for other in self.live_paths().filter(|_| stat.links == 0) {
             // Where they cannot be listed, it is read.
-            let around = siblings(&other, &self.spec.rotated).unwrap_or_default();
+            let around = siblings(&other, &self.spec.rotated, &self.world.listings).unwrap_or_default();
             let streams = self.world.positions.of(&self.spec.log, &other);
             let is_it = |sibling: &&Sibling| sibling.is_archive() && sibling.stat.modified == stat.modified;
             for archive in around.iter().filter(is_it) {

@@ -20,6 +20,8 @@ pub fn first_bytes(file: &File) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     read_at(file, &mut bytes, 0, HEAD_LEN)?;
     bytes.truncate(bytes.len() - trailing_nuls(&bytes));
+    // They are kept for as long as the file is small.
+    bytes.shrink_to_fit();
     Ok(bytes)
 }
 

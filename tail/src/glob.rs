@@ -51,7 +51,14 @@ enum Scope {
 #[derive(Clone)]
 enum Step {
     Name(Vec<u8>),
-    Wild { regex: Regex, starts_with_dot: bool },
+    Wild {
+        regex: Regex,
+        starts_with_dot: bool,
+        /// What every match ends with: most names are told from it alone.
+        ending: Vec<u8>,
+        /// Whether that is all there is beside a `*`.
+        is_ending: bool,
+    },
     Deep,
 }
 
@@ -99,7 +106,7 @@ impl PathGlob {
         });
         let steps = parts
             .into_iter()
-            .map(|part| Step::new(part.kind, pattern))
+            .map(|part| Step::new(part, pattern))
             .collect::<Result<_, _>>()?;
         Ok(Self {
             text,
@@ -140,12 +147,13 @@ impl PathGlob {
     /// Bytes that are not UTF-8 appear as U+FFFD.
     pub fn captures(&self, path: &Path) -> Option<Vec<String>> {
         let mut found = Vec::new();
-        self.walk(&self.steps, &names(path)?, &mut found).then_some(found)
+        self.walk(&self.steps, &names(path)?, &mut Some(&mut found))
+            .then_some(found)
     }
 
     /// Whether this pattern matches `path`, which is absolute and without `.` and `..`.
     pub fn is_match(&self, path: &Path) -> bool {
-        self.captures(path).is_some()
+        names(path).is_some_and(|names| self.walk(&self.steps, &names, &mut None))
     }
 
     /// Whether a match can lie below the directory `dir`, at any depth.
@@ -153,7 +161,8 @@ impl PathGlob {
         names(dir).is_some_and(|names| self.reaches_below(&self.steps, &names))
     }
 
-    fn walk(&self, steps: &[Step], names: &[&[u8]], found: &mut Vec<String>) -> bool {
+    /// What wildcards matched is put into `found`, if that is wanted: it costs ten times as much as to know that they do.
+    fn walk(&self, steps: &[Step], names: &[&[u8]], found: &mut Option<&mut Vec<String>>) -> bool {
         let Some((step, rest)) = steps.split_first() else {
             return names.is_empty();
         };
@@ -165,11 +174,13 @@ impl PathGlob {
         // At the end of a pattern `**` stands for the file too, so it takes at least one name.
         let least = usize::from(rest.is_empty());
         let most = names.iter().take_while(|name| self.may_cross(name)).count();
-        let before = found.len();
+        let before = found.as_ref().map_or(0, |found| found.len());
         (least..=most).any(|count| {
             let (crossed, others) = names.split_at(count);
-            found.truncate(before);
-            found.push(String::from_utf8_lossy(&crossed.join(&b'/')).into_owned());
+            if let Some(found) = found {
+                found.truncate(before);
+                found.push(String::from_utf8_lossy(&crossed.join(&b'/')).into_owned());
+            }
             self.walk(rest, others, found)
         })
     }
@@ -182,7 +193,7 @@ impl PathGlob {
                 self.reaches_below(rest, names) || self.may_cross(name) && self.reaches_below(steps, others)
             }
             (Some((step, rest)), Some((name, others))) => {
-                step.matches(name, self.dot_names, &mut Vec::new()) && self.reaches_below(rest, others)
+                step.matches(name, self.dot_names, &mut None) && self.reaches_below(rest, others)
             }
         }
     }
@@ -225,7 +236,7 @@ impl Exclude {
                 scope: Scope::Path(glob),
             });
         }
-        let step = Step::new(parse::parse_file_name(pattern)?.kind, pattern)?;
+        let step = Step::new(parse::parse_file_name(pattern)?, pattern)?;
         Ok(Self {
             text: pattern.to_owned(),
             scope: Scope::FileName(step),
@@ -243,7 +254,7 @@ impl Exclude {
             Scope::Path(glob) => glob.is_match(path),
             Scope::FileName(step) => path
                 .file_name()
-                .is_some_and(|name| step.matches(name.as_bytes(), DotNames::Matched, &mut Vec::new())),
+                .is_some_and(|name| step.matches(name.as_bytes(), DotNames::Matched, &mut None)),
         }
     }
 }
@@ -265,27 +276,48 @@ impl fmt::Debug for Exclude {
 // === impl Step ===
 
 impl Step {
-    fn new(kind: Kind, pattern: &str) -> Result<Self, GlobError> {
-        Ok(match kind {
+    fn new(part: Part, pattern: &str) -> Result<Self, GlobError> {
+        // Whatever stands before it, what follows the last special character is meant literally.
+        let special = |letter: char| matches!(letter, '*' | '?' | '[' | ']' | '{' | '}' | '\\');
+        let ending = part.text.rsplit(special).next().unwrap_or_default();
+        let is_ending = part.text.strip_prefix('*') == Some(ending);
+        let ending = ending.as_bytes().to_vec();
+        Ok(match part.kind {
             Kind::Name(name) => Self::Name(name),
             Kind::Deep => Self::Deep,
             Kind::Wild { regex, starts_with_dot } => {
                 // What the parser builds always compiles, except when it is huge.
                 let regex = Regex::new(&regex).map_err(|_| GlobError::new(pattern, Fault::TooBig))?;
-                Self::Wild { regex, starts_with_dot }
+                Self::Wild {
+                    regex,
+                    starts_with_dot,
+                    ending,
+                    is_ending,
+                }
             }
         })
     }
 
     /// Whether this step matches one component; what its wildcards matched is added to `found`.
-    fn matches(&self, name: &[u8], dot_names: DotNames, found: &mut Vec<String>) -> bool {
+    fn matches(&self, name: &[u8], dot_names: DotNames, found: &mut Option<&mut Vec<String>>) -> bool {
         match self {
             Self::Name(own) => own == name,
             Self::Deep => true,
-            Self::Wild { regex, starts_with_dot } => {
+            Self::Wild {
+                regex,
+                starts_with_dot,
+                ending,
+                is_ending,
+            } => {
                 if name.starts_with(b".") && !starts_with_dot && dot_names == DotNames::OnlyIfAsked {
                     return false;
                 }
+                if !name.ends_with(ending) {
+                    return false;
+                }
+                let Some(found) = found else {
+                    return *is_ending || regex.is_match(name);
+                };
                 let Some(captures) = regex.captures(name) else {
                     return false;
                 };

@@ -42,6 +42,10 @@ impl LagClock {
         while self.samples.front().is_some_and(|(size, _)| *size <= position) {
             self.samples.pop_front();
         }
+        if self.samples.is_empty() {
+            // Of many files most are idle: up to 1.5 KB each.
+            self.samples = VecDeque::new();
+        }
     }
 
     /// Since when the oldest byte that is not acknowledged is there; none when there is none.

@@ -195,6 +195,8 @@ impl Gauge {
                     if before.is_some_and(|before| record.order > before) {
                         self.rotated(&record, files);
                     }
+                    // Nearly always the only one.
+                    files.reserve_exact(1);
                     files.insert(count, Known::new(&seen, &record, now));
                 }
             }

@@ -189,7 +189,7 @@ impl SupervisorActor {
         let Some(tail) = self.tails.remove(&key) else { return };
         self.common.board.remove(&key);
         log::info!(log, path:% = path.display(); "watcher stopped");
-        self.routes.remove(&tail.route);
+        self.routes.remove(path, &tail.route);
         let (address, pulse) = (tail.address.downgrade(), Arc::clone(&tail.pulse));
         self.stopping.insert(key.clone(), (address, pulse));
         let stopped = stop(tail.address, tail.pulse);
@@ -306,7 +306,7 @@ impl SupervisorActor {
             }
             for (path, real) in &swept.links {
                 if let Some(tail) = self.tails.get(&(entry.name.clone(), path.clone())) {
-                    self.routes.add(real.clone(), &tail.route);
+                    self.routes.add_link(real, &tail.route);
                 }
             }
             self.say_ready(&entry.name);
@@ -332,7 +332,7 @@ impl SupervisorActor {
         // While a look has it, or hangs with it, nothing new is watched.
         let must_poll = self.is_polled || self.disk.as_ref().is_none_or(Disk::must_poll);
         let pause = if must_poll { TICK } else { RECONCILE };
-        if self.looks.is_overdue(pause, Instant::now()) {
+        if self.looks.is_overdue(pause, must_poll, Instant::now()) {
             self.look(ctx);
         }
         let dead: Vec<_> = self

@@ -28,6 +28,8 @@ const RECONCILE: u8 = 2;
 
 /// Wakes one watcher. Several events before it gets to run are one.
 pub struct Route {
+    /// Where else than at its own path it is: nobody should have to go through ten thousand others to remove it.
+    elsewhere: Mutex<Vec<PathBuf>>,
     pending: Arc<AtomicU8>,
     wake: Box<dyn Fn(bool) + Send + Sync>,
 }
@@ -37,6 +39,7 @@ impl Route {
     /// the one who is woken, before looking, so that what happens from then on wakes again.
     pub fn new(pending: Arc<AtomicU8>, wake: impl Fn(bool) + Send + Sync + 'static) -> Arc<Self> {
         Arc::new(Self {
+            elsewhere: Mutex::default(),
             pending,
             wake: Box::new(wake),
         })
@@ -50,6 +53,10 @@ impl Route {
             (self.wake)(reconcile);
         }
     }
+
+    fn elsewhere(&self) -> MutexGuard<'_, Vec<PathBuf>> {
+        self.elsewhere.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// Who is woken by what.
@@ -59,21 +66,42 @@ pub struct Routes {
 }
 
 impl Routes {
-    /// Wakes `route` when something happens to `path`.
+    /// Wakes `route` when something happens to `path`, its own.
     pub fn add(&self, path: PathBuf, route: &Arc<Route>) {
-        let mut routes = self.lock();
-        let listed = routes.entry(path).or_default();
-        if !listed.iter().any(|other| Arc::ptr_eq(other, route)) {
-            listed.push(Arc::clone(route));
+        self.put(path, route);
+    }
+
+    /// Wakes `route` also when something happens to `path`, where its own leads to.
+    pub fn add_link(&self, path: &Path, route: &Arc<Route>) {
+        if self.put(path.to_owned(), route) {
+            route.elsewhere().push(path.to_owned());
         }
     }
 
-    /// Forgets a route, under all its paths.
-    pub fn remove(&self, route: &Arc<Route>) {
-        self.lock().retain(|_, listed| {
+    /// False when it is there already.
+    fn put(&self, path: PathBuf, route: &Arc<Route>) -> bool {
+        let mut routes = self.lock();
+        let listed = routes.entry(path).or_default();
+        let is_new = !listed.iter().any(|other| Arc::ptr_eq(other, route));
+        if is_new {
+            // Nearly always the only one.
+            listed.reserve_exact(1);
+            listed.push(Arc::clone(route));
+        }
+        is_new
+    }
+
+    /// Forgets the route whose own path this is, under all its paths.
+    pub fn remove(&self, path: &Path, route: &Arc<Route>) {
+        let elsewhere = std::mem::take(&mut *route.elsewhere());
+        let mut routes = self.lock();
+        for path in elsewhere.iter().map(PathBuf::as_path).chain([path]) {
+            let Some(listed) = routes.get_mut(path) else { continue };
             listed.retain(|other| !Arc::ptr_eq(other, route));
-            !listed.is_empty()
-        });
+            if listed.is_empty() {
+                routes.remove(path);
+            }
+        }
     }
 
     /// Wakes those of `path`.
@@ -235,5 +263,41 @@ impl Pace {
             (self.since, self.events) = (Instant::now(), 0);
             self.rests += 1;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::AtomicUsize;
+
+    #[test]
+    fn a_route_that_is_removed_is_removed_everywhere_and_no_other_is() {
+        let routes = Routes::default();
+        let rung: [Arc<AtomicUsize>; 2] = Default::default();
+        let [link, target] = [0, 1].map(|index| {
+            let (pending, rung) = (Arc::<AtomicU8>::default(), Arc::clone(&rung[index]));
+            let taken_back = Arc::clone(&pending);
+            Route::new(pending, move |_| {
+                taken_back.store(0, Ordering::Release);
+                rung.fetch_add(1, Ordering::Relaxed);
+            })
+        });
+        let seen = || [0, 1].map(|index| rung[index].load(Ordering::Relaxed));
+        let (at_link, at_target) = (Path::new("/link"), Path::new("/target"));
+        routes.add(at_link.to_owned(), &link);
+        routes.add(at_target.to_owned(), &target);
+        routes.add_link(at_target, &link);
+        routes.add_link(at_target, &link);
+        routes.ring(at_target, false);
+        assert_eq!(seen(), [1, 1]);
+        routes.ring(at_link, false);
+        assert_eq!(seen(), [2, 1]);
+        routes.remove(at_link, &link);
+        routes.ring(at_target, false);
+        routes.ring(at_link, false);
+        assert_eq!(seen(), [2, 2]);
+        routes.remove(at_target, &target);
+        assert!(routes.lock().is_empty());
     }
 }

@@ -25,13 +25,14 @@ impl Findings {
     #[must_use]
     pub fn look(entries: &[Arc<LogEntry>], progress: &Progress) -> Self {
         let mut taken: HashSet<PathBuf> = HashSet::new();
+        let has_rivals = entries.iter().filter(|entry| !entry.named).count() > 1;
         let mut found = Vec::new();
         for entry in entries {
             progress.fetch_add(1, Ordering::Relaxed);
             #[cfg(debug_assertions)]
             crate::fault::hang(&format!("look-{}", entry.name));
             let mut swept = sweep(&entry.paths, &entry.exclude_paths);
-            if !entry.named {
+            if !entry.named && has_rivals {
                 // Among entries without a name the first one wins.
                 swept.files.retain(|path, _| taken.insert(path.clone()));
             }
@@ -88,11 +89,12 @@ pub fn compare(
 ) -> Changes {
     let mut changes = Changes::default();
     watched.retain(|path, seen| {
-        if !entry.means(path) {
+        let now = files.get(path).copied();
+        // What was found for the entry is what it means: to ask its patterns again would be half the cost of a look.
+        if now.is_none() && !entry.means(path) {
             changes.gone.push(path.clone());
             return false;
         }
-        let now = files.get(path).copied();
         if *seen != now {
             changes.changed.push(path.clone());
             *seen = now;

@@ -6,6 +6,10 @@ use std::time::{Duration, Instant};
 const DEBOUNCE: Duration = Duration::from_millis(50);
 /// Looking takes at most one part in so many of the time, however many files there are.
 const SHARE: u32 = 10;
+/// Looking though nothing happened takes at most one part in so many: a fifth of a percent of a core.
+const IDLE_SHARE: u32 = 500;
+/// But is never put off for longer than this, with however many files: it is what finds out that the kernel forgot to tell.
+const IDLE_PAUSE: Duration = Duration::from_secs(60);
 
 /// The looks so far, and those that are asked for.
 #[derive(Debug, Default)]
@@ -64,9 +68,13 @@ impl Looks {
         self.scheduled = false;
     }
 
-    /// Whether the last look is so long ago that it is time for another.
-    pub fn is_overdue(&self, pause: Duration, now: Instant) -> bool {
-        let pause = pause.max(self.took * SHARE);
+    /// Whether the last look is so long ago that it is time for another. `pause` is the least: where nothing tells of changes,
+    /// `must_poll`, it counts; else looks that take long are taken more rarely.
+    pub fn is_overdue(&self, pause: Duration, must_poll: bool, now: Instant) -> bool {
+        let mut pause = pause.max(self.took * SHARE);
+        if !must_poll {
+            pause = pause.max((self.took * IDLE_SHARE).min(IDLE_PAUSE));
+        }
         self.ended.is_none_or(|at| now.saturating_duration_since(at) >= pause)
     }
 }
@@ -79,7 +87,7 @@ mod tests {
     fn one_look_at_a_time_and_slow_ones_more_rarely() {
         let mut looks = Looks::default();
         let now = Instant::now();
-        assert!(looks.is_overdue(Duration::from_secs(10), now));
+        assert!(looks.is_overdue(Duration::from_secs(10), true, now));
         assert!(looks.begin());
         assert!(!looks.begin(), "one is under way");
         assert!(looks.is_wanted());
@@ -89,8 +97,20 @@ mod tests {
         assert_eq!(looks.schedule(), None);
         looks.due();
         assert!(looks.schedule().is_some());
-        assert!(!looks.is_overdue(Duration::from_secs(10), later + Duration::from_secs(29)));
-        assert!(looks.is_overdue(Duration::from_secs(10), later + Duration::from_secs(30)));
+        assert!(!looks.is_overdue(Duration::from_secs(10), true, later + Duration::from_secs(29)));
+        assert!(looks.is_overdue(Duration::from_secs(10), true, later + Duration::from_secs(30)));
         assert!(looks.begin() && !looks.is_wanted());
+    }
+
+    #[test]
+    fn looks_that_nothing_asks_for_cost_next_to_nothing_and_come_each_minute() {
+        let mut looks = Looks::default();
+        let now = Instant::now();
+        for (took, pause) in [(1, 10), (20, 10), (40, 20), (100, 50), (1000, 60), (7000, 70)] {
+            looks.ended(now, now + Duration::from_millis(took));
+            let at = |seconds: u64| now + Duration::from_millis(took) + Duration::from_secs(seconds);
+            let is_overdue = |seconds| looks.is_overdue(Duration::from_secs(10), false, at(seconds));
+            assert!(!is_overdue(pause - 1) && is_overdue(pause), "{took} ms");
+        }
     }
 }

@@ -95,7 +95,7 @@ impl SupervisorActor {
             });
         } else {
             // It died outside its guarded step, and actix never restarts that one; or its thread hangs.
-            self.routes.remove(&tail.route);
+            self.routes.remove(&key.1, &tail.route);
             let backoff = tail.backoff;
             self.tails.remove(&key);
             self.spawn(spec, ctx);
