@@ -37,8 +37,9 @@ fn package() -> PathBuf {
             command.env(name, value);
         }
     }
-    let output = finish(command);
-    assert_eq!(output.code, Some(0), "{output:?}");
+    // Without a deadline: it strips and compresses 200 MB where the binary is one for debugging.
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{output:?}");
     path
 }
 
