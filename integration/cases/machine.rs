@@ -78,13 +78,19 @@ impl Installed {
         installed
     }
 
+    /// Another log there.
+    pub fn open(&self, path: &str) -> LogFile {
+        self.oracle.key(path, format!("{HOST}:{path}"));
+        LogFile::at(&self.oracle, self.machine.path(path), path)
+    }
+
     /// Writes the settings file, with more at its end.
-    fn settings(&self, more: &str) {
+    pub fn settings(&self, more: &str) {
         let (address, topic) = (kafka::shared().address(), &self.topic);
         self.machine.write(
             SETTINGS,
             &format!(
-                "host = \"{HOST}\"\n[kafka]\nbrokers = [\"{address}\"]\ntopic = \"{topic}\"\n\
+                "host = \"{HOST}\"\ninclude = [\"conf.d/*.toml\"]\n[kafka]\nbrokers = [\"{address}\"]\ntopic = \"{topic}\"\n\
                  [[logs]]\nname = \"app\"\npath = \"/var/log/app/*.log\"\n{more}"
             ),
         );
@@ -136,9 +142,13 @@ impl Installed {
         self.systemctl("stop");
         assert_eq!(self.property("ActiveState"), "inactive");
         assert_eq!(self.property("ExecMainStatus"), "0", "{}", self.said());
-        self.oracle
-            .judge(self.reader.everything())
-            .assert_only_duplicates(repeated);
+        self.judge(repeated);
+    }
+
+    /// Each line must have arrived, and at most so many twice.
+    pub fn judge(&mut self, repeated: usize) {
+        let verdict = self.oracle.judge(self.reader.everything());
+        verdict.assert_only_duplicates(repeated);
     }
 }
 

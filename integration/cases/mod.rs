@@ -1,6 +1,7 @@
 //! The tests by theme. A name that begins with a letter and a number (`t1_...`) is that case of the table in `CASES.md`.
 
 mod archives;
+mod changes;
 mod cli;
 mod control;
 mod copies;
@@ -22,6 +23,7 @@ mod load;
 mod machine;
 mod manager;
 mod orders;
+mod package;
 mod positions;
 mod reading;
 mod reasons;
@@ -71,9 +73,11 @@ pub fn all() -> impl Iterator<Item = Case> {
         reload::CASES,
         settings::CASES,
         topics::CASES,
+        changes::CASES,
         last_good::CASES,
         manager::CASES,
         machine::CASES,
+        package::CASES,
         framing::CASES,
         encodings::CASES,
         harness::CASES,

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::net::UnixStream;
 use std::process::{Child, Stdio};
 use std::sync::Arc;
 use std::thread::sleep;
@@ -16,7 +18,7 @@ use super::fixture::{Fixture, caught_up};
 use super::status::wait_state;
 use super::supervision::assert_nothing_left;
 use crate::harness::case::cases;
-use crate::harness::eventually::{eventually, when};
+use crate::harness::eventually::{DEADLINE, eventually, when};
 use crate::harness::kafka;
 use crate::harness::oracle::Oracle;
 use crate::harness::process;
@@ -278,13 +280,20 @@ fn two_resends_at_once_are_refused_and_a_hung_kafka_is_waited_for() {
     letters(&host, &oracle, &topic, &["a"], 100);
     let service = host.start();
     broker.pause();
-    let first = begin(&host);
-    service.wait_log("dead letters are sent again");
+    let mut first = UnixStream::connect(host.path("state/control.sock")).unwrap();
+    first.set_read_timeout(Some(DEADLINE)).unwrap();
+    first
+        .write_all(b"{\"command\":\"dead-letters-resend\",\"meant\":{},\"topic\":null}\n")
+        .unwrap();
+    let mut said = BufReader::new(first).lines().map(|line| line.unwrap());
+    let progress = said.next().unwrap();
+    assert!(progress.starts_with("{\"resending\":{\"sent\":0"), "{progress}");
     let second = fails(&host, &["dead-letters", "resend"], 1);
     assert!(second.contains("others are on their way already"), "{second}");
     assert_eq!(list(&host).len(), 100, "they are listed meanwhile, and kept");
     broker.resume();
-    assert_eq!(wait_end(first), Some(0));
+    let end = said.find(|line| !line.contains("resending")).unwrap();
+    assert!(end.starts_with("{\"resent\":{\"sent\":100,"), "{end}");
     assert_eq!(resend(&host, &[]).stdout, "sent 0, refused again 0, left 0\n");
     service.stop();
     oracle.judge(Reader::new(&broker, &topic).everything()).assert_clean();
