@@ -25,4 +25,4 @@ pub use ping::Ping;
 pub use supervisor::{
     ApplySettings, Change, ChangePosition, Changed, Drain, OrderError, Restart, SupervisorActor, change,
 };
-pub use tail::{Common, TailSpec};
+pub use tail::{Common, TailSpec, headers_of, shape_of};

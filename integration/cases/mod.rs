@@ -21,6 +21,7 @@ mod manager;
 mod orders;
 mod positions;
 mod reading;
+mod records;
 mod reload;
 mod restart;
 mod rotation;
@@ -51,6 +52,7 @@ pub fn all() -> impl Iterator<Item = Case> {
         orders::CASES,
         live::CASES,
         reading::CASES,
+        records::CASES,
         links::CASES,
         supervision::CASES,
         reload::CASES,

@@ -5,8 +5,9 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use logcatch_tail::{Charset, Exclude, PathGlob, Rotated, Shape};
+use logcatch_tail::{Charset, Exclude, PathGlob, Rotated};
 
+use crate::fields::Field;
 use crate::rotated::RotatedFiles;
 use crate::template::{Template, Values};
 
@@ -131,6 +132,12 @@ pub struct LogEntry {
     pub max_line: usize,
     /// The encoding of the files.
     pub charset: Charset,
+    /// Records are JSON objects; else the lines themselves.
+    pub json: bool,
+    /// What is added to every record.
+    pub fields: Vec<Field>,
+    /// Whether records carry headers that say where they come from.
+    pub headers: bool,
     /// Where rotated files are.
     pub rotated: RotatedFiles,
     /// How changes are noticed.
@@ -197,12 +204,7 @@ impl LogEntry {
         self.with_values(host, path, |values| self.rotated.of(values))
     }
 
-    /// How the file at `path` becomes records.
-    pub fn shape_of(&self, _host: &str, _path: &Path) -> Shape {
-        Shape { charset: self.charset }
-    }
-
-    fn with_values<T>(&self, host: &str, path: &Path, use_them: impl FnOnce(&Values<'_>) -> T) -> T {
+    pub(crate) fn with_values<T>(&self, host: &str, path: &Path, use_them: impl FnOnce(&Values<'_>) -> T) -> T {
         let wildcards = self
             .paths
             .iter()

@@ -62,6 +62,23 @@ impl Framer {
         Self { charset, ..self }
     }
 
+    /// The same with another limit; bytes.
+    pub(crate) fn with_max_line(self, max_line: usize) -> Self {
+        let max_line = max_line.max(1);
+        Self { max_line, ..self }
+    }
+
+    /// These bytes, which begin at `at` of the data, as text.
+    pub(crate) fn text<'a>(&self, bytes: &'a [u8], at: usize, scratch: &'a mut String) -> &'a str {
+        self.charset
+            .text(bytes, self.charset.unit() == 2 && self.is_odd(at), scratch)
+    }
+
+    /// See [`Charset::cut`]; the text begins at `at` of the data.
+    pub(crate) fn cut(&self, text: &[u8], at: usize, limit: usize) -> usize {
+        self.charset.cut(text, limit, self.is_odd(at))
+    }
+
     /// What the data is written in.
     #[must_use]
     pub fn charset(&self) -> Charset {

@@ -12,9 +12,10 @@ use std::sync::Arc;
 use crate::archive::Archive;
 use crate::charset::Charset;
 use crate::file::{first_bytes, holds, is_copy, mark_at};
-use crate::frame::{Framer, Tail, trailing_nuls};
-use crate::identity::{GUARD_LEN, Guard, HEAD_LEN, Head, Inode, Stat};
+use crate::frame::{Tail, trailing_nuls};
+use crate::identity::{Guard, HEAD_LEN, Head, Inode, Stat};
 use crate::position::Mark;
+use crate::shape::{Kept, Recipe};
 use crate::source::Source;
 use crate::stream::Stream;
 pub use chunk::{Chunk, Reading};
@@ -50,6 +51,7 @@ pub struct Generation {
     hole: bool,
     /// What its byte-order mark says it is written in.
     charset: Option<Charset>,
+    kept: Option<Kept>,
     window: usize,
     largest: u64,
     rest: Vec<u8>,
@@ -84,6 +86,7 @@ impl Generation {
             head: HeadBytes::new(bytes),
             seen: record_head,
             hole,
+            kept: None,
             window: STEP,
             largest: next.offset,
             rest: Vec::new(),
@@ -269,18 +272,6 @@ impl Generation {
         self.largest.saturating_sub(self.next.offset)
     }
 
-    /// Bytes of memory the next read of a file of this size may take.
-    #[must_use]
-    pub fn cost(&self, size: u64) -> usize {
-        let unread = usize::try_from(size.saturating_sub(self.next.offset)).unwrap_or(usize::MAX);
-        let window = if self.source.has_more() {
-            self.window
-        } else {
-            unread.min(self.window)
-        };
-        window + window / 4 + GUARD_LEN + 64 * RECORD_COST
-    }
-
     /// Whether the bytes before the position are still the ones that were there. Looks only when the modification time
     /// moved: a file can be written anew at its old size.
     ///
@@ -324,7 +315,7 @@ impl Generation {
     ///
     /// # Errors
     /// When it cannot be read; the position stays.
-    pub fn read(&mut self, framer: &Framer, stat: &Stat, budget: usize, last: bool) -> io::Result<Reading> {
+    pub(crate) fn read(&mut self, recipe: &Recipe, stat: &Stat, budget: usize, last: bool) -> io::Result<Reading> {
         let guard = usize::from(self.next.guard.len);
         let start = self.next.offset - guard as u64;
         let size = match &mut self.source {
@@ -345,7 +336,7 @@ impl Generation {
             }
         };
         let unread = usize::try_from(size.saturating_sub(self.next.offset)).unwrap_or(usize::MAX);
-        let length = unread.min(self.window);
+        let length = unread.min(recipe.window(self.window));
         if length + guard > budget {
             return Ok(Reading::More);
         }
@@ -361,7 +352,7 @@ impl Generation {
         let limit = ((budget - found) / RECORD_COST).max(1);
         let tail = if last && whole { Tail::Final } else { Tail::Open };
         let hole = if self.hole {
-            match self.hole_end(&buffer[guard..], size, framer.charset().unit())? {
+            match self.hole_end(&buffer[guard..], size, recipe.framer(None, None).charset().unit())? {
                 Some(hole) => hole,
                 None => return Ok(Reading::Nothing),
             }
@@ -369,24 +360,33 @@ impl Generation {
             0
         };
         let mark = self.byte_order_mark(&buffer[guard + hole..]);
-        let framer = &framer.of(self.charset.unwrap_or(framer.charset())).at(start);
+        let composer = recipe.composer(&self.stream, &mut self.kept);
+        let framer = &recipe.framer(self.charset, composer.as_ref()).at(start);
         let mut framed = framer.frame(&buffer, guard + hole + mark, tail, self.next.part, limit);
+        let mut tail = tail;
         if framed.consumed == guard && !whole && length >= framer.decidable() {
             // Undecided for so long: NULs stand at the end of what was read.
             let Some(data_follows) = self.data_follows(&buffer, size)? else {
                 return Ok(Reading::Nothing);
             };
             if data_follows {
-                framed = framer.frame(&buffer, guard, Tail::MoreFollows, self.next.part, limit);
+                tail = Tail::MoreFollows;
             } else if last || self.archive().is_some() {
                 // What was looked through to its end is an archive, and nobody writes on in it.
-                framed = framer.frame(&buffer, guard, Tail::Final, self.next.part, limit);
+                tail = Tail::Final;
             }
+            framed = framer.frame(&buffer, guard, tail, self.next.part, limit);
         }
         if framed.consumed > guard {
+            let composed = composer.map(|composer| {
+                let read = (framer, buffer.as_slice(), tail, start);
+                composer.compose(read, &mut framed, self.next.part, budget - found)
+            });
             let passed = (guard, hole + framed.dropped_nuls, mark);
             buffer.truncate(framed.consumed);
-            return Ok(Reading::Chunk(self.advance(stat, buffer, framed, passed)));
+            return Ok(Reading::Chunk(
+                self.advance(stat, buffer, framed, passed).with(composed),
+            ));
         }
         if is_open && length < self.window {
             return Ok(Reading::Nothing);
@@ -413,18 +413,23 @@ impl Generation {
 
     /// Takes the unfinished line that was last looked at out of memory, for a file in which it is gone; none when it
     /// was too long to keep.
-    pub fn take_rest(&mut self, framer: &Framer) -> Option<Chunk> {
+    pub(crate) fn take_rest(&mut self, recipe: &Recipe) -> Option<Chunk> {
         let whole = self.looked - self.next.offset == self.rest.len() as u64;
         let buffer = std::mem::take(&mut self.rest);
         if buffer.is_empty() || !whole {
             return None;
         }
         let mark = self.byte_order_mark(&buffer);
-        let framer = framer.of(self.charset.unwrap_or(framer.charset())).at(self.next.offset);
-        let framed = framer.frame(&buffer, mark, Tail::Final, self.next.part, usize::MAX);
+        let composer = recipe.composer(&self.stream, &mut self.kept);
+        let framer = &recipe.framer(self.charset, composer.as_ref()).at(self.next.offset);
+        let mut framed = framer.frame(&buffer, mark, Tail::Final, self.next.part, usize::MAX);
+        let composed = composer.map(|composer| {
+            let read = (framer, buffer.as_slice(), Tail::Final, self.next.offset);
+            composer.compose(read, &mut framed, self.next.part, usize::MAX)
+        });
         let passed = (0, framed.dropped_nuls, mark);
         let stat = self.source.stat(self.next.offset).ok()?;
-        Some(self.advance(&stat, buffer, framed, passed))
+        Some(self.advance(&stat, buffer, framed, passed).with(composed))
     }
 
     /// Moves to the end of what was framed. Passed over: the bytes before the position, NULs, a byte-order mark.
@@ -458,6 +463,7 @@ impl Generation {
             buffer,
             records: framed.records,
             parts: framed.parts,
+            extents: Vec::new(),
             offset,
             end: self.next,
             bytes,

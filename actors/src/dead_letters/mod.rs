@@ -11,3 +11,4 @@ pub use entry::DeadLetter;
 pub use resend::{Refusals, Resend, Resent};
 pub use segments::{LettersError, Line, Segment, Segments};
 pub use store::DeadLetterStore;
+pub(crate) use text::utc;

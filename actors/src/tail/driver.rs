@@ -6,10 +6,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
-use logcatch_kafka::{Batch, Hold, Lane, Lanes, Source, Target};
+use logcatch_kafka::{Batch, Headers, Hold, Lane, Lanes, Source, Target};
 use logcatch_settings::LogEntry;
 use logcatch_tail::{FileId, STEP, Todo, Wake, WatchError, WatchSpec, Watcher, World};
 
+use super::origin::{headers_of, shape_of};
 use super::ticket::{Ticket, Told};
 use crate::budget::{Budget, Permit};
 use crate::observe::{Activity, Board, Gauge};
@@ -77,6 +78,14 @@ impl Next {
     }
 }
 
+/// Where the records of one file go, and what they carry.
+#[derive(Clone)]
+struct Way {
+    target: Arc<Target>,
+    source: Arc<Source>,
+    headers: Option<Arc<Headers>>,
+}
+
 /// The state of one watcher, made anew for each incarnation.
 pub struct Driver {
     common: Common,
@@ -85,7 +94,7 @@ pub struct Driver {
     lane: Arc<Lane>,
     /// Of the topic's share, for the next read.
     hold: Option<Hold>,
-    targets: HashMap<FileId, (Arc<Target>, Arc<Source>)>,
+    ways: HashMap<FileId, Way>,
     told: Told,
     ready: bool,
     gauge: Arc<Gauge>,
@@ -99,7 +108,7 @@ impl Driver {
             log: spec.entry.name.clone(),
             path: spec.path.clone(),
             max_line: spec.entry.max_line,
-            shape: spec.entry.shape_of(&common.host, &spec.path),
+            shape: shape_of(&spec.entry, &common.host),
             from_end: spec.from_end,
             rotated: spec.entry.rotated_of(&common.host, &spec.path),
             ignore_before: spec.entry.ignore_before(SystemTime::now()),
@@ -109,7 +118,7 @@ impl Driver {
             watcher: Watcher::new(watch, common.world.clone(), wake),
             entry: Arc::clone(&spec.entry),
             hold: None,
-            targets: HashMap::new(),
+            ways: HashMap::new(),
             common,
             told,
             ready: false,
@@ -134,12 +143,12 @@ impl Driver {
     /// The entry changed in what needs no new watcher: topic, key, limits.
     pub fn retarget(&mut self, entry: Arc<LogEntry>) {
         let (host, path) = (&self.common.host, self.watcher.path());
-        let (shape, rotated) = (entry.shape_of(host, path), entry.rotated_of(host, path));
+        let (shape, rotated) = (shape_of(&entry, host), entry.rotated_of(host, path));
         self.watcher.set_shape(entry.max_line, shape);
         self.watcher.set_rotated(rotated);
         self.lane = self.common.lanes.lane(topic(&entry));
         self.entry = entry;
-        self.targets.clear();
+        self.ways.clear();
     }
 
     /// Whether the first look was taken: its outcome is a position on its way to disk.
@@ -184,7 +193,7 @@ impl Driver {
 
     /// Publishes how it stands; what it does, if that is another thing now.
     fn show(&self, activity: Option<Activity>, now: Instant) {
-        let target = |id| self.targets.get(&id).map(|(target, _)| Arc::clone(target));
+        let target = |id| self.ways.get(&id).map(|way| Arc::clone(&way.target));
         self.gauge.publish(activity, &self.watcher, &self.lane, target, now);
     }
 
@@ -228,12 +237,16 @@ impl Driver {
         if !batch.stream.hand_over(batch.seq) {
             return Ok(None);
         }
-        let kept = batch.buffer.capacity() + batch.records.capacity() * size_of::<std::ops::Range<u32>>();
+        let kept = batch.kept();
         permit.cut(kept);
         if let Some(hold) = &mut hold {
             hold.cut(kept);
         }
-        let (target, source) = self.target(&batch.stream);
+        let Way {
+            target,
+            source,
+            headers,
+        } = self.way(&batch.stream);
         let ticket = Ticket::new(&batch, Arc::clone(&target), (permit, hold), self.told.clone())
             .counted_by(Arc::clone(&self.gauge));
         Ok(Some(Batch {
@@ -242,21 +255,24 @@ impl Driver {
             buffer: batch.buffer,
             records: batch.records,
             parts: batch.parts,
+            extents: batch.extents,
+            headers,
             offset: batch.offset,
             ticket: Box::new(ticket),
         }))
     }
 
     /// Where the records of a file go. It keeps its partition for life, as long as its topic is the same.
-    fn target(&mut self, stream: &logcatch_tail::Stream) -> (Arc<Target>, Arc<Source>) {
-        if let Some((target, source)) = self.targets.get(&stream.id()) {
-            return (Arc::clone(target), Arc::clone(source));
+    fn way(&mut self, stream: &logcatch_tail::Stream) -> Way {
+        if let Some(way) = self.ways.get(&stream.id()) {
+            return way.clone();
         }
         // A path keeps a handful of generations; older ones are found again when needed.
-        if self.targets.len() > 2 * self.watcher.handles() + 8 {
-            self.targets.clear();
+        if self.ways.len() > 2 * self.watcher.handles() + 8 {
+            self.ways.clear();
         }
         let record = stream.record();
+        let headers = headers_of(&self.entry, &self.common.host, &record);
         let topic = topic(&self.entry);
         let partition = record
             .placement
@@ -269,9 +285,13 @@ impl Driver {
             path: record.path,
             file_id: record.id.to_string(),
         });
-        self.targets
-            .insert(record.id, (Arc::clone(&target), Arc::clone(&source)));
-        (target, source)
+        let way = Way {
+            target,
+            source,
+            headers,
+        };
+        self.ways.insert(record.id, way.clone());
+        way
     }
 }
 

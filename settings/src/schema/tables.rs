@@ -260,23 +260,20 @@ static LOGS: &[Key] = &[
         "format",
         Shape::Choice(&["raw", "json"]),
         Default::Value("raw"),
-        "The line itself, or a JSON object.",
-    )
-    .not_built(),
+        "The line itself, or a JSON object that says where it comes from.",
+    ),
     key(
         "fields",
         Shape::Map,
         Default::None,
-        "Further members of the JSON object, or headers.",
-    )
-    .not_built(),
+        "Further members of the JSON object, or headers of raw records; placeholders work, dots nest.",
+    ),
     key(
         "headers",
         Shape::Flag,
         Default::Value("false"),
         "Whether records carry headers about their origin.",
-    )
-    .not_built(),
+    ),
     key(
         "rate_limit",
         Shape::Rate(KIB, TIB),

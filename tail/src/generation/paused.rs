@@ -63,6 +63,7 @@ impl Generation {
             seen: paused.seen,
             hole: paused.hole,
             charset: paused.charset,
+            kept: None,
             window: STEP,
             largest: paused.largest,
             rest: paused.rest,
