@@ -11,6 +11,7 @@ mod fault;
 mod kafka;
 mod observe;
 mod ping;
+mod rate;
 mod supervisor;
 mod tail;
 
@@ -22,6 +23,7 @@ pub use observe::{
     Board, FileRow, Gauge, KafkaRow, Key, PositionsRow, Reason, Refusal, Report, SettingsRow, Sources, State, TopicRow,
 };
 pub use ping::Ping;
+pub use rate::{Rate, Rates};
 pub use supervisor::{
     ApplySettings, Change, ChangePosition, Changed, Drain, OrderError, Restart, SupervisorActor, change,
 };

@@ -7,6 +7,7 @@ mod copies;
 mod dead_letters;
 mod discovery;
 mod encodings;
+mod filters;
 pub mod fixture;
 mod framing;
 pub mod harness;
@@ -59,6 +60,7 @@ pub fn all() -> impl Iterator<Item = Case> {
         settings::CASES,
         last_good::CASES,
         manager::CASES,
+        filters::CASES,
         framing::CASES,
         encodings::CASES,
         harness::CASES,

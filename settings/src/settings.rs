@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use logcatch_tail::{Charset, Exclude, PathGlob, Rotated};
+use logcatch_tail::{Charset, Exclude, Filter, PathGlob, Rotated};
 
 use crate::fields::Field;
 use crate::rotated::RotatedFiles;
@@ -136,6 +137,10 @@ pub struct LogEntry {
     pub json: bool,
     /// What is added to every record.
     pub fields: Vec<Field>,
+    /// Which lines ship; `None`: all.
+    pub filter: Option<Arc<Filter>>,
+    /// Bytes of lines a second, all files together.
+    pub rate_limit: Option<u64>,
     /// Whether records carry headers that say where they come from.
     pub headers: bool,
     /// Where rotated files are.

@@ -3,7 +3,6 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use crate::account::Skip;
 use crate::generation::{Chunk, Generation};
 use crate::identity::Stat;
 use crate::stream::{Settled, Stream};
@@ -34,14 +33,8 @@ pub struct Batch {
 /// Takes a chunk down in its stream's ledger. What holds no record is settled at once.
 pub(crate) fn hand_out(generation: &mut Generation, stat: &Stat, chunk: Chunk) -> Option<Batch> {
     let stream = Arc::clone(generation.stream());
-    if chunk.nuls > 0 {
-        stream.skip(Skip::Nuls, chunk.nuls);
-    }
-    if chunk.mark > 0 {
-        stream.skip(Skip::Mark, chunk.mark);
-    }
     stream.saw(generation.head(), stat);
-    let seq = stream.issue(chunk.end, chunk.bytes);
+    let seq = stream.issue_past(chunk.end, chunk.bytes, chunk.passed);
     if does(Wrong::PositionBeforeAcknowledgement) {
         stream.update(|record| record.mark = chunk.end);
     }

@@ -4,6 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use crate::envelope::{Envelope, Origin};
+use crate::filter::{Sieve, Split};
 use crate::frame::{Framed, Framer, Tail};
 
 /// A message is never cut shorter than this, whatever is around it: a long path or many fields must not make a line
@@ -50,19 +51,19 @@ impl Composer {
     }
 
     /// Puts the records of `framed` into their objects, and changes it to what came of it. `data`, `tail` and `framer` are
-    /// those it was framed with, `offset` is where in the file the data begins, `part` is how many parts of the first line
-    /// went before. As many are made as `space` bytes hold, but at least one.
+    /// those it was framed with, `offset` is where in the file the data begins. As many are made as `space` bytes hold, but at
+    /// least one.
     ///
     /// A line whose object is too long is cut where it fits, and framed on from there: so a cut depends on nothing but
     /// the bytes from the one before.
     pub(crate) fn compose(
         &self,
-        (framer, data, tail, offset): (&Framer, &[u8], Tail, u64),
+        (sieve, data, tail, offset): (&Sieve, &[u8], Tail, u64),
         framed: &mut Framed,
-        mut part: u32,
         space: usize,
     ) -> Composed {
         let guess = data.len() + data.len() / 16 + framed.records.len() * (self.envelope.size() + RECORD_COST);
+        let framer = &sieve.framer;
         let mut made = Made {
             out: Composed {
                 buffer: Vec::with_capacity(guess.min(space)),
@@ -78,11 +79,16 @@ impl Composer {
         loop {
             let lines = std::mem::take(&mut framed.records);
             let mut parts = std::mem::take(&mut framed.parts).into_iter().peekable();
+            let extents = std::mem::take(&mut framed.extents);
             let end = index(framed.consumed - framed.dropped_nuls);
             let mut again = None;
             for (nth, line) in lines.iter().enumerate() {
                 let label = parts.next_if(|(at, _)| *at as usize == nth).map(|(_, label)| label);
-                let next = lines.get(nth + 1).map_or(end, |next| next.start);
+                let before = parts_before(label.as_deref());
+                let next = match extents.get(nth) {
+                    Some(extent) => extent.end,
+                    None => lines.get(nth + 1).map_or(end, |next| next.start),
+                };
                 let start = made.out.buffer.len();
                 let length = self.write(framer, data, line.clone(), offset, &mut made);
                 let is_long = length > self.room();
@@ -95,39 +101,38 @@ impl Composer {
                 let bytes = made.out.buffer.len() + (made.records.len() + 1) * RECORD_COST;
                 if bytes > space && !made.records.is_empty() {
                     made.out.buffer.truncate(start);
-                    again = Some((line.start, false));
+                    again = Some((line.start, before, false));
                     break;
                 }
                 let record = index(start)..index(made.out.buffer.len());
                 if cut < line.end {
-                    part += 1;
-                    made.push(record, line.start..cut, Some(part.to_string()));
-                    again = Some((cut, true));
+                    made.push(record, line.start..cut, Some((before + 1).to_string()));
+                    again = Some((cut, before + 1, true));
                     break;
                 }
-                // The framer counts on from what it was told: a line that it did not split may be the end of one.
-                part = match &label {
-                    Some(label) if !label.contains('/') => part + 1,
-                    _ => 0,
-                };
                 made.push(record, line.start..next, label);
             }
-            let at = match again {
-                Some((at, false)) => {
+            let (at, split) = match again {
+                Some((at, part, false)) => {
                     (framed.consumed, framed.dropped_nuls, framed.part) = (at as usize, 0, part);
+                    framed.passed = None;
+                    framed.skipped.retain(|(line, _)| line.start < at);
                     break;
                 }
-                Some((at, true)) => at as usize,
-                None if is_again => framed.consumed,
+                Some((at, part, true)) => (at as usize, Split { part, passed: None }),
+                None if is_again => (framed.consumed, framed.split()),
                 None => break,
             };
             // Few at first: the next line may have to be split, too.
             few = if again.is_some() { 1 } else { few * 2 };
             is_again = true;
             let nuls = framed.dropped_nuls;
-            *framed = framer.frame(data, at, tail, part, few);
+            let mut skipped = std::mem::take(&mut framed.skipped);
+            skipped.retain(|(line, _)| (line.start as usize) < at);
+            *framed = sieve.frame(data, at, tail, split, few);
             framed.dropped_nuls += nuls;
-            if framed.records.is_empty() {
+            framed.skipped.splice(0..0, skipped);
+            if framed.consumed == at {
                 break;
             }
         }
@@ -171,6 +176,12 @@ impl Composer {
     }
 }
 
+/// How many parts of its line went before a record with this label.
+fn parts_before(label: Option<&str>) -> u32 {
+    let number = label.and_then(|label| label.split('/').next()?.parse::<u32>().ok());
+    number.map_or(0, |number| number - 1)
+}
+
 struct Made {
     out: Composed,
     records: Vec<Range<u32>>,
@@ -200,8 +211,10 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::account::Skip;
     use crate::charset::Charset;
     use crate::envelope::tests::Fixed;
+    use crate::filter::Filter;
     use crate::position::FileId;
 
     const OFFSET: u64 = 1000;
@@ -227,17 +240,20 @@ mod tests {
 
     fn compose(
         composer: &Composer,
-        label: &str,
+        sieve: (&str, Option<&Arc<Filter>>),
         data: &[u8],
         tail: Tail,
-        (at, part): (usize, u32),
+        (at, split): (usize, Split),
         space: usize,
     ) -> (Vec<Made>, Framed) {
-        let framer = composer
-            .framer(Framer::new(1).of(Charset::of_label(label).unwrap()))
-            .at(OFFSET);
-        let mut framed = framer.frame(data, at, tail, part, usize::MAX);
-        let out = composer.compose((&framer, data, tail, OFFSET), &mut framed, part, space);
+        let framer = composer.framer(Framer::new(1).of(Charset::of_label(sieve.0).unwrap()));
+        let framer = framer.at(OFFSET);
+        let sieve = Sieve {
+            framer,
+            filter: sieve.1.cloned(),
+        };
+        let mut framed = sieve.frame(data, at, tail, split, usize::MAX);
+        let out = composer.compose((&sieve, data, tail, OFFSET), &mut framed, space);
         let made = framed
             .records
             .iter()
@@ -265,7 +281,14 @@ mod tests {
     fn check(data: &str, room: usize, expected: &[(&str, u64, Option<&str>)]) {
         let size = composer(0).envelope.size();
         let composer = composer(size + room);
-        let (made, framed) = compose(&composer, "utf-8", data.as_bytes(), Tail::Open, (0, 0), usize::MAX);
+        let (made, framed) = compose(
+            &composer,
+            ("utf-8", None),
+            data.as_bytes(),
+            Tail::Open,
+            (0, Split::default()),
+            usize::MAX,
+        );
         let found: Vec<_> = made
             .iter()
             .map(|m| (m.message.as_str(), m.offset - OFFSET, m.part.as_deref()))
@@ -322,26 +345,31 @@ mod tests {
             reads in proptest::collection::vec(1usize..400, 1..20),
             space in 0usize..3000,
             label in proptest::sample::select(vec!["utf-8", "gbk", "utf-16le", "utf-16be", "iso-2022-jp"]),
+            has_filter: bool,
         ) {
             let composer = composer(0);
-            let (whole, all) = compose(&composer, label, &data, Tail::Open, (0, 0), usize::MAX);
-            let (mut at, mut part, mut seen) = (0, 0, 0);
+            let filter = Filter::new(&[], &["a".into()]).unwrap().map(Arc::new);
+            let sieve = (label, filter.as_ref().filter(|_| has_filter));
+            let (whole, all) = compose(&composer, sieve, &data, Tail::Open, (0, Split::default()), usize::MAX);
+            let (mut at, mut split, mut seen, mut skipped) = (0, Split::default(), 0, 0);
             let mut made = Vec::new();
             for read in reads.iter().copied().chain([data.len()]) {
                 seen = (seen + read).min(data.len());
                 loop {
                     let more = data[seen..].iter().any(|b| *b != 0);
                     let tail = if more { Tail::MoreFollows } else { Tail::Open };
-                    let (some, framed) = compose(&composer, label, &data[..seen], tail, (at, part), space);
+                    let (some, framed) = compose(&composer, sieve, &data[..seen], tail, (at, split), space);
                     if framed.consumed == at { break; }
                     made.extend(some);
-                    (at, part) = (framed.consumed, framed.part);
+                    skipped += framed.skipped_for(Skip::Excluded);
+                    (at, split) = (framed.consumed, framed.split());
                 }
             }
             prop_assert_eq!(&made, &whole);
-            prop_assert_eq!((at, part), (all.consumed, all.part));
+            prop_assert_eq!((at, split), (all.consumed, all.split()));
+            prop_assert_eq!(skipped, all.skipped_for(Skip::Excluded));
             let accounted: u64 = made.iter().map(|made| u64::from(made.extent.end - made.extent.start)).sum();
-            prop_assert_eq!(accounted, at as u64, "each byte is accounted for by one record");
+            prop_assert_eq!(accounted + skipped, at as u64, "each byte is accounted for by one record");
             for made in &made {
                 prop_assert_eq!(made.offset, OFFSET + u64::from(made.extent.start));
             }

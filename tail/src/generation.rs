@@ -6,9 +6,9 @@ mod paused;
 
 use std::fs::File;
 use std::io;
-use std::ops::Range;
 use std::sync::Arc;
 
+use crate::account::{Passed, Skip};
 use crate::archive::Archive;
 use crate::charset::Charset;
 use crate::file::{first_bytes, holds, is_copy, mark_at};
@@ -25,8 +25,6 @@ pub use paused::Paused;
 /// Bytes read in one step: large enough that the system call does not count, small enough that a busy file never
 /// holds the others up.
 pub const STEP: usize = 256 * 1024;
-/// Bytes of bookkeeping a record costs in a batch.
-const RECORD_COST: usize = size_of::<Range<u32>>();
 /// An unfinished line up to this long is kept in memory, so that it can ship when a truncation takes it away.
 const REST_KEPT: usize = 16 * 1024;
 
@@ -336,7 +334,8 @@ impl Generation {
             }
         };
         let unread = usize::try_from(size.saturating_sub(self.next.offset)).unwrap_or(usize::MAX);
-        let length = unread.min(recipe.window(self.window));
+        let window = recipe.window(self.window);
+        let length = unread.min(window);
         if length + guard > budget {
             return Ok(Reading::More);
         }
@@ -349,10 +348,10 @@ impl Generation {
             .archive()
             .is_some_and(|archive| !archive.is_whole() && !archive.is_cut());
         let whole = length == unread && found == guard + length && !is_open;
-        let limit = ((budget - found) / RECORD_COST).max(1);
-        let tail = if last && whole { Tail::Final } else { Tail::Open };
+        let limit = ((budget - found) / recipe.record_cost()).max(1);
+        let mut tail = if last && whole { Tail::Final } else { Tail::Open };
         let hole = if self.hole {
-            match self.hole_end(&buffer[guard..], size, recipe.framer(None, None).charset().unit())? {
+            match self.hole_end(&buffer[guard..], size, recipe.unit())? {
                 Some(hole) => hole,
                 None => return Ok(Reading::Nothing),
             }
@@ -361,9 +360,9 @@ impl Generation {
         };
         let mark = self.byte_order_mark(&buffer[guard + hole..]);
         let composer = recipe.composer(&self.stream, &mut self.kept);
-        let framer = &recipe.framer(self.charset, composer.as_ref()).at(start);
-        let mut framed = framer.frame(&buffer, guard + hole + mark, tail, self.next.part, limit);
-        let mut tail = tail;
+        let sieve = &recipe.sieve(self.charset, composer.as_ref(), start);
+        let (framer, split) = (&sieve.framer, self.next.split());
+        let mut framed = sieve.frame(&buffer, guard + hole + mark, tail, split, limit);
         if framed.consumed == guard && !whole && length >= framer.decidable() {
             // Undecided for so long: NULs stand at the end of what was read.
             let Some(data_follows) = self.data_follows(&buffer, size)? else {
@@ -375,12 +374,12 @@ impl Generation {
                 // What was looked through to its end is an archive, and nobody writes on in it.
                 tail = Tail::Final;
             }
-            framed = framer.frame(&buffer, guard, tail, self.next.part, limit);
+            framed = sieve.frame(&buffer, guard, tail, split, limit);
         }
         if framed.consumed > guard {
             let composed = composer.map(|composer| {
-                let read = (framer, buffer.as_slice(), tail, start);
-                composer.compose(read, &mut framed, self.next.part, budget - found)
+                let read = (sieve, buffer.as_slice(), tail, start);
+                composer.compose(read, &mut framed, budget - found)
             });
             let passed = (guard, hole + framed.dropped_nuls, mark);
             buffer.truncate(framed.consumed);
@@ -388,7 +387,7 @@ impl Generation {
                 self.advance(stat, buffer, framed, passed).with(composed),
             ));
         }
-        if is_open && length < self.window {
+        if is_open && length < window {
             return Ok(Reading::Nothing);
         }
         if !whole && length < framer.decidable() {
@@ -402,8 +401,7 @@ impl Generation {
             self.looked = self.next.offset + length as u64;
             self.checked = stat.modified;
             self.rest.clear();
-            self.rest
-                .extend_from_slice(&buffer[guard..found.min(guard + REST_KEPT)]);
+            self.rest.extend(&buffer[guard..found.min(guard + REST_KEPT)]);
         } else {
             // Nothing but NULs up to the end, however long: they are looked at again when the file changes.
             self.looked = size;
@@ -421,11 +419,11 @@ impl Generation {
         }
         let mark = self.byte_order_mark(&buffer);
         let composer = recipe.composer(&self.stream, &mut self.kept);
-        let framer = &recipe.framer(self.charset, composer.as_ref()).at(self.next.offset);
-        let mut framed = framer.frame(&buffer, mark, Tail::Final, self.next.part, usize::MAX);
+        let sieve = &recipe.sieve(self.charset, composer.as_ref(), self.next.offset);
+        let mut framed = sieve.frame(&buffer, mark, Tail::Final, self.next.split(), usize::MAX);
         let composed = composer.map(|composer| {
-            let read = (framer, buffer.as_slice(), Tail::Final, self.next.offset);
-            composer.compose(read, &mut framed, self.next.part, usize::MAX)
+            let read = (sieve, buffer.as_slice(), Tail::Final, self.next.offset);
+            composer.compose(read, &mut framed, usize::MAX)
         });
         let passed = (0, framed.dropped_nuls, mark);
         let stat = self.source.stat(self.next.offset).ok()?;
@@ -441,17 +439,24 @@ impl Generation {
         (guard, nuls, mark): (usize, usize, usize),
     ) -> Chunk {
         let offset = self.next.offset - guard as u64;
-        let bytes = (framed.consumed - guard - nuls - mark) as u64;
+        let passed = Passed {
+            nuls: nuls as u64,
+            marks: mark as u64,
+            excluded: framed.skipped_for(Skip::Excluded),
+            not_included: framed.skipped_for(Skip::NotIncluded),
+        };
+        let bytes = (framed.consumed - guard) as u64 - passed.total();
         self.head.extend(self.next.offset, &buffer[guard..]);
         self.next = Mark {
             offset: offset + framed.consumed as u64,
             guard: Guard::of(&buffer),
             part: framed.part,
+            passed: framed.passed,
         };
         self.looked = self.next.offset;
         self.checked = stat.modified;
         // A hole longer than what is read at once goes on.
-        self.hole &= bytes == 0;
+        self.hole &= framed.consumed - guard == nuls;
         self.room = None;
         self.window = STEP;
         self.rest = Vec::new();
@@ -463,12 +468,11 @@ impl Generation {
             buffer,
             records: framed.records,
             parts: framed.parts,
-            extents: Vec::new(),
+            extents: framed.extents,
             offset,
             end: self.next,
             bytes,
-            nuls: nuls as u64,
-            mark: mark as u64,
+            passed,
         }
     }
 

@@ -29,6 +29,8 @@ pub(crate) enum Activity {
     Budget,
     /// A batch of its own must be settled.
     Settling,
+    /// Its entry has read as much as its rate limit allows now.
+    Paced,
     /// A first position must be on disk.
     Saving,
     /// It was told to start anew.
@@ -329,6 +331,7 @@ impl Published {
             Activity::Budget => (Waiting, Some(Reason::MemoryLimit), None),
             Activity::Room => (Waiting, Some(Reason::TopicShare), None),
             Activity::Settling => (Waiting, Some(Reason::Acknowledgement), None),
+            Activity::Paced => (Waiting, Some(Reason::RateLimit), None),
             _ if row.in_flight_bytes > 0 => (State::Reading, None, None),
             Activity::Reading | Activity::Lane => (State::Reading, None, None),
             _ if self.waits_for_handle => (Waiting, Some(Reason::HandleLimit), None),
@@ -414,6 +417,7 @@ mod tests {
             (Activity::Saving, failing, State::Blocked, Reason::PositionsNotSaved),
             (Activity::Budget, FINE, State::Waiting, Reason::MemoryLimit),
             (Activity::Settling, FINE, State::Waiting, Reason::Acknowledgement),
+            (Activity::Paced, FINE, State::Waiting, Reason::RateLimit),
             (Activity::Asleep, failing, State::Idle, Reason::NoFile),
             (
                 Activity::Failed("boom".into()),

@@ -14,6 +14,7 @@ use super::origin::{headers_of, shape_of};
 use super::ticket::{Ticket, Told};
 use crate::budget::{Budget, Permit};
 use crate::observe::{Activity, Board, Gauge};
+use crate::rate::{Rate, Rates};
 
 /// Bytes that a read asks the budget for, of a file with much to read and short lines: so much is left for other topics
 /// also where an eighth of the budget is less.
@@ -32,6 +33,8 @@ pub struct Common {
     pub host: Arc<str>,
     /// Where watchers show how they stand.
     pub board: Arc<Board>,
+    /// How fast entries may be read.
+    pub rates: Arc<Rates>,
 }
 
 /// What one watcher is made from.
@@ -60,6 +63,8 @@ pub enum Next {
     Save(u64),
     /// A batch of this file must be settled: it holds its share of the budget.
     Settle,
+    /// Nothing until then: its entry has a rate limit.
+    Pause(Instant),
     /// Nothing, until woken or until then.
     Sleep(Option<Instant>),
 }
@@ -73,6 +78,7 @@ impl Next {
             Self::Budget(_) => Activity::Reading,
             Self::Save(_) => Activity::Saving,
             Self::Settle => Activity::Settling,
+            Self::Pause(_) => Activity::Paced,
             Self::Sleep(_) => Activity::Asleep,
         }
     }
@@ -86,12 +92,30 @@ struct Way {
     headers: Option<Arc<Headers>>,
 }
 
+/// How much more memory records take than the lines they are made of, as in the last batch of which that is not plain.
+#[derive(Debug, Default, Clone, Copy)]
+struct Swell {
+    kept: usize,
+    bytes: u64,
+}
+
+impl Swell {
+    /// Bytes of memory that so many file bytes in flight hold, about; never fewer.
+    fn memory(self, in_flight: u64) -> usize {
+        let bytes = u128::from(self.bytes.max(1));
+        let held = u128::from(in_flight) * (self.kept as u128).max(bytes) / bytes;
+        usize::try_from(held).unwrap_or(usize::MAX)
+    }
+}
+
 /// The state of one watcher, made anew for each incarnation.
 pub struct Driver {
     common: Common,
     entry: Arc<LogEntry>,
     watcher: Watcher,
     lane: Arc<Lane>,
+    rate: Option<Arc<Rate>>,
+    swell: Swell,
     /// Of the topic's share, for the next read.
     hold: Option<Hold>,
     ways: HashMap<FileId, Way>,
@@ -117,6 +141,8 @@ impl Driver {
             lane: common.lanes.lane(topic(&spec.entry)),
             watcher: Watcher::new(watch, common.world.clone(), wake),
             entry: Arc::clone(&spec.entry),
+            rate: common.rates.of(&spec.entry.name, spec.entry.rate_limit),
+            swell: Swell::default(),
             hold: None,
             ways: HashMap::new(),
             common,
@@ -147,6 +173,7 @@ impl Driver {
         self.watcher.set_shape(entry.max_line, shape);
         self.watcher.set_rotated(rotated);
         self.lane = self.common.lanes.lane(topic(&entry));
+        self.rate = self.common.rates.of(&entry.name, entry.rate_limit);
         self.entry = entry;
         self.ways.clear();
     }
@@ -206,7 +233,10 @@ impl Driver {
             Todo::Wait { until } => Next::Sleep(until),
             Todo::Read { .. } if !self.lane.is_open() => Next::Lane(Arc::clone(&self.lane)),
             Todo::Read { cost } => {
-                let in_flight = usize::try_from(self.watcher.in_flight()).unwrap_or(usize::MAX);
+                if let Some(until) = self.rate.as_ref().and_then(|rate| rate.wait(now)) {
+                    return Ok(Next::Pause(until));
+                }
+                let in_flight = self.swell.memory(self.watcher.in_flight());
                 if in_flight > 0 && in_flight.saturating_add(cost) > self.common.budget.share() {
                     return Ok(Next::Settle);
                 }
@@ -233,11 +263,20 @@ impl Driver {
         let Some(batch) = batch else {
             return Ok(None);
         };
+        if let Some(rate) = &self.rate {
+            rate.spend(batch.bytes, now);
+        }
         // The file may have been taken from us while we were in a call that did not return.
         if !batch.stream.hand_over(batch.seq) {
             return Ok(None);
         }
         let kept = batch.kept();
+        if !batch.extents.is_empty() {
+            self.swell = Swell {
+                kept,
+                bytes: batch.bytes,
+            };
+        }
         permit.cut(kept);
         if let Some(hold) = &mut hold {
             hold.cut(kept);
@@ -298,4 +337,18 @@ impl Driver {
 fn topic(entry: &LogEntry) -> &str {
     // Templates in topics are not supported yet, and refused when settings are read.
     entry.topic.as_str()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_memory_of_composed_records_counts_and_that_of_lines_is_their_bytes() {
+        assert_eq!(Swell::default().memory(1000), 1000);
+        let swell = |kept, bytes| Swell { kept, bytes };
+        assert_eq!(swell(400, 100).memory(1000), 4000);
+        assert_eq!(swell(10, 100).memory(1000), 1000);
+        assert_eq!(swell(usize::MAX, 1).memory(u64::MAX), usize::MAX);
+    }
 }

@@ -41,6 +41,8 @@ pub fn shape_of(entry: &Arc<LogEntry>, host: &Arc<str>) -> Shape {
     Shape {
         charset: entry.charset,
         json: entry.json.then(origin),
+        filter: entry.filter.clone(),
+        rate_limit: entry.rate_limit,
     }
 }
 

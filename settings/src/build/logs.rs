@@ -107,6 +107,8 @@ fn read(entry: &mut Entry, topic: Option<&Template>, max_line: u64, report: &mut
         charset: shape::charset(table, report),
         json: table.word("format") == "json",
         fields: shape::fields(table, &paths, report),
+        filter: shape::filter(table, report),
+        rate_limit: table.number("rate_limit"),
         headers: table.is_set("headers"),
         paths,
         rotated,

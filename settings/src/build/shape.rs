@@ -1,8 +1,9 @@
 //! What records are made of the lines of an entry.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
-use logcatch_tail::{Charset, PathGlob};
+use logcatch_tail::{Charset, Filter, PathGlob};
 
 use super::{kafka, logs};
 use crate::fields::{Field, FieldValue};
@@ -55,6 +56,28 @@ fn nearest(label: &str) -> Option<&'static str> {
         // The first of equals: the better known.
         .reduce(|best, other| if other.0 > best.0 { other } else { best })
         .map(|(_, known)| known)
+}
+
+/// `include_lines` and `exclude_lines`. Each expression is a good one.
+pub(super) fn filter(table: &Table, report: &mut Report) -> Option<Arc<Filter>> {
+    let patterns = |name| {
+        let texts = table.texts(name).iter();
+        texts.map(|text| text.value.clone()).collect::<Vec<_>>()
+    };
+    let (include, exclude) = (patterns("include_lines"), patterns("exclude_lines"));
+    let filter = Filter::new(&include, &exclude).unwrap_or_else(|_| {
+        let name = if include.len() > exclude.len() {
+            "include_lines"
+        } else {
+            "exclude_lines"
+        };
+        let problem = table
+            .spot_of(name)
+            .problem("holds expressions that are too large together");
+        report.problems.push(problem.help("make them fewer, or shorter"));
+        None
+    });
+    filter.map(Arc::new)
 }
 
 /// `fields`: each a template, under a name that is nobody else's.

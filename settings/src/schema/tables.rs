@@ -241,15 +241,13 @@ static LOGS: &[Key] = &[
         Shape::Regexes,
         Default::None,
         "Only lines that match one of these ship.",
-    )
-    .not_built(),
+    ),
     key(
         "exclude_lines",
         Shape::Regexes,
         Default::None,
-        "Lines that match one of these do not ship.",
-    )
-    .not_built(),
+        "Lines that match one of these do not ship, whatever else they match.",
+    ),
     key(
         "max_line",
         Shape::Size(64, 64 * MIB),
@@ -278,9 +276,8 @@ static LOGS: &[Key] = &[
         "rate_limit",
         Shape::Rate(KIB, TIB),
         Default::None,
-        "Bytes a second, all files of the entry.",
-    )
-    .not_built(),
+        "Bytes of lines a second, all files of the entry together; what is above it waits in its file.",
+    ),
     key(
         "rotated",
         Shape::Texts,

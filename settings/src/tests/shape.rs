@@ -112,3 +112,20 @@ fn a_json_record_needs_room_for_what_is_around_its_message() {
         "{problem}"
     );
 }
+
+#[test]
+fn which_lines_ship_and_how_fast_is_a_change_of_how_files_are_read() {
+    let with = |keys: &str| settings(&format!("{KAFKA}{LOGS}{keys}\n"));
+    let plain = with("include_lines = []");
+    assert!(plain.logs[0].filter.is_none() && diff(&plain, &with("")).is_empty());
+    let one = with("include_lines = 'a'\nrate_limit = \"10MiB/s\"");
+    assert_eq!(one.logs[0].rate_limit, Some(10 << 20));
+    assert!(diff(&one, &with("include_lines = ['a']\nrate_limit = \"10240KiB/s\"")).is_empty());
+    for other in [
+        "include_lines = 'a'",
+        "exclude_lines = 'a'\nrate_limit = \"10MiB/s\"",
+        "include_lines = ['a', 'b']\nrate_limit = \"10MiB/s\"",
+    ] {
+        assert_eq!(diff(&one, &with(other)).changed[0].what, [Change::Other], "{other}");
+    }
+}

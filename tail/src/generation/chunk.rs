@@ -2,7 +2,8 @@
 
 use std::ops::Range;
 
-use super::{Generation, RECORD_COST, STEP};
+use super::{Generation, STEP};
+use crate::account::Passed;
 use crate::charset::Charset;
 use crate::compose::Composed;
 use crate::identity::GUARD_LEN;
@@ -38,12 +39,10 @@ pub struct Chunk {
     pub offset: u64,
     /// Where the file stands after it.
     pub end: Mark,
-    /// File bytes it covers, line ends included, without `nuls` and `mark`.
+    /// File bytes it covers, line ends included, without those passed over.
     pub bytes: u64,
-    /// NUL bytes passed over.
-    pub nuls: u64,
-    /// Bytes of the byte-order mark passed over.
-    pub mark: u64,
+    /// Bytes passed over.
+    pub(crate) passed: Passed,
 }
 
 impl Chunk {
@@ -55,8 +54,25 @@ impl Chunk {
                 composed.buffer.shrink_to_fit();
             }
             (self.buffer, self.extents) = (composed.buffer, composed.extents);
+        } else if !self.extents.is_empty() {
+            self.pack();
         }
         self
+    }
+
+    /// Most of what was read does not ship: it need not be in memory.
+    fn pack(&mut self) {
+        let shipped: usize = self.records.iter().map(ExactSizeIterator::len).sum();
+        if shipped > self.buffer.len() / 2 {
+            return;
+        }
+        let mut packed = Vec::with_capacity(shipped);
+        for record in &mut self.records {
+            let start = u32::try_from(packed.len()).unwrap_or(u32::MAX);
+            packed.extend_from_slice(&self.buffer[record.start as usize..record.end as usize]);
+            *record = start..start + (record.end - record.start);
+        }
+        self.buffer = packed;
     }
 }
 
@@ -69,7 +85,7 @@ impl Generation {
         let window = if self.source.has_more() { most } else { unread.min(most) };
         let records = match recipe.composer(&self.stream, &mut self.kept) {
             Some(composer) => composer.space(window, STEP),
-            None => window / 4 + 64 * RECORD_COST,
+            None => window / 4 + 64 * recipe.record_cost(),
         };
         window + records + GUARD_LEN
     }
