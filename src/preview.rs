@@ -1,12 +1,15 @@
 //! `logcatch preview`: the records a file would become, without Kafka and without positions.
 
+use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::path::Path;
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use logcatch_settings::{Refused, load};
+use logcatch_actors::{headers_of, shape_of};
+use logcatch_kafka::RecordHeaders;
+use logcatch_settings::{LogEntry, Refused, load};
 use logcatch_tail::{
     Batch, Claims, Condition, Handles, Lease, Positions, Rotated, Shape, Todo, WatchSpec, Watcher, World,
 };
@@ -32,6 +35,8 @@ struct Record<'a> {
     offset: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     part: Option<&'a str>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    headers: BTreeMap<String, String>,
     value: std::borrow::Cow<'a, str>,
 }
 
@@ -45,7 +50,8 @@ pub fn run(config: &Path, args: &PreviewArgs) -> Result<(), Failure> {
         Err(refused) => return Err(refused.into()),
     };
     let logs = settings.iter().flat_map(|settings| &settings.logs);
-    let entry = logs.into_iter().find(|entry| entry.means(&path));
+    let entry = logs.into_iter().find(|entry| entry.means(&path)).cloned().map(Arc::new);
+    let host: Arc<str> = settings.as_ref().map_or("", |settings| &settings.host).into();
     if settings.is_some() && entry.is_none() {
         cli::note("no entry of the settings means this file; the defaults count");
     }
@@ -57,30 +63,25 @@ pub fn run(config: &Path, args: &PreviewArgs) -> Result<(), Failure> {
         lease: Lease::default(),
     };
     let spec = WatchSpec {
-        log: entry.map_or(NO_ENTRY, |entry| &entry.name).to_owned(),
-        path: path.clone(),
-        max_line: entry.map_or(MAX_LINE, |entry| entry.max_line),
-        shape: settings
+        log: entry.as_ref().map_or(NO_ENTRY, |entry| &entry.name).to_owned(),
+        path,
+        max_line: entry.as_ref().map_or(MAX_LINE, |entry| entry.max_line),
+        shape: entry
             .as_ref()
-            .zip(entry)
-            .map_or_else(Shape::default, |(settings, entry)| {
-                entry.shape_of(&settings.host, &path)
-            }),
+            .map_or_else(Shape::default, |entry| shape_of(entry, &host)),
         from_end: false,
         rotated: Rotated::default(),
         ignore_before: None,
     };
-    let key = settings
-        .as_ref()
-        .zip(entry)
-        .and_then(|(settings, entry)| entry.key_of(&settings.host, &spec.path));
-    let topic = settings
-        .as_ref()
-        .zip(entry)
-        .and_then(|(settings, entry)| entry.topic_of(&settings.host, &spec.path).ok());
+    let meant = entry.map(|entry| Meant {
+        key: entry.key_of(&host, &spec.path),
+        topic: entry.topic_of(&host, &spec.path).ok(),
+        entry,
+        host,
+    });
     let mut watcher = Watcher::new(spec, world, Arc::new(|| {}));
     let mut out = io::BufWriter::new(io::stdout().lock());
-    let mut print = |batch: &Batch| print(&mut out, batch, args.json, topic.as_deref(), key.as_deref());
+    let mut print = |batch: &Batch| print(&mut out, batch, args.json, meant.as_ref());
     let printed = follow(&mut watcher, args.follow, &mut print)?;
     match printed {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Failure::new(CannotPrint(error))),
@@ -127,7 +128,16 @@ fn cannot_read(path: &Path, condition: &Condition) -> Failure {
     Failure::new(format!("cannot read `{}`: {cause}", path.display())).help("name a log file that this user may read")
 }
 
-fn print(out: &mut impl Write, batch: &Batch, json: bool, topic: Option<&str>, key: Option<&str>) -> io::Result<()> {
+/// How the settings would send the records.
+struct Meant {
+    entry: Arc<LogEntry>,
+    host: Arc<str>,
+    key: Option<String>,
+    topic: Option<String>,
+}
+
+fn print(out: &mut impl Write, batch: &Batch, json: bool, meant: Option<&Meant>) -> io::Result<()> {
+    let all = meant.and_then(|meant| headers_of(&meant.entry, &meant.host, &batch.stream.record()));
     let mut parts = batch.parts.iter().peekable();
     for (index, range) in batch.records.iter().enumerate() {
         let value = &batch.buffer[range.start as usize..range.end as usize];
@@ -139,16 +149,24 @@ fn print(out: &mut impl Write, batch: &Batch, json: bool, topic: Option<&str>, k
         let part = parts
             .next_if(|(at, _)| *at as usize == index)
             .map(|(_, part)| part.as_str());
-        let offset = batch.offset + u64::from(range.start);
-        let value = String::from_utf8_lossy(value);
+        let carried = RecordHeaders {
+            all: all.as_deref(),
+            offset: batch.offset_of(index),
+            part: None,
+        };
+        let mut headers = BTreeMap::new();
+        carried.for_each(|name, value| {
+            headers.insert(name.to_owned(), String::from_utf8_lossy(value).into_owned());
+        });
         serde_json::to_writer(
             &mut *out,
             &Record {
-                topic,
-                key,
-                offset,
+                topic: meant.and_then(|meant| meant.topic.as_deref()),
+                key: meant.and_then(|meant| meant.key.as_deref()),
+                offset: carried.offset,
                 part,
-                value,
+                headers,
+                value: String::from_utf8_lossy(value),
             },
         )?;
         out.write_all(b"\n")?;

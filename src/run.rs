@@ -133,6 +133,7 @@ async fn serve(
         lanes,
         host: settings.host.as_str().into(),
         board: Arc::default(),
+        rates: Arc::default(),
     };
     let supervisor = SupervisorActor::new(common.clone(), kafka.clone()).start();
     log::info!(version = env!("CARGO_PKG_VERSION"), settings:% = config.display(), host = settings.host,

@@ -11,6 +11,7 @@ mod fault;
 mod kafka;
 mod observe;
 mod ping;
+mod rate;
 mod supervisor;
 mod tail;
 
@@ -25,7 +26,8 @@ pub use observe::{
     Reloads, Report, Restarted, Rotation, SettingsRow, Sources, State, Tally, TopicRow, verdict, words,
 };
 pub use ping::Ping;
+pub use rate::{Rate, Rates};
 pub use supervisor::{
     ApplySettings, Change, ChangePosition, Changed, Drain, OrderError, Restart, SupervisorActor, change,
 };
-pub use tail::{Common, TailSpec};
+pub use tail::{Common, TailSpec, headers_of, shape_of};

@@ -10,6 +10,7 @@ mod discovery;
 mod encodings;
 mod exactly_once;
 mod exactly_once_kills;
+mod filters;
 pub mod fixture;
 mod framing;
 pub mod harness;
@@ -27,6 +28,7 @@ mod package;
 mod positions;
 mod reading;
 mod reasons;
+mod records;
 mod reload;
 mod resend;
 mod restart;
@@ -68,6 +70,7 @@ pub fn all() -> impl Iterator<Item = Case> {
         orders::CASES,
         live::CASES,
         reading::CASES,
+        records::CASES,
         links::CASES,
         supervision::CASES,
         reload::CASES,
@@ -78,6 +81,7 @@ pub fn all() -> impl Iterator<Item = Case> {
         manager::CASES,
         machine::CASES,
         package::CASES,
+        filters::CASES,
         framing::CASES,
         encodings::CASES,
         harness::CASES,

@@ -99,6 +99,8 @@ fn main() -> Result<(), Box<dyn Error>> {
                 buffer: batch,
                 records,
                 parts: Vec::new(),
+                extents: Vec::new(),
+                headers: None,
                 source: Arc::clone(&source),
                 offset,
                 ticket,

@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 
+use crate::headers::Headers;
+
 /// Where a file's records go: one per open file stream, shared by its batches.
 #[derive(Debug)]
 pub struct Target {
@@ -36,9 +38,14 @@ pub struct Batch {
     pub records: Vec<Range<u32>>,
     /// Sparse, ascending: the index of a record and the value of its header `logcatch.part`.
     pub parts: Vec<(u32, String)>,
+    /// Where the lines of the records are, line ends included, counted from `offset`; empty where the buffer is what is there
+    /// in the file.
+    pub extents: Vec<Range<u32>>,
+    /// What all of them carry.
+    pub headers: Option<Arc<Headers>>,
     /// Where they come from.
     pub source: Arc<Source>,
-    /// The file offset, in bytes, of the buffer's first byte.
+    /// A file offset in bytes; that of the buffer's first byte, unless there are extents.
     pub offset: u64,
     /// Told once when all records are accounted for; owns what the batch is charged for.
     pub ticket: Box<dyn Settle>,

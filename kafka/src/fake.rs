@@ -87,6 +87,8 @@ pub(crate) fn to(target: &Arc<Target>, lines: &[&str]) -> (Batch, Fate) {
         buffer,
         records,
         parts: Vec::new(),
+        extents: Vec::new(),
+        headers: None,
         source: Arc::new(source),
         offset: 0,
         ticket: Box::new(Ticket(Some(fate.clone()))),

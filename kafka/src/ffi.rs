@@ -27,6 +27,7 @@ use rdkafka::bindings as c;
 use rdkafka::client::{Client, DefaultClientContext};
 
 use crate::error::Code;
+use crate::headers::RecordHeaders;
 use crate::oidc::TokenSource;
 use crate::outlet::ParcelId;
 use crate::wake::Wake;
@@ -72,6 +73,13 @@ unsafe extern "C" {
     fn rd_kafka_get_err_descs(texts: *mut *const ErrorText, count: *mut usize);
     fn rd_kafka_event_error(event: *mut c::rd_kafka_event_t) -> c_int;
     fn rd_kafka_last_error() -> c_int;
+    fn rd_kafka_header_add(
+        headers: *mut c::rd_kafka_headers_t,
+        name: *const c_char,
+        name_len: isize,
+        value: *const c_void,
+        value_len: isize,
+    ) -> c_int;
     fn rd_kafka_producev(client: *mut c::rd_kafka_t, ...) -> c_int;
     fn rd_kafka_ConfigResource_error(resource: *const c::rd_kafka_ConfigResource_t) -> c_int;
     fn rd_kafka_oauthbearer_set_token(
@@ -107,6 +115,8 @@ struct Loan {
 struct Topic(NonNull<c::rd_kafka_topic_t>);
 struct Queue(NonNull<c::rd_kafka_queue_t>);
 struct Event(NonNull<c::rd_kafka_event_t>);
+/// Of a record that is not handed over yet.
+struct HeaderList(NonNull<c::rd_kafka_headers_t>);
 
 impl Message {
     const fn empty() -> Self {
@@ -150,6 +160,41 @@ impl Drop for Queue {
     fn drop(&mut self) {
         // SAFETY: the reference is ours alone, and its client is alive.
         unsafe { c::rd_kafka_queue_destroy(self.0.as_ptr()) }
+    }
+}
+
+impl HeaderList {
+    /// None when a header is too long to be one.
+    fn new(headers: &RecordHeaders<'_>) -> Option<Self> {
+        // SAFETY: the call allocates; the number only says for how many.
+        let list = NonNull::new(unsafe { c::rd_kafka_headers_new(headers.count()) }).map(Self)?;
+        let mut is_whole = true;
+        headers.for_each(|name, value| {
+            let lengths = (isize::try_from(name.len()), isize::try_from(value.len()));
+            let (Ok(name_len), Ok(value_len)) = lengths else {
+                is_whole = false;
+                return;
+            };
+            // SAFETY: the list is ours; name and value are copied, by the lengths given.
+            let error = unsafe {
+                rd_kafka_header_add(
+                    list.0.as_ptr(),
+                    name.as_ptr().cast(),
+                    name_len,
+                    value.as_ptr().cast(),
+                    value_len,
+                )
+            };
+            is_whole &= error == Code::NONE.0;
+        });
+        is_whole.then_some(list)
+    }
+}
+
+impl Drop for HeaderList {
+    fn drop(&mut self) {
+        // SAFETY: the list is ours alone: a record that takes it is followed by `mem::forget`.
+        unsafe { c::rd_kafka_headers_destroy(self.0.as_ptr()) }
     }
 }
 

@@ -276,7 +276,7 @@ impl Lane {
             Some(run) => Picks::List(run.indexes.get(run.at..).unwrap_or_default()),
             None => Picks::Run(parcel.next, parcel.count() - parcel.next),
         };
-        let (picks, part) = parcel.piece(picks.first(room as usize));
+        let (picks, headers) = parcel.piece(picks.first(room as usize));
         let sent = outlet.send(&Shipment {
             topic,
             partition,
@@ -284,7 +284,7 @@ impl Lane {
             parcel: id,
             records: &parcel.records,
             picks,
-            part,
+            headers,
         });
         let taken = sent.dealt - u32::try_from(sent.refused.len()).unwrap_or(0);
         parcel.flying += taken;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use crate::batch::Source;
 use crate::error::Code;
+use crate::headers::Headers;
 
 /// A record that was refused alone, on its way to the dead-letter file.
 #[derive(Clone)]
@@ -21,6 +22,8 @@ pub struct Letter {
     pub partition: Option<i32>,
     /// The value of its header `logcatch.part`, if it is a part of a split line.
     pub part: Option<String>,
+    /// What else it carries.
+    pub headers: Option<Arc<Headers>>,
     /// The file offset, in bytes, of its first byte.
     pub offset: u64,
     /// Why it was refused.
@@ -76,6 +79,7 @@ impl Letter {
             key: Arc::default(),
             partition: None,
             part: None,
+            headers: None,
             offset,
             reason,
             code: Code::NONE,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::error::Code;
+use crate::headers::RecordHeaders;
 use crate::transact::{PositionRecord, Transact};
 
 /// A topic's handle in one outlet.
@@ -29,8 +30,8 @@ pub struct Shipment<'a> {
     pub records: &'a [Range<u32>],
     /// Which of them.
     pub picks: Picks<'a>,
-    /// The value of the header `logcatch.part`, if they have one; then it is one record.
-    pub part: Option<&'a str>,
+    /// Their headers, if they have some; then it is one record.
+    pub headers: Option<RecordHeaders<'a>>,
 }
 
 /// Which records of a parcel.

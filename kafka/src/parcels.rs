@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::batch::{Batch, Outcome, Settle, Source, Target};
 use crate::error::Code;
+use crate::headers::{Headers, RecordHeaders};
 use crate::lane::LaneId;
 use crate::letters::Letter;
 use crate::outlet::{ParcelId, Picks};
@@ -29,6 +30,8 @@ pub(crate) struct Parcel {
     /// True if the outlet has the buffer.
     pub(crate) lent: bool,
     parts: Vec<(u32, String)>,
+    extents: Vec<Range<u32>>,
+    headers: Option<Arc<Headers>>,
     source: Arc<Source>,
     offset: u64,
     ticket: Box<dyn Settle>,
@@ -65,6 +68,8 @@ impl Parcels {
             place: 0,
             lent: false,
             parts: batch.parts,
+            extents: batch.extents,
+            headers: batch.headers.filter(|headers| !headers.is_empty()),
             source: batch.source,
             offset: batch.offset,
             ticket: batch.ticket,
@@ -115,9 +120,10 @@ impl Parcel {
         u32::try_from(self.records.len()).unwrap_or(u32::MAX)
     }
 
-    /// The bytes of its records on average, key included.
+    /// The bytes of its records on average, key and headers included.
     pub(crate) fn average(&self) -> u64 {
-        self.buffer.len() as u64 / u64::from(self.count().max(1)) + self.target.key().len() as u64
+        let headers = self.headers.as_ref().map_or(0, |headers| headers.size());
+        self.buffer.len() as u64 / u64::from(self.count().max(1)) + self.target.key().len() as u64 + headers
     }
 
     /// The partition of its records, chosen anew only when the topic has no such partition any more: with a key once
@@ -140,19 +146,32 @@ impl Parcel {
     }
 
     /// As many of the picks, from the first, as one shipment takes: all up to a record that carries a header, or
-    /// just that record with its header's value.
-    pub(crate) fn piece<'a>(&'a self, picks: Picks<'a>) -> (Picks<'a>, Option<&'a str>) {
-        if self.parts.is_empty() {
+    /// just that record with its headers.
+    pub(crate) fn piece<'a>(&'a self, picks: Picks<'a>) -> (Picks<'a>, Option<RecordHeaders<'a>>) {
+        if self.parts.is_empty() && self.headers.is_none() {
             return (picks, None);
         }
-        if let Some(value) = picks.get(0).and_then(|index| self.part(index)) {
-            return (picks.first(1), Some(value));
+        let first = picks.get(0);
+        let part = first.and_then(|index| self.part(index));
+        if part.is_some() || self.headers.is_some() {
+            let headers = RecordHeaders {
+                all: self.headers.as_deref(),
+                offset: first.map_or(0, |index| self.offset_of(index)),
+                part,
+            };
+            return (picks.first(1), Some(headers));
         }
         let plain = picks.iter().take_while(|index| self.part(*index).is_none()).count();
         (picks.first(plain), None)
     }
 
-    /// The value of a record's header, if it has one.
+    /// The file offset of a record's first byte.
+    fn offset_of(&self, index: u32) -> u64 {
+        let range = self.extents.get(index as usize).or(self.records.get(index as usize));
+        self.offset + range.map_or(0, |range| u64::from(range.start))
+    }
+
+    /// Which part of a split line a record is, if it is one.
     fn part(&self, index: u32) -> Option<&str> {
         let place = self.parts.binary_search_by_key(&index, |(of, _)| *of).ok()?;
         self.parts.get(place).map(|(_, value)| value.as_str())
@@ -167,6 +186,9 @@ impl Parcel {
 
     /// The bytes of the file that are a record's: up to the next record, so with its line end.
     fn extent(&self, index: u32) -> u64 {
+        if let Some(extent) = self.extents.get(index as usize) {
+            return u64::from(extent.end.saturating_sub(extent.start));
+        }
         let start = |index: u32| self.records.get(index as usize).map(|range| range.start as usize);
         let end = start(index + 1).unwrap_or(self.buffer.len());
         start(index).map_or(0, |start| end.saturating_sub(start) as u64)
@@ -181,7 +203,8 @@ impl Parcel {
             key: Arc::clone(self.target.key_bytes()),
             partition: self.target.partition(),
             part: self.part(index).map(str::to_owned),
-            offset: self.offset + u64::from(range.start),
+            headers: self.headers.clone(),
+            offset: self.offset_of(index),
             reason: format!("{}: {code}", code.name()),
             code,
             buffer: Arc::clone(&self.buffer),
@@ -291,7 +314,7 @@ mod tests {
         let parcel = parcels.get(id).unwrap();
         let piece = |picks| {
             let (picks, part) = parcel.piece(picks);
-            (picks.iter().collect::<Vec<_>>(), part)
+            (picks.iter().collect::<Vec<_>>(), part.and_then(|headers| headers.part))
         };
         assert_eq!(piece(Picks::Run(0, 5)), (vec![0], None));
         assert_eq!(piece(Picks::Run(1, 4)), (vec![1], Some("1")));
@@ -299,6 +322,42 @@ mod tests {
         assert_eq!(piece(Picks::Run(3, 2)), (vec![3, 4], None));
         assert_eq!(piece(Picks::List(&[0, 3, 4])), (vec![0, 3, 4], None));
         assert_eq!(piece(Picks::List(&[0, 2, 4])), (vec![0], None));
+    }
+
+    #[test]
+    fn records_that_are_not_their_lines_know_where_those_are() {
+        let mut parcels = Parcels::default();
+        let (mut batch, fate) = batch("t", "key", &["{\"a\"}", "{\"b\"}"]);
+        batch.offset = 1000;
+        batch.extents = vec![7..12, 20..21];
+        batch.headers = Some(Arc::new(Headers {
+            fixed: vec![("host.name".into(), b"h".to_vec())],
+            offset: Some("log.offset".into()),
+        }));
+        let id = parcels.insert(batch, 0);
+        let mut parcel = parcels.remove(id).unwrap();
+        let (picks, headers) = parcel.piece(Picks::Run(1, 1));
+        let mut found = Vec::new();
+        headers
+            .unwrap()
+            .for_each(|name, value| found.push((name.to_owned(), value.to_vec())));
+        assert_eq!(picks.len(), 1);
+        assert_eq!(
+            found,
+            [
+                ("host.name".into(), b"h".to_vec()),
+                ("log.offset".into(), b"1020".to_vec())
+            ]
+        );
+        assert_eq!(
+            parcel.piece(Picks::Run(0, 2)).0.len(),
+            1,
+            "each has an offset of its own"
+        );
+        assert_eq!(parcel.letter(0, Code::NONE).offset, 1007);
+        parcel.bury(0, Code::INVALID_RECORD);
+        parcel.settle(false);
+        assert_eq!(fate.outcome().dead_lettered_bytes, 5);
     }
 
     #[test]

@@ -137,7 +137,9 @@ fn changes(old: &LogEntry, new: &LogEntry, host_changed: bool) -> Vec<Change> {
             Change::Other,
             (old.start, old.ignore_older, old.max_line, old.watch, &old.rotated)
                 != (new.start, new.ignore_older, new.max_line, new.watch, &new.rotated)
-                || old.charset != new.charset,
+                || (old.charset, old.json, &old.fields, old.headers)
+                    != (new.charset, new.json, &new.fields, new.headers)
+                || (&old.filter, old.rate_limit) != (&new.filter, new.rate_limit),
         ),
     ];
     checks

@@ -40,6 +40,8 @@ pub(crate) enum Given {
 #[derive(Debug, Clone)]
 pub(crate) struct Text {
     pub(crate) value: String,
+    /// It was written as a number, or as true or false.
+    pub(crate) is_plain: bool,
     pub(crate) spot: Spot,
     pub(crate) origin: Origin,
 }
@@ -77,6 +79,10 @@ impl Table {
             Given::Number(number) => Some(*number),
             _ => None,
         }
+    }
+
+    pub(crate) fn is_set(&self, name: &str) -> bool {
+        matches!(self.given(name), Some(Given::Flag(true)))
     }
 
     pub(crate) fn duration(&self, name: &str) -> Duration {
@@ -139,6 +145,7 @@ impl Table {
         let spot = self.spot.key(name, None);
         let text = Text {
             value: value.into(),
+            is_plain: false,
             spot: spot.clone(),
             origin: origin.clone(),
         };

@@ -85,6 +85,7 @@ impl Reader<'_> {
         let origin = Origin::Default(None);
         let text = |value: &str| Text {
             value: value.to_owned(),
+            is_plain: false,
             spot: spot.clone(),
             origin: origin.clone(),
         };
@@ -261,6 +262,7 @@ impl Reader<'_> {
                 };
                 Some(Text {
                     value: expanded.text,
+                    is_plain: false,
                     spot,
                     origin,
                 })
@@ -298,7 +300,12 @@ impl Report {
 
 fn plain(value: String, spot: Spot) -> Text {
     let origin = origin_of(&spot);
-    Text { value, spot, origin }
+    Text {
+        value,
+        is_plain: true,
+        spot,
+        origin,
+    }
 }
 
 fn origin_of(spot: &Spot) -> Origin {

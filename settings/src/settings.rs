@@ -3,10 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use logcatch_tail::{Charset, Exclude, PathGlob, Rotated, Shape};
+use logcatch_tail::{Charset, Exclude, Filter, PathGlob, Rotated};
 
+use crate::fields::Field;
 use crate::rotated::RotatedFiles;
 use crate::template::{Template, Values};
 use crate::topic::{self, IllegalTopic};
@@ -149,6 +151,16 @@ pub struct LogEntry {
     pub max_line: usize,
     /// The encoding of the files.
     pub charset: Charset,
+    /// Records are JSON objects; else the lines themselves.
+    pub json: bool,
+    /// What is added to every record.
+    pub fields: Vec<Field>,
+    /// Which lines ship; `None`: all.
+    pub filter: Option<Arc<Filter>>,
+    /// Bytes of lines a second, all files together.
+    pub rate_limit: Option<u64>,
+    /// Whether records carry headers that say where they come from.
+    pub headers: bool,
     /// Where rotated files are.
     pub rotated: RotatedFiles,
     /// How changes are noticed.
@@ -223,12 +235,7 @@ impl LogEntry {
         self.with_values(host, path, |values| self.rotated.of(values))
     }
 
-    /// How the file at `path` becomes records.
-    pub fn shape_of(&self, _host: &str, _path: &Path) -> Shape {
-        Shape { charset: self.charset }
-    }
-
-    fn with_values<T>(&self, host: &str, path: &Path, use_them: impl FnOnce(&Values<'_>) -> T) -> T {
+    pub(crate) fn with_values<T>(&self, host: &str, path: &Path, use_them: impl FnOnce(&Values<'_>) -> T) -> T {
         let wildcards = self
             .paths
             .iter()

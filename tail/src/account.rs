@@ -3,8 +3,11 @@
 
 use std::sync::{Mutex, PoisonError};
 
+use serde::{Deserialize, Serialize};
+
 /// Why bytes were passed over without being sent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Skip {
     /// `start = "end"`: they were there before the entry was first applied.
     Start,
@@ -16,6 +19,10 @@ pub enum Skip {
     Mark,
     /// They are in another file, too, which is read.
     Copy,
+    /// `exclude_lines`: lines that match it.
+    Excluded,
+    /// `include_lines`: lines that do not match it.
+    NotIncluded,
 }
 
 /// The counters of a file or of an entry at one moment, since the service started; bytes are file bytes, line ends
@@ -38,12 +45,25 @@ pub struct Balance {
     pub skipped_marks: u64,
     /// Bytes of copies of files that are read.
     pub skipped_copy: u64,
+    /// Bytes of lines that `exclude_lines` matches.
+    pub skipped_excluded: u64,
+    /// Bytes of lines that `include_lines` does not match.
+    pub skipped_not_included: u64,
     /// Bytes whose records are among the dead letters.
     pub dead_lettered: u64,
     /// Bytes handed over and not settled.
     pub in_flight: u64,
     /// Bytes that are known to have been written and can no longer be read; they were never read.
     pub unreachable: u64,
+}
+
+/// Bytes passed over in a stretch of a file whose lines are handed over; when they are read again, so are these.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Passed {
+    pub(crate) nuls: u64,
+    pub(crate) marks: u64,
+    pub(crate) excluded: u64,
+    pub(crate) not_included: u64,
 }
 
 /// One move of bytes, by which the books stay balanced.
@@ -53,8 +73,8 @@ pub(crate) enum Posting {
     Issued(u64),
     /// A batch is settled: of its bytes so many are dead letters, all others delivered in so many records.
     Settled { bytes: u64, dead: u64, lines: u64 },
-    /// What was in flight will be read again.
-    Forgotten(u64),
+    /// What was in flight will be read again, and what was passed over between it.
+    Forgotten(u64, Passed),
     /// Read and passed over.
     Skipped(Skip, u64),
     /// Never to be read.
@@ -82,17 +102,53 @@ impl Account {
     }
 }
 
+impl Passed {
+    pub(crate) fn each(&self) -> [(Skip, u64); 4] {
+        [
+            (Skip::Nuls, self.nuls),
+            (Skip::Mark, self.marks),
+            (Skip::Excluded, self.excluded),
+            (Skip::NotIncluded, self.not_included),
+        ]
+    }
+
+    pub(crate) fn total(&self) -> u64 {
+        self.each().iter().map(|(_, bytes)| bytes).sum()
+    }
+
+    pub(crate) fn add(&mut self, other: Self) {
+        self.nuls += other.nuls;
+        self.marks += other.marks;
+        self.excluded += other.excluded;
+        self.not_included += other.not_included;
+    }
+}
+
 impl Balance {
     /// Bytes passed over, for whatever reason.
     #[must_use]
     pub fn skipped(&self) -> u64 {
-        self.skipped_start + self.skipped_old + self.skipped_nuls + self.skipped_marks + self.skipped_copy
+        let by_place = self.skipped_start + self.skipped_old + self.skipped_copy;
+        let by_content = self.skipped_nuls + self.skipped_marks + self.skipped_excluded + self.skipped_not_included;
+        by_place + by_content
     }
 
     /// Whether every byte that was read is in exactly one of the other accounts.
     #[must_use]
     pub fn adds_up(&self) -> bool {
         self.read == self.delivered + self.skipped() + self.dead_lettered + self.in_flight
+    }
+
+    fn skipped_for(&mut self, why: Skip) -> &mut u64 {
+        match why {
+            Skip::Start => &mut self.skipped_start,
+            Skip::Old => &mut self.skipped_old,
+            Skip::Nuls => &mut self.skipped_nuls,
+            Skip::Mark => &mut self.skipped_marks,
+            Skip::Copy => &mut self.skipped_copy,
+            Skip::Excluded => &mut self.skipped_excluded,
+            Skip::NotIncluded => &mut self.skipped_not_included,
+        }
     }
 
     pub(crate) fn post(&mut self, posting: Posting) {
@@ -107,19 +163,16 @@ impl Balance {
                 self.delivered += bytes - dead;
                 self.delivered_lines += lines;
             }
-            Posting::Forgotten(bytes) => {
-                self.read -= bytes;
+            Posting::Forgotten(bytes, passed) => {
+                self.read -= bytes + passed.total();
                 self.in_flight -= bytes;
+                for (why, bytes) in passed.each() {
+                    *self.skipped_for(why) -= bytes;
+                }
             }
             Posting::Skipped(why, bytes) => {
                 self.read += bytes;
-                match why {
-                    Skip::Start => self.skipped_start += bytes,
-                    Skip::Old => self.skipped_old += bytes,
-                    Skip::Nuls => self.skipped_nuls += bytes,
-                    Skip::Mark => self.skipped_marks += bytes,
-                    Skip::Copy => self.skipped_copy += bytes,
-                }
+                *self.skipped_for(why) += bytes;
             }
             Posting::Unreachable(bytes) => self.unreachable += bytes,
         }
@@ -199,6 +252,28 @@ mod tests {
         assert_eq!(entry.delivered, sum(|file| file.delivered));
         assert_eq!(entry.dead_lettered, sum(|file| file.dead_lettered));
         assert_eq!(entry.unreachable, sum(|file| file.unreachable));
+    }
+
+    #[test]
+    fn what_was_passed_over_between_forgotten_lines_counts_once() {
+        let positions = Positions::in_memory();
+        let stream = positions.begin(record(&positions));
+        let passed = Passed {
+            excluded: 5,
+            nuls: 2,
+            ..Passed::default()
+        };
+        let settled = stream.issue_past(Mark::default(), 10, passed);
+        stream.settle(settled, Settled::default(), None);
+        stream.issue_past(Mark::default(), 20, passed);
+        stream.forget_in_flight();
+        let balance = stream.balance();
+        assert!(balance.adds_up(), "{balance:?}");
+        assert_eq!(
+            (balance.read, balance.skipped_excluded, balance.skipped_nuls),
+            (17, 5, 2)
+        );
+        assert_eq!(balance, positions.account("app").balance());
     }
 
     #[test]

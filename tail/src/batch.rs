@@ -3,7 +3,6 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use crate::account::Skip;
 use crate::generation::{Chunk, Generation};
 use crate::identity::Stat;
 use crate::stream::{Settled, Stream};
@@ -22,7 +21,10 @@ pub struct Batch {
     pub records: Vec<Range<u32>>,
     /// Index of a record that is a part of a split line, and which: "1", "2", the last "3/3".
     pub parts: Vec<(u32, String)>,
-    /// File offset of the first byte of `buffer`.
+    /// Where the lines of the records are, line ends included, counted from `offset`; empty where records are bytes of the
+    /// file, and `buffer` begins there.
+    pub extents: Vec<Range<u32>>,
+    /// A file offset.
     pub offset: u64,
     /// File bytes it covers, line ends included.
     pub bytes: u64,
@@ -31,14 +33,8 @@ pub struct Batch {
 /// Takes a chunk down in its stream's ledger. What holds no record is settled at once.
 pub(crate) fn hand_out(generation: &mut Generation, stat: &Stat, chunk: Chunk) -> Option<Batch> {
     let stream = Arc::clone(generation.stream());
-    if chunk.nuls > 0 {
-        stream.skip(Skip::Nuls, chunk.nuls);
-    }
-    if chunk.mark > 0 {
-        stream.skip(Skip::Mark, chunk.mark);
-    }
     stream.saw(generation.head(), stat);
-    let seq = stream.issue(chunk.end, chunk.bytes);
+    let seq = stream.issue_past(chunk.end, chunk.bytes, chunk.passed);
     if does(Wrong::PositionBeforeAcknowledgement) {
         stream.update(|record| record.mark = chunk.end);
     }
@@ -50,6 +46,7 @@ pub(crate) fn hand_out(generation: &mut Generation, stat: &Stat, chunk: Chunk) -
         buffer,
         records,
         parts,
+        extents,
         offset,
         bytes,
         ..
@@ -60,7 +57,23 @@ pub(crate) fn hand_out(generation: &mut Generation, stat: &Stat, chunk: Chunk) -
         buffer,
         records,
         parts,
+        extents,
         offset,
         bytes,
     })
+}
+
+impl Batch {
+    /// The file offset of the first byte of a record's line.
+    #[must_use]
+    pub fn offset_of(&self, index: usize) -> u64 {
+        let start = self.extents.get(index).or(self.records.get(index));
+        self.offset + start.map_or(0, |range| u64::from(range.start))
+    }
+
+    /// Bytes of memory that are kept until it is settled.
+    #[must_use]
+    pub fn kept(&self) -> usize {
+        self.buffer.capacity() + (self.records.capacity() + self.extents.capacity()) * size_of::<Range<u32>>()
+    }
 }

@@ -85,6 +85,26 @@ impl Charset {
         if cut == 0 { limit } else { cut }
     }
 
+    /// These bytes as text; what they are not becomes U+FFFD. `odd` says whether the first one is the second half of a code
+    /// unit.
+    pub(crate) fn text<'a>(self, bytes: &'a [u8], odd: bool, scratch: &'a mut String) -> &'a str {
+        if self.0 == encoding_rs::UTF_8
+            && let Ok(text) = str::from_utf8(bytes)
+        {
+            return text;
+        }
+        scratch.clear();
+        let halves = usize::from(odd).min(bytes.len());
+        scratch.extend(std::iter::repeat_n('\u{fffd}', halves));
+        let bytes = &bytes[halves..];
+        let mut decoder = self.0.new_decoder_without_bom_handling();
+        // Enough for any text of this length, so that one call decodes all.
+        scratch.reserve(decoder.max_utf8_buffer_length(bytes.len()).unwrap_or_default());
+        let (_, read, _) = decoder.decode_to_string(bytes, scratch, true);
+        debug_assert_eq!(read, bytes.len());
+        scratch
+    }
+
     fn utf_16(self, text: &[u8], limit: usize, odd: bool) -> usize {
         let end = limit - (limit + usize::from(odd)) % 2;
         let is_high = |unit: &[u8]| match unit {
@@ -232,7 +252,7 @@ mod tests {
     fn a_line_feed_is_never_a_part_of_another_character() {
         for charset in Charset::known_labels()
             .map(charset)
-            .filter(|charset| charset.unit() == 1)
+            .filter(|charset| charset.unit() == 1 && !charset.0.is_single_byte())
         {
             // A text in ISO-2022-JP leaves ASCII by an escape sequence only, and comes back before the line ends.
             let is_stateful = charset.name() == "ISO-2022-JP";
@@ -284,6 +304,19 @@ mod tests {
         // Where nothing else fits, a text is cut as it is; its bytes are all there.
         let long = charset("iso-2022-jp").0.encode("日本語日本語").0.into_owned();
         assert_eq!(charset("iso-2022-jp").cut(&long, 8, false), 8);
+    }
+
+    #[test]
+    fn bytes_are_text_and_what_they_are_not_is_replaced() {
+        let mut scratch = String::new();
+        let mut text = |label: &str, bytes: &[u8], odd| charset(label).text(bytes, odd, &mut scratch).to_owned();
+        assert_eq!(text("gbk", b"\xb4\xed\xce\xf3\xa3", false), "错误\u{fffd}");
+        assert_eq!(text("shift_jis", b"\x83G\x83\x89\x81[", false), "エラー");
+        assert_eq!(text("utf-8", b"a\xff\xe4\xb8", false), "a\u{fffd}\u{fffd}");
+        assert_eq!(text("utf-16le", b"a\0\x00\xd8", false), "a\u{fffd}");
+        assert_eq!(text("utf-16be", b"x\0a", true), "\u{fffd}a");
+        assert_eq!(text("latin1", b"\xfcber", false), "über");
+        assert_eq!(text("utf-16be", b"", true), "");
     }
 
     proptest! {

@@ -64,7 +64,12 @@ pub fn mark_at(file: &File, offset: u64) -> io::Result<(Mark, Head)> {
         0,
         usize::try_from(offset).unwrap_or(HEAD_LEN).min(HEAD_LEN),
     )?;
-    Ok((Mark { offset, guard, part: 0 }, Head::of(&bytes)))
+    let mark = Mark {
+        offset,
+        guard,
+        ..Mark::default()
+    };
+    Ok((mark, Head::of(&bytes)))
 }
 
 /// Whether the bytes before a mark are the ones that were there.

@@ -7,6 +7,7 @@ use std::ops::Range;
 
 use memchr::memchr;
 
+use crate::account::Skip;
 use crate::charset::Charset;
 use crate::wrong::{Wrong, does};
 
@@ -34,6 +35,12 @@ pub struct Framed {
     pub dropped_nuls: usize,
     /// How many parts of the line at `consumed` have shipped already; 0 unless a line is being split.
     pub part: u32,
+    /// With a filter: the lines of the records, line ends included.
+    pub extents: Vec<Range<u32>>,
+    /// With a filter: lines that do not ship, and why.
+    pub skipped: Vec<(Range<u32>, Skip)>,
+    /// Why the parts so far of the line that is being split do not ship, if they do not.
+    pub passed: Option<Skip>,
 }
 
 /// Cuts bytes into records.
@@ -60,6 +67,32 @@ impl Framer {
     #[must_use]
     pub fn of(self, charset: Charset) -> Self {
         Self { charset, ..self }
+    }
+
+    /// The same with another limit; bytes.
+    pub(crate) fn with_max_line(self, max_line: usize) -> Self {
+        let max_line = max_line.max(1);
+        Self { max_line, ..self }
+    }
+
+    /// These bytes, which begin at `at` of the data, as text.
+    pub(crate) fn text<'a>(&self, bytes: &'a [u8], at: usize, scratch: &'a mut String) -> &'a str {
+        self.charset
+            .text(bytes, self.charset.unit() == 2 && self.is_odd(at), scratch)
+    }
+
+    /// The same for who takes bytes that are no text as they are, where they are meant to be UTF-8.
+    pub(crate) fn text_bytes<'a>(&self, bytes: &'a [u8], at: usize, scratch: &'a mut String) -> &'a [u8] {
+        if self.charset == Charset::UTF_8 {
+            bytes
+        } else {
+            self.text(bytes, at, scratch).as_bytes()
+        }
+    }
+
+    /// See [`Charset::cut`]; the text begins at `at` of the data.
+    pub(crate) fn cut(&self, text: &[u8], at: usize, limit: usize) -> usize {
+        self.charset.cut(text, limit, self.is_odd(at))
     }
 
     /// What the data is written in.

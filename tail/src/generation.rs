@@ -6,15 +6,16 @@ mod paused;
 
 use std::fs::File;
 use std::io;
-use std::ops::Range;
 use std::sync::Arc;
 
+use crate::account::{Passed, Skip};
 use crate::archive::Archive;
 use crate::charset::Charset;
 use crate::file::{first_bytes, holds, is_copy, mark_at};
-use crate::frame::{Framer, Tail, trailing_nuls};
-use crate::identity::{GUARD_LEN, Guard, HEAD_LEN, Head, Inode, Stat};
+use crate::frame::{Tail, trailing_nuls};
+use crate::identity::{Guard, HEAD_LEN, Head, Inode, Stat};
 use crate::position::Mark;
+use crate::shape::{Kept, Recipe};
 use crate::source::Source;
 use crate::stream::Stream;
 pub use chunk::{Chunk, Reading};
@@ -24,8 +25,6 @@ pub use paused::Paused;
 /// Bytes read in one step: large enough that the system call does not count, small enough that a busy file never
 /// holds the others up.
 pub const STEP: usize = 256 * 1024;
-/// Bytes of bookkeeping a record costs in a batch.
-const RECORD_COST: usize = size_of::<Range<u32>>();
 /// An unfinished line up to this long is kept in memory, so that it can ship when a truncation takes it away.
 const REST_KEPT: usize = 16 * 1024;
 
@@ -50,6 +49,7 @@ pub struct Generation {
     hole: bool,
     /// What its byte-order mark says it is written in.
     charset: Option<Charset>,
+    kept: Option<Kept>,
     window: usize,
     largest: u64,
     rest: Vec<u8>,
@@ -86,6 +86,7 @@ impl Generation {
             head: HeadBytes::new(bytes, next.offset),
             seen: record_head,
             hole,
+            kept: None,
             window: STEP,
             largest: next.offset,
             rest: Vec::new(),
@@ -272,18 +273,6 @@ impl Generation {
         self.largest.saturating_sub(self.next.offset)
     }
 
-    /// Bytes of memory the next read of a file of this size may take.
-    #[must_use]
-    pub fn cost(&self, size: u64) -> usize {
-        let unread = usize::try_from(size.saturating_sub(self.next.offset)).unwrap_or(usize::MAX);
-        let window = if self.source.has_more() {
-            self.window
-        } else {
-            unread.min(self.window)
-        };
-        window + window / 4 + GUARD_LEN + 64 * RECORD_COST
-    }
-
     /// Whether the bytes before the position are still the ones that were there. Looks only when the modification time
     /// moved: a file can be written anew at its old size.
     ///
@@ -331,7 +320,7 @@ impl Generation {
     ///
     /// # Errors
     /// When it cannot be read; the position stays.
-    pub fn read(&mut self, framer: &Framer, stat: &Stat, budget: usize, last: bool) -> io::Result<Reading> {
+    pub(crate) fn read(&mut self, recipe: &Recipe, stat: &Stat, budget: usize, last: bool) -> io::Result<Reading> {
         let guard = usize::from(self.next.guard.len);
         let start = self.next.offset - guard as u64;
         let size = match &mut self.source {
@@ -352,7 +341,8 @@ impl Generation {
             }
         };
         let unread = usize::try_from(size.saturating_sub(self.next.offset)).unwrap_or(usize::MAX);
-        let length = unread.min(self.window);
+        let window = recipe.window(self.window);
+        let length = unread.min(window);
         if length + guard > budget {
             return Ok(Reading::More);
         }
@@ -365,10 +355,10 @@ impl Generation {
             .archive()
             .is_some_and(|archive| !archive.is_whole() && !archive.is_cut());
         let whole = length == unread && found == guard + length && !is_open;
-        let limit = ((budget - found) / RECORD_COST).max(1);
-        let tail = if last && whole { Tail::Final } else { Tail::Open };
+        let limit = ((budget - found) / recipe.record_cost()).max(1);
+        let mut tail = if last && whole { Tail::Final } else { Tail::Open };
         let hole = if self.hole {
-            match self.hole_end(&buffer[guard..], size, framer.charset().unit())? {
+            match self.hole_end(&buffer[guard..], size, recipe.unit())? {
                 Some(hole) => hole,
                 None => return Ok(Reading::Nothing),
             }
@@ -376,26 +366,35 @@ impl Generation {
             0
         };
         let mark = self.byte_order_mark(&buffer[guard + hole..]);
-        let framer = &framer.of(self.charset.unwrap_or(framer.charset())).at(start);
-        let mut framed = framer.frame(&buffer, guard + hole + mark, tail, self.next.part, limit);
+        let composer = recipe.composer(&self.stream, &mut self.kept);
+        let sieve = &recipe.sieve(self.charset, composer.as_ref(), start);
+        let (framer, split) = (&sieve.framer, self.next.split());
+        let mut framed = sieve.frame(&buffer, guard + hole + mark, tail, split, limit);
         if framed.consumed == guard && !whole && length >= framer.decidable() {
             // Undecided for so long: NULs stand at the end of what was read.
             let Some(data_follows) = self.data_follows(&buffer, size)? else {
                 return Ok(Reading::Nothing);
             };
             if data_follows {
-                framed = framer.frame(&buffer, guard, Tail::MoreFollows, self.next.part, limit);
+                tail = Tail::MoreFollows;
             } else if last || self.archive().is_some() {
                 // What was looked through to its end is an archive, and nobody writes on in it.
-                framed = framer.frame(&buffer, guard, Tail::Final, self.next.part, limit);
+                tail = Tail::Final;
             }
+            framed = sieve.frame(&buffer, guard, tail, split, limit);
         }
         if framed.consumed > guard {
+            let composed = composer.map(|composer| {
+                let read = (sieve, buffer.as_slice(), tail, start);
+                composer.compose(read, &mut framed, budget - found)
+            });
             let passed = (guard, hole + framed.dropped_nuls, mark);
             buffer.truncate(framed.consumed);
-            return Ok(Reading::Chunk(self.advance(stat, buffer, framed, passed)));
+            return Ok(Reading::Chunk(
+                self.advance(stat, buffer, framed, passed).with(composed),
+            ));
         }
-        if is_open && length < self.window {
+        if is_open && length < window {
             return Ok(Reading::Nothing);
         }
         if !whole && length < framer.decidable() {
@@ -409,8 +408,7 @@ impl Generation {
             self.looked = self.next.offset + length as u64;
             self.checked = stat.modified;
             self.rest.clear();
-            self.rest
-                .extend_from_slice(&buffer[guard..found.min(guard + REST_KEPT)]);
+            self.rest.extend(&buffer[guard..found.min(guard + REST_KEPT)]);
         } else {
             // Nothing but NULs up to the end, however long: they are looked at again when the file changes.
             self.looked = size;
@@ -420,18 +418,23 @@ impl Generation {
 
     /// Takes the unfinished line that was last looked at out of memory, for a file in which it is gone; none when it
     /// was too long to keep.
-    pub fn take_rest(&mut self, framer: &Framer) -> Option<Chunk> {
+    pub(crate) fn take_rest(&mut self, recipe: &Recipe) -> Option<Chunk> {
         let whole = self.looked - self.next.offset == self.rest.len() as u64;
         let buffer = std::mem::take(&mut self.rest);
         if buffer.is_empty() || !whole {
             return None;
         }
         let mark = self.byte_order_mark(&buffer);
-        let framer = framer.of(self.charset.unwrap_or(framer.charset())).at(self.next.offset);
-        let framed = framer.frame(&buffer, mark, Tail::Final, self.next.part, usize::MAX);
+        let composer = recipe.composer(&self.stream, &mut self.kept);
+        let sieve = &recipe.sieve(self.charset, composer.as_ref(), self.next.offset);
+        let mut framed = sieve.frame(&buffer, mark, Tail::Final, self.next.split(), usize::MAX);
+        let composed = composer.map(|composer| {
+            let read = (sieve, buffer.as_slice(), Tail::Final, self.next.offset);
+            composer.compose(read, &mut framed, usize::MAX)
+        });
         let passed = (0, framed.dropped_nuls, mark);
         let stat = self.source.stat(self.next.offset).ok()?;
-        Some(self.advance(&stat, buffer, framed, passed))
+        Some(self.advance(&stat, buffer, framed, passed).with(composed))
     }
 
     /// Moves to the end of what was framed. Passed over: the bytes before the position, NULs, a byte-order mark.
@@ -443,17 +446,24 @@ impl Generation {
         (guard, nuls, mark): (usize, usize, usize),
     ) -> Chunk {
         let offset = self.next.offset - guard as u64;
-        let bytes = (framed.consumed - guard - nuls - mark) as u64;
+        let passed = Passed {
+            nuls: nuls as u64,
+            marks: mark as u64,
+            excluded: framed.skipped_for(Skip::Excluded),
+            not_included: framed.skipped_for(Skip::NotIncluded),
+        };
+        let bytes = (framed.consumed - guard) as u64 - passed.total();
         self.head.extend(self.next.offset, &buffer[guard..]);
         self.next = Mark {
             offset: offset + framed.consumed as u64,
             guard: Guard::of(&buffer),
             part: framed.part,
+            passed: framed.passed,
         };
         self.looked = self.next.offset;
         self.checked = stat.modified;
         // A hole longer than what is read at once goes on.
-        self.hole &= bytes == 0;
+        self.hole &= framed.consumed - guard == nuls;
         self.room = None;
         self.window = STEP;
         self.rest = Vec::new();
@@ -465,11 +475,11 @@ impl Generation {
             buffer,
             records: framed.records,
             parts: framed.parts,
+            extents: framed.extents,
             offset,
             end: self.next,
             bytes,
-            nuls: nuls as u64,
-            mark: mark as u64,
+            passed,
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use crate::account::Passed;
 use crate::position::Mark;
 
 /// One batch that was handed over.
@@ -9,6 +10,7 @@ use crate::position::Mark;
 struct Issued {
     end: Mark,
     bytes: u64,
+    passed: Passed,
     handed_over: bool,
     settled: bool,
 }
@@ -34,9 +36,15 @@ pub struct Ledger {
 impl Ledger {
     /// Takes down a batch of `bytes` file bytes that ends at `end`; the number identifies it to [`Ledger::settle`].
     pub fn issue(&mut self, end: Mark, bytes: u64) -> u64 {
+        self.issue_past(end, bytes, Passed::default())
+    }
+
+    /// The same for a batch between whose lines so much was passed over.
+    pub(crate) fn issue_past(&mut self, end: Mark, bytes: u64, passed: Passed) -> u64 {
         self.issued.push_back(Issued {
             end,
             bytes,
+            passed,
             handed_over: false,
             settled: false,
         });
@@ -69,11 +77,14 @@ impl Ledger {
         Some(Done { bytes, reached })
     }
 
-    /// Forgets what is not settled: it will be read and sent again. Returns how many file bytes that are.
-    pub fn forget(&mut self) -> u64 {
+    /// Forgets what is not settled: it will be read and sent again. Returns how many file bytes that are, and how many were
+    /// passed over between and will be again.
+    pub(crate) fn forget(&mut self) -> (u64, Passed) {
+        let mut passed = Passed::default();
+        self.issued.iter().for_each(|batch| passed.add(batch.passed));
         self.first += self.issued.len() as u64;
         self.issued.clear();
-        std::mem::take(&mut self.in_flight)
+        (std::mem::take(&mut self.in_flight), passed)
     }
 
     /// The end of the last batch that was handed over and is not below the mark reached.
@@ -153,7 +164,7 @@ mod tests {
     fn what_was_forgotten_settles_nothing() {
         let mut ledger = Ledger::default();
         let old = ledger.issue(mark(10), 10);
-        assert_eq!(ledger.forget(), 10);
+        assert_eq!(ledger.forget().0, 10);
         let new = ledger.issue(mark(5), 5);
         assert_eq!(ledger.settle(old), None);
         assert_eq!(ledger.end(), Some(mark(5)));

@@ -59,7 +59,7 @@ impl Watcher {
             let rest = old.generation.has_rest(stat.size);
             let last = rest && now >= quiet_at && (is_complete || !is_archive);
             if news || last {
-                let cost = old.generation.cost(stat.size);
+                let cost = old.generation.cost(&self.recipe, stat.size);
                 self.pick = Some(Pick::Old { index, last, stat });
                 return Ok(Ok(Todo::Read { cost }));
             }

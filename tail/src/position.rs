@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::account::Skip;
+use crate::filter::Split;
 use crate::identity::{Guard, Head, Inode, Stat};
 
 /// Names one generation of a file for life, as `logcatch.file_id` in records: it goes with the content through
@@ -28,11 +30,23 @@ pub struct Mark {
     /// How many parts of a split line lie before it; 0 between lines.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub part: u32,
+    /// Why those parts did not ship, if they did not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub passed: Option<Skip>,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
 fn is_zero(value: &u32) -> bool {
     *value == 0
+}
+
+impl Mark {
+    pub(crate) fn split(&self) -> Split {
+        Split {
+            part: self.part,
+            passed: self.passed,
+        }
+    }
 }
 
 /// What became of a file generation.

@@ -1,17 +1,107 @@
 //! How the bytes of a file become records.
 
-use crate::charset::Charset;
-use crate::frame::Framer;
+use std::ops::Range;
+use std::sync::Arc;
 
-/// How the bytes of a file become records; the longest line is beside it in [`crate::WatchSpec`].
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+use crate::charset::Charset;
+use crate::compose::Composer;
+use crate::envelope::{Envelope, Origin};
+use crate::filter::{Filter, Sieve};
+use crate::frame::Framer;
+use crate::generation::STEP;
+use crate::stream::Stream;
+
+/// A line becomes three times as long in its JSON object, or four: as much is read at once as fits then.
+const JSON_STEP: usize = STEP / 4;
+/// With a rate limit a file is read so often in a second, as far as [`LEAST_STEP`] allows.
+const READS_A_SECOND: u64 = 4;
+/// Bytes; below it reading costs more than what is read.
+const LEAST_STEP: usize = 4096;
+
+/// How the bytes of a file become records; the longest record is beside it in [`crate::WatchSpec`].
+#[derive(Debug, Clone, Default)]
 pub struct Shape {
     /// The encoding of the file, unless it begins with a byte-order mark, which is trusted more.
     pub charset: Charset,
+    /// Records are JSON objects that say where the line comes from; without it, the lines themselves.
+    pub json: Option<Arc<dyn Origin>>,
+    /// Which lines ship.
+    pub filter: Option<Arc<Filter>>,
+    /// File bytes a second that will be read at most: what is read at once is little enough that this looks even.
+    pub rate_limit: Option<u64>,
 }
 
-impl Shape {
-    pub(crate) fn framer(&self, max_line: usize) -> Framer {
-        Framer::new(max_line).of(self.charset)
+/// A [`Shape`] at work.
+#[derive(Debug, Clone)]
+pub(crate) struct Recipe {
+    framer: Framer,
+    max_line: usize,
+    json: Option<Arc<dyn Origin>>,
+    filter: Option<Arc<Filter>>,
+    step: usize,
+}
+
+/// What is around the lines of one file, as long as the settings stay.
+#[derive(Debug)]
+pub(crate) struct Kept(Arc<dyn Origin>, Arc<Envelope>);
+
+impl Recipe {
+    pub(crate) fn new(max_line: usize, shape: &Shape) -> Self {
+        Self {
+            framer: Framer::new(max_line).of(shape.charset),
+            max_line,
+            json: shape.json.clone(),
+            filter: shape.filter.clone(),
+            step: shape.rate_limit.map_or(STEP, |rate| {
+                let part = usize::try_from(rate / READS_A_SECOND).unwrap_or(STEP);
+                part.clamp(LEAST_STEP, STEP)
+            }),
+        }
+    }
+
+    /// How much is read at once where `window` bytes would be of plain lines.
+    pub(crate) fn window(&self, window: usize) -> usize {
+        let step = if self.json.is_some() { JSON_STEP } else { STEP };
+        // A line that is longer than a step has a window of its own.
+        if window <= STEP { step.min(self.step) } else { window }
+    }
+
+    /// What makes JSON of the lines of a stream, if they shall be that; `kept` stays with the stream.
+    pub(crate) fn composer(&self, stream: &Stream, kept: &mut Option<Kept>) -> Option<Composer> {
+        let origin = self.json.as_ref()?;
+        let envelope = match kept {
+            Some(Kept(of, envelope)) if Arc::ptr_eq(of, origin) => Arc::clone(envelope),
+            _ => {
+                let envelope = Arc::new(Envelope::new(&**origin, &stream.record().path, stream.id()));
+                *kept = Some(Kept(Arc::clone(origin), Arc::clone(&envelope)));
+                envelope
+            }
+        };
+        Some(Composer {
+            envelope,
+            origin: Arc::clone(origin),
+            max_line: self.max_line,
+        })
+    }
+
+    /// What finds lines, from this file offset on, in text of this encoding, if the file says one, or else that of the
+    /// settings.
+    pub(crate) fn sieve(&self, charset: Option<Charset>, composer: Option<&Composer>, offset: u64) -> Sieve {
+        let framer = self.framer.of(charset.unwrap_or(self.framer.charset())).at(offset);
+        Sieve {
+            framer: composer.map_or(framer, |composer| composer.framer(framer)),
+            filter: self.filter.clone(),
+        }
+    }
+
+    /// Bytes of a code unit, as far as the settings know.
+    pub(crate) fn unit(&self) -> usize {
+        self.framer.charset().unit()
+    }
+
+    /// Bytes of bookkeeping a record costs in a batch: where it is in the buffer, and with a filter, in the file.
+    pub(crate) fn record_cost(&self) -> usize {
+        let ranges = if self.filter.is_some() { 2 } else { 1 };
+        ranges * size_of::<Range<u32>>()
     }
 }

@@ -4,7 +4,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::account::{Account, Balance, Posting, Skip};
+use crate::account::{Account, Balance, Passed, Posting, Skip};
 use crate::identity::{Head, Inode, Stat};
 use crate::ledger::{Done, Ledger};
 use crate::position::{FileId, Life, Mark, Placement, StreamKey, StreamRecord};
@@ -167,13 +167,21 @@ impl Stream {
 
     /// Takes down a batch of `bytes` file bytes that ends at `end`, for [`Stream::settle`].
     pub fn issue(&self, end: Mark, bytes: u64) -> u64 {
+        self.issue_past(end, bytes, Passed::default())
+    }
+
+    /// The same for a batch between whose lines so much was passed over.
+    pub(crate) fn issue_past(&self, end: Mark, bytes: u64, passed: Passed) -> u64 {
         let mut state = self.lock();
         if state.fenced {
             // None that is known to the ledger.
             return u64::MAX;
         }
+        for (why, bytes) in passed.each().into_iter().filter(|(_, bytes)| *bytes > 0) {
+            self.post(&mut state, Posting::Skipped(why, bytes));
+        }
         self.post(&mut state, Posting::Issued(bytes));
-        state.ledger.issue(end, bytes)
+        state.ledger.issue_past(end, bytes, passed)
     }
 
     /// Counts bytes that were read and passed over.
@@ -293,8 +301,8 @@ impl Stream {
     /// What is in flight will be read again, and its late outcome changes nothing.
     pub fn forget_in_flight(&self) {
         let mut state = self.lock();
-        let bytes = state.ledger.forget();
-        self.post(&mut state, Posting::Forgotten(bytes));
+        let (bytes, passed) = state.ledger.forget();
+        self.post(&mut state, Posting::Forgotten(bytes, passed));
     }
 
     /// Nothing of this generation can be read any more and nothing more will come: its record goes when what is in

@@ -220,7 +220,7 @@ impl Watcher {
                 self.open_unseen_after(&copy.stat, stat.inode, now)?;
             }
             shorter => {
-                if let Some(chunk) = generation.take_rest(&self.framer) {
+                if let Some(chunk) = generation.take_rest(&self.recipe) {
                     self.rescued = hand_out(&mut generation, &stat, chunk);
                 }
                 if let Some(copy) = shorter {

@@ -14,7 +14,6 @@ use crate::batch::{Batch, hand_out};
 use crate::claims::Claims;
 use crate::copies::{Adrift, Suspect};
 use crate::file::is_exhausted;
-use crate::frame::Framer;
 use crate::generation::{Generation, Reading, STEP};
 use crate::handles::{Handles, Seat, Wake};
 use crate::identity::{Inode, Stat};
@@ -24,7 +23,7 @@ use crate::listings::Listings;
 use crate::looks::Looker;
 use crate::olds::Old;
 use crate::positions::Positions;
-use crate::shape::Shape;
+use crate::shape::{Recipe, Shape};
 use crate::siblings::Rotated;
 use crate::stream::Stream;
 use crate::turns::Closed;
@@ -143,7 +142,7 @@ pub(crate) enum Pick {
 pub struct Watcher {
     pub(crate) spec: WatchSpec,
     pub(crate) world: World,
-    pub(crate) framer: Framer,
+    pub(crate) recipe: Recipe,
     pub(crate) live: Option<Generation>,
     /// The live file while others have its handle.
     pub(crate) closed: Option<Closed>,
@@ -184,7 +183,7 @@ impl Watcher {
         Self {
             seat: world.handles.seat(wake),
             looker: world.claims.looks.watcher(&spec.log, &spec.path),
-            framer: spec.shape.framer(spec.max_line),
+            recipe: Recipe::new(spec.max_line, &spec.shape),
             spec,
             world,
             live: None,
@@ -222,7 +221,7 @@ impl Watcher {
 
     /// Lines longer than this, in bytes, are split from now on; what is not read yet becomes records of this shape.
     pub fn set_shape(&mut self, max_line: usize, shape: Shape) {
-        self.framer = shape.framer(max_line);
+        self.recipe = Recipe::new(max_line, &shape);
         (self.spec.max_line, self.spec.shape) = (max_line, shape);
         if does(Wrong::DuplicateAfterReload) {
             self.live.iter_mut().for_each(Generation::begin_again);
@@ -338,11 +337,11 @@ impl Watcher {
             // to the new file wrote everything that is in the old one before that.
             let live = self.live.as_mut().map(Generation::stat).transpose()?;
             if does(Wrong::SuccessorReadFirst)
-                && let (Some(generation), Some(stat)) = (&self.live, live)
+                && let (Some(generation), Some(stat)) = (&mut self.live, live)
                 && generation.has_news(&stat)
             {
                 self.pick = Some(Pick::Live { stat });
-                let cost = generation.cost(stat.size);
+                let cost = generation.cost(&self.recipe, stat.size);
                 return Ok(Todo::Read { cost });
             }
             let mut until = match self.pick_old(now)? {
@@ -387,7 +386,7 @@ impl Watcher {
             self.looker
                 .end_unless(stat.size == 0 && generation.is_untouched() && !look_around);
             if generation.has_news(&stat) || generation.is_room_filled()? {
-                let cost = generation.cost(stat.size);
+                let cost = generation.cost(&self.recipe, stat.size);
                 self.pick = Some(Pick::Live { stat });
                 return Ok(Todo::Read { cost });
             }
@@ -412,7 +411,7 @@ impl Watcher {
                 let Some(generation) = self.live.as_mut() else {
                     return Ok(None);
                 };
-                let reading = generation.read(&self.framer, &stat, budget, false)?;
+                let reading = generation.read(&self.recipe, &stat, budget, false)?;
                 if let Reading::Chunk(chunk) = reading {
                     return Ok(hand_out(generation, &stat, chunk));
                 }
@@ -422,7 +421,7 @@ impl Watcher {
                 let Some(old) = self.olds.get_mut(index) else {
                     return Ok(None);
                 };
-                let reading = old.generation.read(&self.framer, &stat, budget, last)?;
+                let reading = old.generation.read(&self.recipe, &stat, budget, last)?;
                 if let Reading::Chunk(chunk) = reading {
                     return Ok(hand_out(&mut old.generation, &stat, chunk));
                 }

@@ -319,6 +319,7 @@ mod tests {
                 lanes,
                 host: "h".into(),
                 board: Arc::default(),
+                rates: Arc::default(),
             };
             let supervisor = SupervisorActor::new(common, kafka).start();
             let settings = Arc::new(loaded.settings.clone());

@@ -1,8 +1,10 @@
 //! A dead letter as it is kept: one JSON object a line. Names may be added, never changed.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::SystemTime;
 
-use logcatch_kafka::Letter;
+use logcatch_kafka::{Headers, Letter, RecordHeaders};
 use serde::{Deserialize, Serialize};
 
 use super::text::{base64, from_base64, utc};
@@ -33,6 +35,9 @@ pub struct DeadLetter {
     /// The value of its header `logcatch.part`, if it is a part of a split line.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub part: Option<String>,
+    /// Its other headers; what is not UTF-8 is replaced.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    headers: BTreeMap<String, String>,
     /// Why it was refused.
     pub reason: String,
     /// The record's bytes. Instead of `line`, `line_base64` if they are not UTF-8.
@@ -62,6 +67,7 @@ impl DeadLetter {
             key,
             key_base64,
             part: letter.part.clone(),
+            headers: headers(letter),
             reason: letter.reason.clone(),
             line,
             line_base64,
@@ -80,11 +86,35 @@ impl DeadLetter {
         given(self.key.as_deref(), self.key_base64.as_deref())
     }
 
+    /// What it carried besides its part.
+    #[must_use]
+    pub(super) fn headers(&self) -> Option<Arc<Headers>> {
+        let fixed = self
+            .headers
+            .iter()
+            .map(|(name, value)| (name.clone(), value.clone().into_bytes()));
+        let fixed: Vec<_> = fixed.collect();
+        (!fixed.is_empty()).then(|| Arc::new(Headers { fixed, offset: None }))
+    }
+
     /// Whether [`DeadLetter::line`] and [`DeadLetter::key`] say what was refused; false for what no logcatch wrote.
     pub(super) fn is_whole(&self) -> bool {
         let good = |text: &Option<String>| text.as_deref().is_none_or(|text| from_base64(text).is_some());
         (self.line.is_some() || self.line_base64.is_some()) && good(&self.line_base64) && good(&self.key_base64)
     }
+}
+
+fn headers(letter: &Letter) -> BTreeMap<String, String> {
+    let carried = RecordHeaders {
+        all: letter.headers.as_deref(),
+        offset: letter.offset,
+        part: None,
+    };
+    let mut headers = BTreeMap::new();
+    carried.for_each(|name, value| {
+        headers.insert(name.to_owned(), String::from_utf8_lossy(value).into_owned());
+    });
+    headers
 }
 
 /// As text where the bytes are that, else in base64.
@@ -104,8 +134,6 @@ fn given(text: Option<&str>, encoded: Option<&str>) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use logcatch_kafka::Source;
     use serde_json::json;
 
@@ -133,12 +161,18 @@ mod tests {
         other.key = Arc::from(*b"host:/x");
         other.partition = Some(3);
         other.part = Some("2/2".into());
+        let carried = Headers {
+            fixed: vec![("env".into(), b"prod".to_vec())],
+            offset: Some("log.offset".into()),
+        };
+        other.headers = Some(Arc::new(carried));
         let other = DeadLetter::new(&other, now);
         expected.as_object_mut().unwrap().remove("line");
         expected["line_base64"] = json!("//5h");
         expected["key"] = json!("host:/x");
         expected["partition"] = json!(3);
         expected["part"] = json!("2/2");
+        expected["headers"] = json!({"env": "prod", "log.offset": "4711"});
         assert_eq!(serde_json::to_value(&other).unwrap(), expected);
 
         let again: DeadLetter = serde_json::from_value(expected).unwrap();
@@ -146,7 +180,10 @@ mod tests {
             (again.line(), again.key()),
             (vec![0xff, 0xfe, b'a'], b"host:/x".to_vec())
         );
-        assert!(again.is_whole() && plain.is_whole());
+        let carried = again.headers().unwrap();
+        let expected = [("env", "prod"), ("log.offset", "4711")].map(|(name, value)| (name.into(), value.into()));
+        assert_eq!((carried.fixed.as_slice(), &carried.offset), (&expected[..], &None));
+        assert!(again.is_whole() && plain.is_whole() && plain.headers().is_none());
         assert!(plain.key().is_empty());
     }
 }

@@ -14,3 +14,4 @@ pub use resend::{Refusals, Resend, Resent};
 pub use seal::{SealError, Sealed};
 pub use segments::{LettersError, Line, Segment, Segments};
 pub use store::DeadLetterStore;
+pub(crate) use text::utc;

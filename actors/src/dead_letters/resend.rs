@@ -269,6 +269,8 @@ fn batch(letter: &DeadLetter, topic: &str, ticket: Box<dyn Settle>) -> Batch {
         buffer: line,
         records: std::iter::once(0..end).collect(),
         parts: letter.part.iter().map(|part| (0, part.clone())).collect(),
+        extents: Vec::new(),
+        headers: letter.headers(),
         source: Arc::new(source),
         offset: letter.offset,
         ticket,

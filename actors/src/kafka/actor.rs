@@ -412,6 +412,8 @@ mod tests {
             buffer: vec![b'x'; 10 * lines as usize],
             records: (0..lines).map(|n| 10 * n..10 * n + 9).collect(),
             parts: vec![],
+            extents: Vec::new(),
+            headers: None,
             source: Arc::new(source),
             offset: 0,
             ticket: Box::new(Ticket(Some(fate.clone()))),

@@ -37,6 +37,8 @@ pub(crate) enum Activity {
     Budget,
     /// A batch of its own must be settled.
     Settling,
+    /// Its entry has read as much as its rate limit allows now.
+    Paced,
     /// A first position must be on disk.
     Saving,
     /// It was told to start anew.
@@ -422,6 +424,7 @@ mod tests {
             (Activity::Saving, failing, State::Blocked, Reason::PositionsNotSaved),
             (Activity::Budget, FINE, State::Waiting, Reason::MemoryLimit),
             (Activity::Settling, FINE, State::Waiting, Reason::Acknowledgement),
+            (Activity::Paced, FINE, State::Waiting, Reason::RateLimit),
             (Activity::Asleep, failing, State::Idle, Reason::NoFile),
             (
                 Activity::Failed("boom".into()),

@@ -50,6 +50,8 @@ pub enum Reason {
     TopicShare,
     /// Waiting: other files hold all of `limits.in_flight`.
     MemoryLimit,
+    /// Waiting: the entry has read as much as `rate_limit` allows now.
+    RateLimit,
     /// Waiting: other files hold all of `limits.open_files`.
     HandleLimit,
     /// Waiting: a first position is on its way to disk.

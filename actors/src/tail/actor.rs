@@ -180,6 +180,7 @@ impl TailActor {
         match next {
             Next::Sleep(until) => self.sleep(until, ctx),
             Next::Settle => self.phase = Phase::Settling,
+            Next::Pause(until) => self.sleep(Some(until), ctx),
             Next::Lane(lane) => self.wait(async move { lane.opened().await }, ctx),
             Next::Room(lane) => self.wait(async move { lane.has_room().await }, ctx),
             Next::Save(order) => {

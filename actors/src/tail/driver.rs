@@ -6,13 +6,15 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
-use logcatch_kafka::{Batch, Hold, Lane, Lanes, Source, Target};
+use logcatch_kafka::{Batch, Headers, Hold, Lane, Lanes, Source, Target};
 use logcatch_settings::LogEntry;
 use logcatch_tail::{FileId, STEP, Todo, Wake, WatchError, WatchSpec, Watcher, World};
 
+use super::origin::{headers_of, shape_of};
 use super::ticket::{Ticket, Told};
 use crate::budget::{Budget, Permit};
 use crate::observe::{Activity, Board, Gauge};
+use crate::rate::{Rate, Rates};
 
 /// Bytes that a read asks the budget for, of a file with much to read and short lines: so much is left for other topics
 /// also where an eighth of the budget is less.
@@ -31,6 +33,8 @@ pub struct Common {
     pub host: Arc<str>,
     /// Where watchers show how they stand.
     pub board: Arc<Board>,
+    /// How fast entries may be read.
+    pub rates: Arc<Rates>,
 }
 
 /// What one watcher is made from.
@@ -59,6 +63,8 @@ pub enum Next {
     Save(u64),
     /// A batch of this file must be settled: it holds its share of the budget.
     Settle,
+    /// Nothing until then: its entry has a rate limit.
+    Pause(Instant),
     /// Nothing, until woken or until then.
     Sleep(Option<Instant>),
 }
@@ -72,8 +78,33 @@ impl Next {
             Self::Budget(_) => Activity::Reading,
             Self::Save(_) => Activity::Saving,
             Self::Settle => Activity::Settling,
+            Self::Pause(_) => Activity::Paced,
             Self::Sleep(_) => Activity::Asleep,
         }
+    }
+}
+
+/// Where the records of one file go, and what they carry.
+#[derive(Clone)]
+struct Way {
+    target: Arc<Target>,
+    source: Arc<Source>,
+    headers: Option<Arc<Headers>>,
+}
+
+/// How much more memory records take than the lines they are made of, as in the last batch of which that is not plain.
+#[derive(Debug, Default, Clone, Copy)]
+struct Swell {
+    kept: usize,
+    bytes: u64,
+}
+
+impl Swell {
+    /// Bytes of memory that so many file bytes in flight hold, about; never fewer.
+    fn memory(self, in_flight: u64) -> usize {
+        let bytes = u128::from(self.bytes.max(1));
+        let held = u128::from(in_flight) * (self.kept as u128).max(bytes) / bytes;
+        usize::try_from(held).unwrap_or(usize::MAX)
     }
 }
 
@@ -83,9 +114,11 @@ pub struct Driver {
     entry: Arc<LogEntry>,
     watcher: Watcher,
     lane: Arc<Lane>,
+    rate: Option<Arc<Rate>>,
+    swell: Swell,
     /// Of the topic's share, for the next read.
     hold: Option<Hold>,
-    targets: HashMap<FileId, (Arc<Target>, Arc<Source>)>,
+    ways: HashMap<FileId, Way>,
     told: Told,
     ready: bool,
     gauge: Arc<Gauge>,
@@ -99,7 +132,7 @@ impl Driver {
             log: spec.entry.name.clone(),
             path: spec.path.clone(),
             max_line: spec.entry.max_line,
-            shape: spec.entry.shape_of(&common.host, &spec.path),
+            shape: shape_of(&spec.entry, &common.host),
             from_end: spec.from_end,
             rotated: spec.entry.rotated_of(&common.host, &spec.path),
             ignore_before: spec.entry.ignore_before(SystemTime::now()),
@@ -108,8 +141,10 @@ impl Driver {
             lane: lane(&common, &spec.entry, &spec.path),
             watcher: Watcher::new(watch, common.world.clone(), wake),
             entry: Arc::clone(&spec.entry),
+            rate: common.rates.of(&spec.entry.name, spec.entry.rate_limit),
+            swell: Swell::default(),
             hold: None,
-            targets: HashMap::new(),
+            ways: HashMap::new(),
             common,
             told,
             ready: false,
@@ -134,12 +169,13 @@ impl Driver {
     /// The entry changed in what needs no new watcher: topic, key, limits.
     pub fn retarget(&mut self, entry: Arc<LogEntry>) {
         let (host, path) = (&self.common.host, self.watcher.path());
-        let (shape, rotated) = (entry.shape_of(host, path), entry.rotated_of(host, path));
+        let (shape, rotated) = (shape_of(&entry, host), entry.rotated_of(host, path));
         self.watcher.set_shape(entry.max_line, shape);
         self.watcher.set_rotated(rotated);
         self.lane = lane(&self.common, &entry, self.watcher.path());
+        self.rate = self.common.rates.of(&entry.name, entry.rate_limit);
         self.entry = entry;
-        self.targets.clear();
+        self.ways.clear();
     }
 
     /// Whether the first look was taken: its outcome is a position on its way to disk.
@@ -184,7 +220,7 @@ impl Driver {
 
     /// Publishes how it stands; what it does, if that is another thing now.
     fn show(&self, activity: Option<Activity>, now: Instant) {
-        let target = |id| self.targets.get(&id).map(|(target, _)| Arc::clone(target));
+        let target = |id| self.ways.get(&id).map(|way| Arc::clone(&way.target));
         self.gauge.publish(activity, &self.watcher, &self.lane, target, now);
     }
 
@@ -197,7 +233,10 @@ impl Driver {
             Todo::Wait { until } => Next::Sleep(until),
             Todo::Read { .. } if !self.lane.is_open() => Next::Lane(Arc::clone(&self.lane)),
             Todo::Read { cost } => {
-                let in_flight = usize::try_from(self.watcher.in_flight()).unwrap_or(usize::MAX);
+                if let Some(until) = self.rate.as_ref().and_then(|rate| rate.wait(now)) {
+                    return Ok(Next::Pause(until));
+                }
+                let in_flight = self.swell.memory(self.watcher.in_flight());
                 if in_flight > 0 && in_flight.saturating_add(cost) > self.common.budget.share() {
                     return Ok(Next::Settle);
                 }
@@ -224,17 +263,30 @@ impl Driver {
         let Some(batch) = batch else {
             return Ok(None);
         };
+        if let Some(rate) = &self.rate {
+            rate.spend(batch.bytes, now);
+        }
         // The file may have been taken from us while we were in a call that did not return.
         if !batch.stream.hand_over(batch.seq) {
             return Ok(None);
         }
-        let kept = batch.buffer.capacity() + batch.records.capacity() * size_of::<std::ops::Range<u32>>();
+        let kept = batch.kept();
+        if !batch.extents.is_empty() {
+            self.swell = Swell {
+                kept,
+                bytes: batch.bytes,
+            };
+        }
         permit.cut(kept);
         self.gauge.took(batch.records.len() as u64);
         if let Some(hold) = &mut hold {
             hold.cut(kept);
         }
-        let (target, source) = self.target(&batch.stream);
+        let Way {
+            target,
+            source,
+            headers,
+        } = self.way(&batch.stream);
         let ticket = Ticket::new(&batch, Arc::clone(&target), (permit, hold), self.told.clone())
             .counted_by(Arc::clone(&self.gauge));
         Ok(Some(Batch {
@@ -243,21 +295,24 @@ impl Driver {
             buffer: batch.buffer,
             records: batch.records,
             parts: batch.parts,
+            extents: batch.extents,
+            headers,
             offset: batch.offset,
             ticket: Box::new(ticket),
         }))
     }
 
     /// Where the records of a file go. It keeps its partition for life, as long as its topic is the same.
-    fn target(&mut self, stream: &logcatch_tail::Stream) -> (Arc<Target>, Arc<Source>) {
-        if let Some((target, source)) = self.targets.get(&stream.id()) {
-            return (Arc::clone(target), Arc::clone(source));
+    fn way(&mut self, stream: &logcatch_tail::Stream) -> Way {
+        if let Some(way) = self.ways.get(&stream.id()) {
+            return way.clone();
         }
         // A path keeps a handful of generations; older ones are found again when needed.
-        if self.targets.len() > 2 * self.watcher.handles() + 8 {
-            self.targets.clear();
+        if self.ways.len() > 2 * self.watcher.handles() + 8 {
+            self.ways.clear();
         }
         let record = stream.record();
+        let headers = headers_of(&self.entry, &self.common.host, &record);
         let topic = self.lane.topic();
         let partition = record
             .placement
@@ -270,9 +325,13 @@ impl Driver {
             path: record.path,
             file_id: record.id.to_string(),
         });
-        self.targets
-            .insert(record.id, (Arc::clone(&target), Arc::clone(&source)));
-        (target, source)
+        let way = Way {
+            target,
+            source,
+            headers,
+        };
+        self.ways.insert(record.id, way.clone());
+        way
     }
 }
 
@@ -286,5 +345,19 @@ fn lane(common: &Common, entry: &LogEntry, path: &Path) -> Arc<Lane> {
                 "no topic for this path, it waits");
             Lane::illegal(&illegal.topic, &illegal.to_string())
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_memory_of_composed_records_counts_and_that_of_lines_is_their_bytes() {
+        assert_eq!(Swell::default().memory(1000), 1000);
+        let swell = |kept, bytes| Swell { kept, bytes };
+        assert_eq!(swell(400, 100).memory(1000), 4000);
+        assert_eq!(swell(10, 100).memory(1000), 1000);
+        assert_eq!(swell(usize::MAX, 1).memory(u64::MAX), usize::MAX);
     }
 }

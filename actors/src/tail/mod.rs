@@ -3,8 +3,10 @@
 
 pub(crate) mod actor;
 mod driver;
+mod origin;
 mod pulse;
 mod ticket;
 
 pub use driver::{Common, TailSpec};
+pub use origin::{headers_of, shape_of};
 pub(crate) use pulse::{Pulse, Stuck};

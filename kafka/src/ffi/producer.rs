@@ -1,6 +1,6 @@
 //! The producer's calls.
 
-use std::ffi::{CStr, c_int};
+use std::ffi::c_int;
 use std::fmt;
 use std::ptr::{self, NonNull};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,10 +13,11 @@ use rdkafka::client::{Client, DefaultClientContext};
 use rdkafka::types::RDKafkaType;
 
 use super::{
-    Event, Inquirer, Loan, Message, Queue, Shared, Topic, opaque, parcel_and_index, raw, rd_kafka_event_error,
-    rd_kafka_last_error, rd_kafka_producev, text, tls, topic_name,
+    Event, HeaderList, Inquirer, Loan, Message, Queue, Shared, Topic, opaque, parcel_and_index, raw,
+    rd_kafka_event_error, rd_kafka_last_error, rd_kafka_producev, text, tls, topic_name,
 };
 use crate::error::Code;
+use crate::headers::RecordHeaders;
 use crate::oidc::TokenSource;
 use crate::options::{Options, QUEUE_RECORDS, Secrets, StartError};
 use crate::outlet::{Outlet, ParcelId, Report, Sent, Shipment, TopicId};
@@ -25,9 +26,6 @@ use crate::wake::Wake;
 
 /// Records a call of the batch function: enough that its fixed costs vanish, and its array stays in the cache.
 const CHUNK: usize = 1024;
-
-/// The header of a split line's parts.
-const PART_HEADER: &CStr = c"logcatch.part";
 
 /// librdkafka's producer as an [`Outlet`]. Dropping it purges what it holds and may block: do it off the arbiters.
 pub struct Producer {
@@ -158,18 +156,22 @@ impl Producer {
         filled
     }
 
-    /// A record with a header; the batch function knows none.
-    fn send_part(&mut self, shipment: &Shipment<'_>, topic: *mut c::rd_kafka_topic_t, part: &str) -> c_int {
+    /// A record with headers; the batch function knows none.
+    fn send_with(
+        &mut self,
+        shipment: &Shipment<'_>,
+        topic: *mut c::rd_kafka_topic_t,
+        headers: &RecordHeaders<'_>,
+    ) -> c_int {
         if self.point(shipment) == 0 {
             return Code::INVALID_ARGUMENT.0;
         }
-        let Some(message) = self.messages.first() else {
+        let (Some(message), Some(headers)) = (self.messages.first(), HeaderList::new(headers)) else {
             return Code::INVALID_ARGUMENT.0;
         };
-        let (value, value_len) = raw(part.as_bytes());
-        // SAFETY: client and topic are alive. Each tag is followed by the arguments it asks for; the list ends with
-        // END. Key and header are copied; the payload lies in a loan whose count goes up if the record is taken.
-        unsafe {
+        // SAFETY: client, topic and headers are alive. Each tag is followed by the arguments it asks for; the list ends with
+        // END. The key is copied; the payload lies in a loan whose count goes up if the record is taken.
+        let error = unsafe {
             rd_kafka_producev(
                 self.shared.client.native_ptr(),
                 c::rd_kafka_vtype_t::RD_KAFKA_VTYPE_RKT,
@@ -184,13 +186,16 @@ impl Producer {
                 message.key_len,
                 c::rd_kafka_vtype_t::RD_KAFKA_VTYPE_OPAQUE,
                 message.private,
-                c::rd_kafka_vtype_t::RD_KAFKA_VTYPE_HEADER,
-                PART_HEADER.as_ptr(),
-                value,
-                value_len,
+                c::rd_kafka_vtype_t::RD_KAFKA_VTYPE_HEADERS,
+                headers.0.as_ptr(),
                 c::rd_kafka_vtype_t::RD_KAFKA_VTYPE_END,
             )
+        };
+        if error == Code::NONE.0 {
+            // The record has them now.
+            std::mem::forget(headers);
         }
+        error
     }
 
     /// Reads a delivery report: all records of one request, of one partition.
@@ -360,8 +365,8 @@ impl Outlet for Producer {
         let Some(topic) = self.handle(shipment.topic) else {
             return Sent::default();
         };
-        if let Some(part) = shipment.part {
-            let error = self.send_part(shipment, topic, part);
+        if let Some(headers) = &shipment.headers {
+            let error = self.send_with(shipment, topic, headers);
             return self.count_sent(shipment, &[error]);
         }
         let filled = self.point(shipment);

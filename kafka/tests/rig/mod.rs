@@ -119,6 +119,8 @@ impl Rig {
             buffer,
             records,
             parts: parts.iter().map(|(index, value)| (*index, value.to_string())).collect(),
+            extents: Vec::new(),
+            headers: None,
             source: Arc::new(Source {
                 log: "log".into(),
                 path: "/var/log/x".into(),

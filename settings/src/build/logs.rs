@@ -94,7 +94,6 @@ fn read(entry: &mut Entry, topic: Option<&Template>, max_line: u64, report: &mut
         name: table.word("name").to_owned(),
         named,
         key: table.text("key").and_then(|text| key(text, &paths, report)),
-        paths,
         exclude_paths,
         // Nothing is applied with an empty one: a problem was reported.
         topic: topic.unwrap_or_default(),
@@ -109,6 +108,12 @@ fn read(entry: &mut Entry, topic: Option<&Template>, max_line: u64, report: &mut
             .and_then(|bytes| usize::try_from(bytes).ok())
             .unwrap_or_default(),
         charset: shape::charset(table, report),
+        json: table.word("format") == "json",
+        fields: shape::fields(table, &paths, report),
+        filter: shape::filter(table, report),
+        rate_limit: table.number("rate_limit"),
+        headers: table.is_set("headers"),
+        paths,
         rotated,
         watch: match table.word("watch") {
             "notify" => Watch::Notify,
@@ -203,7 +208,7 @@ fn check_topic(log: &LogEntry, host: &str, entry: &Entry, report: &mut Report) {
 }
 
 /// What stands in the way of a placeholder.
-fn unusable(placeholder: Placeholder, text: &Text, paths: &[PathGlob]) -> Option<Problem> {
+pub(super) fn unusable(placeholder: Placeholder, text: &Text, paths: &[PathGlob]) -> Option<Problem> {
     match placeholder {
         Placeholder::Wildcard(number) => {
             let short = paths.iter().find(|path| path.wildcards() < number)?;
@@ -242,11 +247,27 @@ fn rotated(table: &Table, directory: &Path, paths: &[PathGlob], report: &mut Rep
 }
 
 fn check_max_line(table: &Table, most: u64, report: &mut Report) {
+    // A line and the object it becomes are in memory at once.
+    let is_json = table.word("format") == "json";
+    let (most, part) = if is_json {
+        (most / 2, "an eighth of `limits.in_flight` with `format = \"json\"`")
+    } else {
+        (most, "a quarter of `limits.in_flight`")
+    };
+    if is_json && table.number("max_line").is_some_and(|bytes| bytes < shape::LEAST_JSON) {
+        let problem = table.spot_of("max_line").problem(format!(
+            "must be at least {} with `format = \"json\"`",
+            format_size(shape::LEAST_JSON)
+        ));
+        report
+            .problems
+            .push(problem.help("raise it: host, path and fields are part of a record, too"));
+    }
     if table.number("max_line").is_some_and(|bytes| bytes > most) && !report.concerns("limits.in_flight") {
         let most = format_size(most);
         let problem = table
             .spot_of("max_line")
-            .problem(format!("must be at most a quarter of `limits.in_flight`: {most}"));
+            .problem(format!("must be at most {part}: {most}"));
         report
             .problems
             .push(problem.help("lower it, or raise `limits.in_flight`"));

@@ -236,15 +236,13 @@ static LOGS: &[Key] = &[
         Shape::Regexes,
         Default::None,
         "Only lines that match one of these ship.",
-    )
-    .not_built(),
+    ),
     key(
         "exclude_lines",
         Shape::Regexes,
         Default::None,
-        "Lines that match one of these do not ship.",
-    )
-    .not_built(),
+        "Lines that match one of these do not ship, whatever else they match.",
+    ),
     key(
         "max_line",
         Shape::Size(64, 64 * MIB),
@@ -255,30 +253,26 @@ static LOGS: &[Key] = &[
         "format",
         Shape::Choice(&["raw", "json"]),
         Default::Value("raw"),
-        "The line itself, or a JSON object.",
-    )
-    .not_built(),
+        "The line itself, or a JSON object that says where it comes from.",
+    ),
     key(
         "fields",
         Shape::Map,
         Default::None,
-        "Further members of the JSON object, or headers.",
-    )
-    .not_built(),
+        "Further members of the JSON object, or headers of raw records; placeholders work, dots nest.",
+    ),
     key(
         "headers",
         Shape::Flag,
         Default::Value("false"),
         "Whether records carry headers about their origin.",
-    )
-    .not_built(),
+    ),
     key(
         "rate_limit",
         Shape::Rate(KIB, TIB),
         Default::None,
-        "Bytes a second, all files of the entry.",
-    )
-    .not_built(),
+        "Bytes of lines a second, all files of the entry together; what is above it waits in its file.",
+    ),
     key(
         "rotated",
         Shape::Texts,

@@ -46,3 +46,86 @@ fn another_encoding_is_a_change_of_how_files_are_read() {
     let diff = diff(&with("gbk"), &with("big5"));
     assert_eq!(diff.changed[0].what, [Change::Other]);
 }
+
+#[test]
+fn fields_keep_their_kinds_and_nest() {
+    let settings = settings(&format!(
+        "host = \"web-1\"\n{KAFKA}{LOGS}format = \"json\"\n[logs.fields]\nenv = \"prod\"\nservice = {{ name = \"shop\", node = 7 }}\n\
+         \"service.canary\" = true\nfile = \"{{host}}:{{1}}\"\nzip = \"007\"\n\"host.ip\" = \"10.0.0.1\"\n"
+    ));
+    let log = &settings.logs[0];
+    assert!(log.json && !log.headers);
+    assert_eq!(
+        serde_json::Value::Object(log.fields_json("web-1", "/l/a.log".as_ref())),
+        serde_json::json!({
+            "env": "prod", "service": {"name": "shop", "node": 7, "canary": true}, "file": "web-1:a", "zip": "007",
+            "host": {"ip": "10.0.0.1"},
+        })
+    );
+    let texts = log.fields_text("web-1", "/l/a.log".as_ref());
+    assert!(texts.contains(&("service.canary".into(), "true".into())), "{texts:?}");
+}
+
+#[test]
+fn fields_that_would_hide_something_are_refused() {
+    let help = "give the field another name";
+    for name in [
+        "message",
+        "\"@timestamp\"",
+        "host",
+        "host.name",
+        "log",
+        "log.file",
+        "log.offset",
+        "logcatch.x",
+    ] {
+        let problem = in_logs(&format!("fields.{name} = \"x\""));
+        let expected = format!("is a name that logcatch sets itself | {help}");
+        assert!(problem.ends_with(&expected), "{problem}");
+    }
+    let problem = in_logs("fields = { \"a.b\" = 1, a = 2 }");
+    assert!(
+        problem.contains("is inside `a`, which has a value of its own"),
+        "{problem}"
+    );
+    let problem = in_logs("fields = { \"a..b\" = 1 }");
+    assert!(
+        problem.contains("must have a name of parts joined by single dots"),
+        "{problem}"
+    );
+    let problem = in_logs("fields = { a = \"{2}\" }");
+    assert!(problem.contains("holds {2}, but a path has 1 wildcard"), "{problem}");
+    let problem = in_logs("fields = { a = \"{hots}\" }");
+    assert!(problem.contains("holds the unknown placeholder `{hots}`"), "{problem}");
+}
+
+#[test]
+fn a_json_record_needs_room_for_what_is_around_its_message() {
+    let problem = in_logs("format = \"json\"\nmax_line = \"3MiB\"");
+    assert!(
+        problem.contains("must be at most an eighth of `limits.in_flight` with `format = \"json\"`: 2MiB"),
+        "{problem}"
+    );
+    let problem = in_logs("format = \"json\"\nmax_line = \"1000B\"");
+    assert!(
+        problem.contains("must be at least 1KiB with `format = \"json\"`"),
+        "{problem}"
+    );
+}
+
+#[test]
+fn which_lines_ship_and_how_fast_is_a_change_of_how_files_are_read() {
+    let with = |keys: &str| settings(&format!("{KAFKA}{LOGS}{keys}\n"));
+    let plain = with("include_lines = []");
+    assert!(plain.logs[0].filter.is_none() && diff(&plain, &with("")).is_empty());
+    let one = with("include_lines = 'a'\nrate_limit = \"10MiB/s\"");
+    assert_eq!(one.logs[0].rate_limit, Some(10 << 20));
+    assert!(diff(&one, &with("include_lines = ['a']\nrate_limit = \"10240KiB/s\"")).is_empty());
+    for other in [
+        "include_lines = 'a'",
+        "exclude_lines = 'a'\nrate_limit = \"10MiB/s\"",
+        "include_lines = ['a', 'b']\nrate_limit = \"10MiB/s\"",
+    ] {
+        assert_eq!(diff(&one, &with(other)).changed[0].what, [Change::Other], "{other}");
+    }
+}

@@ -158,30 +158,6 @@ fn what_is_not_built_yet_is_said_after_its_shape_is_checked() {
             "multiline = { start = '^\\d' }",
             "`logs[0].multiline` is not supported yet | remove the key",
         ),
-        (
-            "include_lines = ['a']",
-            "`logs[0].include_lines` is not supported yet | remove the key",
-        ),
-        (
-            "exclude_lines = 'a'",
-            "`logs[0].exclude_lines` is not supported yet | remove the key",
-        ),
-        (
-            "format = \"json\"",
-            "`logs[0].format` is not supported yet with \"json\" | use \"raw\", which is the default",
-        ),
-        (
-            "fields = { a = \"b\" }",
-            "`logs[0].fields` is not supported yet | remove the key",
-        ),
-        (
-            "headers = true",
-            "`logs[0].headers` is not supported yet | use false, which is the default",
-        ),
-        (
-            "rate_limit = \"1MiB/s\"",
-            "`logs[0].rate_limit` is not supported yet | remove the key",
-        ),
         // Their shapes come first.
         (
             "ignore_older = 7",

@@ -2,9 +2,13 @@
 
 use std::ops::Range;
 
-use super::Generation;
+use super::{Generation, STEP};
+use crate::account::Passed;
 use crate::charset::Charset;
+use crate::compose::Composed;
+use crate::identity::GUARD_LEN;
 use crate::position::Mark;
+use crate::shape::Recipe;
 
 /// What one read found.
 #[derive(Debug)]
@@ -28,19 +32,64 @@ pub struct Chunk {
     pub records: Vec<Range<u32>>,
     /// Parts of split lines, see [`crate::frame::Framed::parts`].
     pub parts: Vec<(u32, String)>,
-    /// File offset of the first byte of `buffer`.
+    /// Where the lines of the records are, line ends included, counted from `offset`; empty where records are bytes of the
+    /// file, and `buffer` begins there.
+    pub extents: Vec<Range<u32>>,
+    /// A file offset.
     pub offset: u64,
     /// Where the file stands after it.
     pub end: Mark,
-    /// File bytes it covers, line ends included, without `nuls` and `mark`.
+    /// File bytes it covers, line ends included, without those passed over.
     pub bytes: u64,
-    /// NUL bytes passed over.
-    pub nuls: u64,
-    /// Bytes of the byte-order mark passed over.
-    pub mark: u64,
+    /// Bytes passed over.
+    pub(crate) passed: Passed,
+}
+
+impl Chunk {
+    /// The same with records that were composed of its lines.
+    pub(super) fn with(mut self, composed: Option<Composed>) -> Self {
+        if let Some(mut composed) = composed {
+            if composed.buffer.capacity() > composed.buffer.len() / 4 * 5 {
+                // As for lines: the permit is cut to what is kept.
+                composed.buffer.shrink_to_fit();
+            }
+            (self.buffer, self.extents) = (composed.buffer, composed.extents);
+        } else if !self.extents.is_empty() {
+            self.pack();
+        }
+        self
+    }
+
+    /// Most of what was read does not ship: it need not be in memory.
+    fn pack(&mut self) {
+        let shipped: usize = self.records.iter().map(ExactSizeIterator::len).sum();
+        if shipped > self.buffer.len() / 2 {
+            return;
+        }
+        let mut packed = Vec::with_capacity(shipped);
+        for record in &mut self.records {
+            let start = u32::try_from(packed.len()).unwrap_or(u32::MAX);
+            packed.extend_from_slice(&self.buffer[record.start as usize..record.end as usize]);
+            *record = start..start + (record.end - record.start);
+        }
+        self.buffer = packed;
+    }
 }
 
 impl Generation {
+    /// Bytes of memory the next read of a file of this size may take.
+    #[must_use]
+    pub(crate) fn cost(&mut self, recipe: &Recipe, size: u64) -> usize {
+        let unread = usize::try_from(size.saturating_sub(self.next.offset)).unwrap_or(usize::MAX);
+        let most = recipe.window(self.window);
+        let window = if self.source.has_more() { most } else { unread.min(most) };
+        let records = match recipe.composer(&self.stream, &mut self.kept) {
+            Some(composer) => composer.space(window, STEP),
+            None => window / 4 + 64 * recipe.record_cost(),
+        };
+        window + records + GUARD_LEN
+    }
+
     /// Finds the byte-order mark that the file begins with. How many of these bytes it takes, at the start of the file.
     pub(super) fn byte_order_mark(&mut self, bytes: &[u8]) -> usize {
         if self.next.offset > 0 {

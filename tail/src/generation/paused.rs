@@ -65,6 +65,7 @@ impl Generation {
             seen: paused.seen,
             hole: paused.hole,
             charset: paused.charset,
+            kept: None,
             window: STEP,
             largest: paused.largest,
             rest: paused.rest,

@@ -137,13 +137,13 @@ impl Rig {
                         continue;
                     };
                     let id = batch.stream.id().to_string();
-                    for range in &batch.records {
+                    for (index, range) in batch.records.iter().enumerate() {
                         let bytes = &batch.buffer[range.start as usize..range.end as usize];
                         self.delivered.push(Delivered {
                             value: String::from_utf8_lossy(bytes).into_owned(),
                             bytes: bytes.to_vec(),
                             file_id: id.clone(),
-                            offset: batch.offset + u64::from(range.start),
+                            offset: batch.offset_of(index),
                         });
                     }
                     let lines = batch.records.len() as u64;

@@ -49,6 +49,7 @@ impl Published {
             Activity::Budget => (Waiting, Some(Reason::MemoryLimit), None),
             Activity::Room => (Waiting, Some(Reason::TopicShare), None),
             Activity::Settling => (Waiting, Some(Reason::Acknowledgement), None),
+            Activity::Paced => (Waiting, Some(Reason::RateLimit), None),
             _ if row.in_flight_bytes > 0 => (State::Reading, None, None),
             Activity::Reading | Activity::Lane => (State::Reading, None, None),
             _ if self.waits_for_handle => (Waiting, Some(Reason::HandleLimit), None),

@@ -1,0 +1,378 @@
+//! From framed lines to JSON records: in a buffer of their own, each no longer than the longest record.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use crate::envelope::{Envelope, Origin};
+use crate::filter::{Sieve, Split};
+use crate::frame::{Framed, Framer, Tail};
+
+/// A message is never cut shorter than this, whatever is around it: a long path or many fields must not make a line
+/// into hundreds of records. Bytes.
+const LEAST_MESSAGE: usize = 64;
+/// Bytes of bookkeeping of a composed record: where it is in the buffer, and in the file.
+const RECORD_COST: usize = 2 * size_of::<Range<u32>>();
+
+/// Makes JSON records of the lines of one file.
+#[derive(Debug)]
+pub(crate) struct Composer {
+    pub(crate) origin: Arc<dyn Origin>,
+    pub(crate) envelope: Arc<Envelope>,
+    /// Longer records are split; bytes.
+    pub(crate) max_line: usize,
+}
+
+/// Records that are not the bytes of their lines.
+#[derive(Debug, Default)]
+pub(crate) struct Composed {
+    pub(crate) buffer: Vec<u8>,
+    /// Where the lines are that they were made of, line ends included; counted as the ranges of the frame were.
+    pub(crate) extents: Vec<Range<u32>>,
+}
+
+impl Composer {
+    /// Bytes that the message may have in a record.
+    fn room(&self) -> usize {
+        self.max_line.saturating_sub(self.envelope.size()).max(LEAST_MESSAGE)
+    }
+
+    /// What a framer splits lines at whose records shall not be longer than `max_line`, as far as no byte is escaped.
+    pub(crate) fn framer(&self, framer: Framer) -> Framer {
+        framer.with_max_line(self.room())
+    }
+
+    /// Bytes that the records of so many unread bytes may take: of one record at least, of many as many as `step` bytes
+    /// hold.
+    pub(crate) fn space(&self, unread: usize, step: usize) -> usize {
+        let one = self.max_line.max(self.envelope.size() + LEAST_MESSAGE) + RECORD_COST;
+        // Each byte a line of its own, or one that takes six when it is escaped.
+        let most = unread.saturating_mul(self.envelope.size() + RECORD_COST + 6);
+        step.max(one).min(most)
+    }
+
+    /// Puts the records of `framed` into their objects, and changes it to what came of it. `data`, `tail` and `framer` are
+    /// those it was framed with, `offset` is where in the file the data begins. As many are made as `space` bytes hold, but at
+    /// least one.
+    ///
+    /// A line whose object is too long is cut where it fits, and framed on from there: so a cut depends on nothing but
+    /// the bytes from the one before.
+    pub(crate) fn compose(
+        &self,
+        (sieve, data, tail, offset): (&Sieve, &[u8], Tail, u64),
+        framed: &mut Framed,
+        space: usize,
+    ) -> Composed {
+        let guess = data.len() + data.len() / 16 + framed.records.len() * (self.envelope.size() + RECORD_COST);
+        let framer = &sieve.framer;
+        let mut made = Made {
+            out: Composed {
+                buffer: Vec::with_capacity(guess.min(space)),
+                extents: Vec::with_capacity(framed.records.len()),
+            },
+            records: Vec::with_capacity(framed.records.len()),
+            parts: Vec::new(),
+            scratch: String::new(),
+            time: self.origin.now(),
+        };
+        let mut few = 1;
+        let mut is_again = false;
+        loop {
+            let lines = std::mem::take(&mut framed.records);
+            let mut parts = std::mem::take(&mut framed.parts).into_iter().peekable();
+            let extents = std::mem::take(&mut framed.extents);
+            let end = index(framed.consumed - framed.dropped_nuls);
+            let mut again = None;
+            for (nth, line) in lines.iter().enumerate() {
+                let label = parts.next_if(|(at, _)| *at as usize == nth).map(|(_, label)| label);
+                let before = parts_before(label.as_deref());
+                let next = match extents.get(nth) {
+                    Some(extent) => extent.end,
+                    None => lines.get(nth + 1).map_or(end, |next| next.start),
+                };
+                let start = made.out.buffer.len();
+                let length = self.write(framer, data, line.clone(), offset, &mut made);
+                let is_long = length > self.room();
+                let cut = if is_long {
+                    made.out.buffer.truncate(start);
+                    self.write_first(framer, data, line.clone(), (offset, length), &mut made)
+                } else {
+                    line.end
+                };
+                let bytes = made.out.buffer.len() + (made.records.len() + 1) * RECORD_COST;
+                if bytes > space && !made.records.is_empty() {
+                    made.out.buffer.truncate(start);
+                    again = Some((line.start, before, false));
+                    break;
+                }
+                let record = index(start)..index(made.out.buffer.len());
+                if cut < line.end {
+                    made.push(record, line.start..cut, Some((before + 1).to_string()));
+                    again = Some((cut, before + 1, true));
+                    break;
+                }
+                made.push(record, line.start..next, label);
+            }
+            let (at, split) = match again {
+                Some((at, part, false)) => {
+                    (framed.consumed, framed.dropped_nuls, framed.part) = (at as usize, 0, part);
+                    framed.passed = None;
+                    framed.skipped.retain(|(line, _)| line.start < at);
+                    break;
+                }
+                Some((at, part, true)) => (at as usize, Split { part, passed: None }),
+                None if is_again => (framed.consumed, framed.split()),
+                None => break,
+            };
+            // Few at first: the next line may have to be split, too.
+            few = if again.is_some() { 1 } else { few * 2 };
+            is_again = true;
+            let nuls = framed.dropped_nuls;
+            let mut skipped = std::mem::take(&mut framed.skipped);
+            skipped.retain(|(line, _)| (line.start as usize) < at);
+            *framed = sieve.frame(data, at, tail, split, few);
+            framed.dropped_nuls += nuls;
+            framed.skipped.splice(0..0, skipped);
+            if framed.consumed == at {
+                break;
+            }
+        }
+        framed.records = made.records;
+        framed.parts = made.parts;
+        made.out
+    }
+
+    /// Writes the object of a line. Returns the length of the message in it.
+    fn write(&self, framer: &Framer, data: &[u8], line: Range<u32>, offset: u64, made: &mut Made) -> usize {
+        let bytes = &data[line.start as usize..line.end as usize];
+        let text = framer.text(bytes, line.start as usize, &mut made.scratch);
+        let offset = offset + u64::from(line.start);
+        self.envelope.write(&made.time, text, offset, &mut made.out.buffer)
+    }
+
+    /// Writes the object of as much of a line as fits: `length` is how long its message would be. Returns where in the data
+    /// that ends.
+    fn write_first(
+        &self,
+        framer: &Framer,
+        data: &[u8],
+        line: Range<u32>,
+        (offset, mut length): (u64, usize),
+        made: &mut Made,
+    ) -> u32 {
+        let whole = &data[line.start as usize..line.end as usize];
+        let start = made.out.buffer.len();
+        let mut bytes = whole.len();
+        while length > self.room() && bytes > 1 {
+            let limit = (bytes * self.room() / length).clamp(1, bytes - 1);
+            let cut = framer.cut(whole, line.start as usize, limit);
+            if cut >= bytes {
+                break;
+            }
+            bytes = cut;
+            made.out.buffer.truncate(start);
+            length = self.write(framer, data, line.start..line.start + index(bytes), offset, made);
+        }
+        line.start + index(bytes)
+    }
+}
+
+/// How many parts of its line went before a record with this label.
+fn parts_before(label: Option<&str>) -> u32 {
+    let number = label.and_then(|label| label.split('/').next()?.parse::<u32>().ok());
+    number.map_or(0, |number| number - 1)
+}
+
+struct Made {
+    out: Composed,
+    records: Vec<Range<u32>>,
+    parts: Vec<(u32, String)>,
+    scratch: String,
+    time: String,
+}
+
+impl Made {
+    fn push(&mut self, record: Range<u32>, extent: Range<u32>, label: Option<String>) {
+        if let Some(label) = label {
+            self.parts.push((index(self.records.len()), label));
+        }
+        self.records.push(record);
+        self.out.extents.push(extent);
+    }
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "read windows are far below 4 GiB")]
+fn index(value: usize) -> u32 {
+    value as u32
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::account::Skip;
+    use crate::charset::Charset;
+    use crate::envelope::tests::Fixed;
+    use crate::filter::Filter;
+    use crate::position::FileId;
+
+    const OFFSET: u64 = 1000;
+
+    fn composer(max_line: usize) -> Composer {
+        let origin = Arc::new(Fixed(json!({"env": "test"})));
+        let envelope = Arc::new(Envelope::new(&*origin, "/l".as_ref(), FileId(1)));
+        Composer {
+            origin,
+            envelope,
+            max_line,
+        }
+    }
+
+    /// A record: its message, the file offset, which part it is, the bytes of the file that it accounts for.
+    #[derive(Debug, Clone, PartialEq)]
+    struct Made {
+        message: String,
+        offset: u64,
+        part: Option<String>,
+        extent: Range<u32>,
+    }
+
+    fn compose(
+        composer: &Composer,
+        sieve: (&str, Option<&Arc<Filter>>),
+        data: &[u8],
+        tail: Tail,
+        (at, split): (usize, Split),
+        space: usize,
+    ) -> (Vec<Made>, Framed) {
+        let framer = composer.framer(Framer::new(1).of(Charset::of_label(sieve.0).unwrap()));
+        let framer = framer.at(OFFSET);
+        let sieve = Sieve {
+            framer,
+            filter: sieve.1.cloned(),
+        };
+        let mut framed = sieve.frame(data, at, tail, split, usize::MAX);
+        let out = composer.compose((&sieve, data, tail, OFFSET), &mut framed, space);
+        let made = framed
+            .records
+            .iter()
+            .zip(&out.extents)
+            .enumerate()
+            .map(|(index, (record, extent))| {
+                let object: Value =
+                    serde_json::from_slice(&out.buffer[record.start as usize..record.end as usize]).unwrap();
+                assert_eq!(object["env"], "test");
+                Made {
+                    message: object["message"].as_str().unwrap().to_owned(),
+                    offset: object["log"]["offset"].as_u64().unwrap(),
+                    part: framed
+                        .parts
+                        .iter()
+                        .find(|(of, _)| *of as usize == index)
+                        .map(|(_, part)| part.clone()),
+                    extent: extent.clone(),
+                }
+            });
+        (made.collect(), framed)
+    }
+
+    #[track_caller]
+    fn check(data: &str, room: usize, expected: &[(&str, u64, Option<&str>)]) {
+        let size = composer(0).envelope.size();
+        let composer = composer(size + room);
+        let (made, framed) = compose(
+            &composer,
+            ("utf-8", None),
+            data.as_bytes(),
+            Tail::Open,
+            (0, Split::default()),
+            usize::MAX,
+        );
+        let found: Vec<_> = made
+            .iter()
+            .map(|m| (m.message.as_str(), m.offset - OFFSET, m.part.as_deref()))
+            .collect();
+        assert_eq!(found, expected);
+        assert_eq!((framed.consumed, framed.part), (data.len(), 0));
+    }
+
+    #[test]
+    fn a_line_is_a_message_and_what_does_not_fit_is_split() {
+        check(
+            "one\r\n\ntwo \"2\"\n",
+            80,
+            &[("one", 0, None), ("", 5, None), ("two \"2\"", 6, None)],
+        );
+        // Two bytes in the object for each of the line: half as many fit.
+        let quotes = "\"".repeat(100);
+        let line = format!("a\n{quotes}\nb\n");
+        check(
+            &line,
+            100,
+            &[
+                ("a", 0, None),
+                (&quotes[..50], 2, Some("1")),
+                (&quotes[50..], 52, Some("2/2")),
+                ("b", 103, None),
+            ],
+        );
+        // Longer than a line may be, and then longer still.
+        let tabs = "\t".repeat(120);
+        check(
+            &format!("{tabs}\n"),
+            100,
+            &[
+                (&tabs[..50], 0, Some("1")),
+                (&tabs[..50], 50, Some("2")),
+                (&tabs[..20], 100, Some("3/3")),
+            ],
+        );
+        let umlauts = "ü\"".repeat(40);
+        let (first, second) = umlauts.split_at(umlauts.char_indices().nth(50).unwrap().0);
+        check(
+            &format!("{umlauts}\n"),
+            100,
+            &[(first, 0, Some("1")), (second, 75, Some("2/2"))],
+        );
+    }
+
+    proptest! {
+        /// F6: neither the pieces in which the bytes come nor the space there is for records change what they are.
+        #[test]
+        fn objects_are_a_function_of_the_bytes(
+            data in proptest::collection::vec(prop_oneof![1 => Just(b'\n'), 1 => Just(b'\r'), 10 => Just(0u8), 20 => Just(b'"'), 70 => any::<u8>()], 0..900),
+            reads in proptest::collection::vec(1usize..400, 1..20),
+            space in 0usize..3000,
+            label in proptest::sample::select(vec!["utf-8", "gbk", "utf-16le", "utf-16be", "iso-2022-jp"]),
+            has_filter: bool,
+        ) {
+            let composer = composer(0);
+            let filter = Filter::new(&[], &["a".into()]).unwrap().map(Arc::new);
+            let sieve = (label, filter.as_ref().filter(|_| has_filter));
+            let (whole, all) = compose(&composer, sieve, &data, Tail::Open, (0, Split::default()), usize::MAX);
+            let (mut at, mut split, mut seen, mut skipped) = (0, Split::default(), 0, 0);
+            let mut made = Vec::new();
+            for read in reads.iter().copied().chain([data.len()]) {
+                seen = (seen + read).min(data.len());
+                loop {
+                    let more = data[seen..].iter().any(|b| *b != 0);
+                    let tail = if more { Tail::MoreFollows } else { Tail::Open };
+                    let (some, framed) = compose(&composer, sieve, &data[..seen], tail, (at, split), space);
+                    if framed.consumed == at { break; }
+                    made.extend(some);
+                    skipped += framed.skipped_for(Skip::Excluded);
+                    (at, split) = (framed.consumed, framed.split());
+                }
+            }
+            prop_assert_eq!(&made, &whole);
+            prop_assert_eq!((at, split), (all.consumed, all.split()));
+            prop_assert_eq!(skipped, all.skipped_for(Skip::Excluded));
+            let accounted: u64 = made.iter().map(|made| u64::from(made.extent.end - made.extent.start)).sum();
+            prop_assert_eq!(accounted + skipped, at as u64, "each byte is accounted for by one record");
+            for made in &made {
+                prop_assert_eq!(made.offset, OFFSET + u64::from(made.extent.start));
+            }
+        }
+    }
+}
