@@ -3,7 +3,7 @@
 use std::io;
 use std::time::Instant;
 
-use crate::explain::came_since;
+use crate::explain::{Content, came_since};
 use crate::generation::Generation;
 use crate::identity::Stat;
 use crate::source::Source;
@@ -86,7 +86,10 @@ impl Watcher {
             cut >= born.unwrap_or(sibling.stat.modified)
         });
         let mut copies = Vec::new();
-        for sibling in self.unexplained(around, self.contents())?.iter().rev() {
+        // Nor is it its own archive, where its rotation was not noticed yet.
+        let mut contents = self.contents();
+        contents.push(Content::in_file(generation));
+        for sibling in self.unexplained(around, contents)?.iter().rev() {
             let Some((source, stat)) = self.open_sibling(sibling)? else {
                 continue;
             };
