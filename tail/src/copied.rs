@@ -90,7 +90,7 @@ impl Watcher {
         let mut contents = self.contents();
         contents.push(Content::in_file(generation));
         for sibling in self.unexplained(around, contents)?.iter().rev() {
-            let Some((source, stat)) = self.open_sibling(sibling)? else {
+            let Some((source, stat)) = self.open_filled(sibling)? else {
                 continue;
             };
             let is_of_now = match &source {

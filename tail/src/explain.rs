@@ -66,6 +66,18 @@ impl Watcher {
         }
     }
 
+    /// Opens a sibling, unless it holds nothing, as far as it is there: an empty one is nobody's content.
+    ///
+    /// # Errors
+    /// As [`Watcher::open_sibling`], and when it cannot be read.
+    pub(crate) fn open_filled(&mut self, sibling: &Sibling) -> io::Result<Option<(Source, Stat)>> {
+        let Some((mut source, stat)) = self.open_sibling(sibling)? else {
+            return Ok(None);
+        };
+        let is_empty = source.head(1)?.is_empty();
+        Ok((!is_empty).then_some((source, stat)))
+    }
+
     /// Opens a sibling if it holds the content of a record up to `mark`.
     ///
     /// # Errors
@@ -249,7 +261,12 @@ impl Watcher {
                 && untouched.any(|record| came_since(sibling, record))
         };
         let candidates = around.iter().filter(|sibling| may_hold(sibling)).cloned().collect();
-        let free = self.unexplained(candidates, self.contents_at_resume(found, &missing))?;
+        let mut free = Vec::new();
+        for sibling in self.unexplained(candidates, self.contents_at_resume(found, &missing))? {
+            if self.open_filled(&sibling)?.is_some() {
+                free.push(sibling.stat.inode);
+            }
+        }
         let mut still_missing = Vec::new();
         for stream in missing.into_iter().rev() {
             let record = stream.record();
@@ -261,7 +278,7 @@ impl Watcher {
                 .skip(first.unwrap_or(0))
                 .rfind(|(_, sibling)| {
                     let inode = sibling.stat.inode;
-                    free.iter().any(|free| free.stat.inode == inode)
+                    free.contains(&inode)
                         && came_since(sibling, &record)
                         && found.iter().all(|hit| hit.stat.inode != inode)
                 });
@@ -314,7 +331,7 @@ impl Watcher {
                 && may_hold(sibling, &record)
                 && self.explained(sibling, &mut self.contents())?.is_none()
             {
-                self.open_sibling(sibling)?
+                self.open_filled(sibling)?
             } else {
                 None
             };
