@@ -86,9 +86,8 @@ impl Watcher {
             cut >= born.unwrap_or(sibling.stat.modified)
         });
         let mut copies = Vec::new();
-        // Nor is it its own archive, where its rotation was not noticed yet.
         let mut contents = self.contents();
-        contents.push(Content::in_file(generation));
+        contents.extend(Content::if_nameless(generation)?);
         for sibling in self.unexplained(around, contents)?.iter().rev() {
             let Some((source, stat)) = self.open_filled(sibling)? else {
                 continue;

@@ -35,6 +35,12 @@ impl Content {
         }
     }
 
+    /// Of the live file if it has no name any more: its rotation was not noticed yet, and its archive may be there.
+    pub(crate) fn if_nameless(generation: &Generation) -> io::Result<Option<Self>> {
+        let is_nameless = generation.links()? == 0;
+        Ok(is_nameless.then(|| Self::in_file(generation)))
+    }
+
     pub(crate) fn of(record: &StreamRecord) -> Self {
         Self {
             id: record.id,
@@ -181,6 +187,9 @@ impl Watcher {
         let old = &mut self.olds[index].generation;
         let (id, modified) = (old.stream().id(), old.stat()?.modified);
         let mut contents = self.contents();
+        if let Some(live) = &self.live {
+            contents.extend(Content::if_nameless(live)?);
+        }
         let inode = self.olds[index].generation.inode();
         let mut place = around.iter().position(|sibling| sibling.stat.inode == inode);
         let mut unknown = Vec::new();

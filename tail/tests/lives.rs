@@ -380,3 +380,9 @@ fn the_archive_of_an_empty_generation_is_nobodys() {
         ],
     );
 }
+
+#[test]
+fn the_archive_of_a_live_file_whose_rotation_was_not_noticed_is_no_generation_that_nobody_saw() {
+    let life: &[Action] = &[CopyTruncate(1, false), Write(1, 0), Rotate, Compress, ReadUntold(1)];
+    check(Pattern::One, &[life]);
+}
