@@ -3,7 +3,7 @@
 use std::io;
 use std::time::Instant;
 
-use crate::explain::came_since;
+use crate::explain::{Content, came_since};
 use crate::generation::Generation;
 use crate::identity::Stat;
 use crate::source::Source;
@@ -86,8 +86,10 @@ impl Watcher {
             cut >= born.unwrap_or(sibling.stat.modified)
         });
         let mut copies = Vec::new();
-        for sibling in self.unexplained(around, self.contents())?.iter().rev() {
-            let Some((source, stat)) = self.open_sibling(sibling)? else {
+        let mut contents = self.contents();
+        contents.extend(Content::if_nameless(generation)?);
+        for sibling in self.unexplained(around, contents)?.iter().rev() {
+            let Some((source, stat)) = self.open_filled(sibling)? else {
                 continue;
             };
             let is_of_now = match &source {

@@ -309,11 +309,14 @@ impl Watcher {
     /// Files that went from the path before it was known whether they are copies: the watcher of another path has a while
     /// to find them under another name; one that nobody has then, or that is nowhere any more, is read.
     pub(crate) fn settle_adrift(&mut self, now: Instant) -> io::Result<()> {
-        for adrift in std::mem::take(&mut self.adrift) {
+        let mut index = 0;
+        // What cannot be told now stays.
+        while let Some(adrift) = self.adrift.get(index) {
             let stat = Stat::from(&adrift.file.metadata()?);
             if self.has_other_owner(stat.inode) {
+                let stream = self.adrift.remove(index).stream;
                 if !self.world.claims.is_copy(&self.spec.log, stat.inode) {
-                    adrift.stream.retire();
+                    stream.retire();
                 }
                 continue;
             }
@@ -323,16 +326,14 @@ impl Watcher {
                 now >= adrift.until && originals.all(|other| looks.has_looked(&self.spec.log, &other, adrift.since));
             let in_archive = self.is_read_from_archive(&adrift.file, &stat, is_late)?;
             if in_archive.is_none() || (stat.links > 0 && !is_late) {
-                self.adrift.push(adrift);
+                index += 1;
                 continue;
             }
-            let Adrift { file, stream, .. } = adrift;
+            let is_prefix = matches!(self.kinship(&adrift.file, &stat)?, Kinship::Prefix(_));
+            let Adrift { file, stream, .. } = self.adrift.remove(index);
             if in_archive == Some(true) {
                 stream.retire();
-            } else if stat.size > 0
-                && !matches!(self.kinship(&file, &stat)?, Kinship::Prefix(_))
-                && self.claim(stat.inode).is_ok()
-            {
+            } else if stat.size > 0 && !is_prefix && self.claim(stat.inode).is_ok() {
                 stream.update(|record| (record.copy, record.life) = (false, Life::Rotated));
                 let generation = Generation::open(file, &stat, stream)?;
                 self.olds.push(Old::new(generation, now));

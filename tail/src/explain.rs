@@ -35,6 +35,12 @@ impl Content {
         }
     }
 
+    /// Of the live file if it has no name any more: its rotation was not noticed yet, and its archive may be there.
+    pub(crate) fn if_nameless(generation: &Generation) -> io::Result<Option<Self>> {
+        let is_nameless = generation.links()? == 0;
+        Ok(is_nameless.then(|| Self::in_file(generation)))
+    }
+
     pub(crate) fn of(record: &StreamRecord) -> Self {
         Self {
             id: record.id,
@@ -64,6 +70,18 @@ impl Watcher {
             Err(error) if is_exhausted(&error) => Err(error),
             Err(_) => Ok(None),
         }
+    }
+
+    /// Opens a sibling, unless it holds nothing, as far as it is there: an empty one is nobody's content.
+    ///
+    /// # Errors
+    /// As [`Watcher::open_sibling`], and when it cannot be read.
+    pub(crate) fn open_filled(&mut self, sibling: &Sibling) -> io::Result<Option<(Source, Stat)>> {
+        let Some((mut source, stat)) = self.open_sibling(sibling)? else {
+            return Ok(None);
+        };
+        let is_empty = source.head(1)?.is_empty();
+        Ok((!is_empty).then_some((source, stat)))
     }
 
     /// Opens a sibling if it holds the content of a record up to `mark`.
@@ -169,6 +187,9 @@ impl Watcher {
         let old = &mut self.olds[index].generation;
         let (id, modified) = (old.stream().id(), old.stat()?.modified);
         let mut contents = self.contents();
+        if let Some(live) = &self.live {
+            contents.extend(Content::if_nameless(live)?);
+        }
         let inode = self.olds[index].generation.inode();
         let mut place = around.iter().position(|sibling| sibling.stat.inode == inode);
         let mut unknown = Vec::new();
@@ -249,7 +270,12 @@ impl Watcher {
                 && untouched.any(|record| came_since(sibling, record))
         };
         let candidates = around.iter().filter(|sibling| may_hold(sibling)).cloned().collect();
-        let free = self.unexplained(candidates, self.contents_at_resume(found, &missing))?;
+        let mut free = Vec::new();
+        for sibling in self.unexplained(candidates, self.contents_at_resume(found, &missing))? {
+            if self.open_filled(&sibling)?.is_some() {
+                free.push(sibling.stat.inode);
+            }
+        }
         let mut still_missing = Vec::new();
         for stream in missing.into_iter().rev() {
             let record = stream.record();
@@ -261,7 +287,7 @@ impl Watcher {
                 .skip(first.unwrap_or(0))
                 .rfind(|(_, sibling)| {
                     let inode = sibling.stat.inode;
-                    free.iter().any(|free| free.stat.inode == inode)
+                    free.contains(&inode)
                         && came_since(sibling, &record)
                         && found.iter().all(|hit| hit.stat.inode != inode)
                 });
@@ -314,7 +340,7 @@ impl Watcher {
                 && may_hold(sibling, &record)
                 && self.explained(sibling, &mut self.contents())?.is_none()
             {
-                self.open_sibling(sibling)?
+                self.open_filled(sibling)?
             } else {
                 None
             };

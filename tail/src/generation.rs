@@ -3,6 +3,7 @@
 mod chunk;
 mod head;
 mod paused;
+mod witness;
 
 use std::fs::File;
 use std::io;
@@ -11,7 +12,7 @@ use std::sync::Arc;
 use crate::account::{Passed, Skip};
 use crate::archive::Archive;
 use crate::charset::Charset;
-use crate::file::{first_bytes, holds, is_copy, mark_at};
+use crate::file::{first_bytes, holds, is_copy};
 use crate::frame::{Tail, trailing_nuls};
 use crate::identity::{Guard, HEAD_LEN, Head, Inode, Stat};
 use crate::position::Mark;
@@ -167,32 +168,6 @@ impl Generation {
             self.seen
         } else {
             self.head.head
-        }
-    }
-
-    /// A mark that tells the content from others that begin alike: where it was read to, else its end as it is now.
-    #[must_use]
-    pub fn witness(&self) -> Mark {
-        let end = || {
-            let Source::Plain(file) = &self.source else { return None };
-            let (mark, _) = mark_at(file, file.metadata().ok()?.len()).ok()?;
-            Some(mark)
-        };
-        if self.next.offset > 0 {
-            self.next
-        } else {
-            end().unwrap_or(self.next)
-        }
-    }
-
-    /// When the file was last modified, as of now; nanoseconds since the epoch.
-    ///
-    /// # Errors
-    /// What `fstat` answers.
-    pub fn modified(&self) -> io::Result<i64> {
-        match &self.source {
-            Source::Plain(file) => Ok(Stat::from(&file.metadata()?).modified),
-            Source::Archive(_) => Ok(i64::MAX),
         }
     }
 

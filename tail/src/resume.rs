@@ -285,14 +285,14 @@ impl Watcher {
         let older = hit.sibling.map_or(0, |index| index + 1);
         for (index, sibling) in around.iter().enumerate().skip(older).rev() {
             let is_taken = taken.iter().any(|other| other.stat.inode == sibling.stat.inode) || self.is_known(sibling);
-            if is_taken || sibling.stat.size == 0 || !came_since(sibling, record) {
+            if is_taken || !came_since(sibling, record) {
                 continue;
             }
             if sibling.is_archive() && self.explained(sibling, &mut contents)?.is_some() {
                 // Another generation, or read already under a path of its own.
                 continue;
             }
-            let Some((source, stat)) = self.open_sibling(sibling)? else {
+            let Some((source, stat)) = self.open_filled(sibling)? else {
                 continue;
             };
             // What was copied of it and is still in it is no content that it lost.

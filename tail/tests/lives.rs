@@ -6,8 +6,8 @@ mod life;
 mod rig;
 
 use life::Action::{
-    self, Acknowledge, Close, Compress, CopyTruncate, Crash, Delete, Down, Halves, Late, Pass, Read, Restart, Rotate,
-    Save, Truncate, Write,
+    self, Acknowledge, Close, Compress, CopyTruncate, Crash, Delete, Down, Halves, Late, Pass, Read, ReadUntold,
+    Restart, Rotate, Save, Truncate, Write,
 };
 use life::{Pattern, World};
 
@@ -359,4 +359,30 @@ fn a_possible_copy_of_an_unread_file_is_read_once_by_the_watcher_of_its_log() {
             ],
         ],
     );
+}
+
+/// Its archive was taken for a copy of one in which nothing was seen, or for that one's own.
+#[test]
+fn the_archive_of_an_empty_generation_is_nobodys() {
+    check(
+        Pattern::One,
+        &[
+            &[Rotate, Truncate, Write(1, 0), Rotate, Compress, Compress, ReadUntold(1)],
+            &[
+                CopyTruncate(0, false),
+                Rotate,
+                Write(1, 0),
+                Restart,
+                Late,
+                Compress,
+                Compress,
+            ],
+        ],
+    );
+}
+
+#[test]
+fn the_archive_of_a_live_file_whose_rotation_was_not_noticed_is_no_generation_that_nobody_saw() {
+    let life: &[Action] = &[CopyTruncate(1, false), Write(1, 0), Rotate, Compress, ReadUntold(1)];
+    check(Pattern::One, &[life]);
 }

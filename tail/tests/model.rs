@@ -19,6 +19,7 @@ fn action() -> impl Strategy<Value = Action> {
         1 => Just(Action::Truncate),
         1 => Just(Action::Delete),
         3 => (0u8..3).prop_map(Action::Read),
+        2 => (0u8..3).prop_map(Action::ReadUntold),
         2 => Just(Action::Acknowledge),
         1 => Just(Action::Save),
         1 => (0u8..90).prop_map(Action::Pass),

@@ -5,6 +5,7 @@ mod rig;
 
 use std::fs;
 
+use rig::archive::Gz;
 use rig::{Rig, append};
 
 #[test]
@@ -35,4 +36,21 @@ fn a_generation_after_a_deleted_one_is_read() {
     append(&rig.spec.path, "c\n");
     rig.settle();
     assert_eq!(rig.values(), ["a", "b", "c"]);
+}
+
+/// It was frozen, say: a file in which nothing was seen yet has an archive before the watcher is told of its rotation.
+#[test]
+fn the_archive_of_an_unread_file_whose_rotation_was_not_noticed_is_no_copy_of_it() {
+    let mut rig = Rig::new();
+    append(&rig.spec.path, "");
+    rig.run(0);
+    append(&rig.spec.path, "a\n");
+    fs::rename(&rig.spec.path, rig.path("app.log.1")).unwrap();
+    Gz.compress(&rig.path("app.log.1"));
+    append(&rig.spec.path, "b\n");
+    rig.is_quiet = true;
+    rig.run(0);
+    rig.is_quiet = false;
+    rig.settle();
+    assert_eq!(rig.values(), ["a", "b"]);
 }

@@ -40,6 +40,8 @@ pub enum Action {
     Delete,
     /// The watcher reads so many batches.
     Read(u8),
+    /// The same before it was told what happened to its files, as after an acknowledgement.
+    ReadUntold(u8),
     /// Kafka acknowledges.
     Acknowledge,
     /// Positions reach the disk.
@@ -278,6 +280,11 @@ impl World {
                 }
             }
             Action::Read(reads) => self.read(reads.into()),
+            Action::ReadUntold(reads) => {
+                self.rig.is_quiet = true;
+                self.read(reads.into());
+                self.rig.is_quiet = false;
+            }
             Action::Acknowledge => self.acknowledge(),
             Action::Save => self.save(),
             Action::Pass(seconds) => {

@@ -41,6 +41,8 @@ pub struct Rig {
     pub others: Vec<Watcher>,
     /// They look before the watcher of the path does: in the service it is chance.
     pub others_first: bool,
+    /// What happens to files is not told to the watchers: they poll for other reasons.
+    pub is_quiet: bool,
     pub spec: WatchSpec,
     pub now: Instant,
     pub budget: usize,
@@ -75,6 +77,7 @@ impl Rig {
             watcher,
             others: vec![],
             others_first: false,
+            is_quiet: false,
             spec,
             now,
             budget: usize::MAX,
@@ -117,7 +120,9 @@ impl Rig {
     }
 
     fn run_one(&mut self, watcher: &mut Watcher, mut reads: usize) -> bool {
-        watcher.wake();
+        if !self.is_quiet {
+            watcher.wake();
+        }
         loop {
             self.assert_books();
             match watcher.poll(self.now).unwrap() {
