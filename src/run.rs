@@ -133,6 +133,8 @@ async fn serve(
         manager: Rc::clone(&manager),
         letters,
         keeper,
+        #[cfg(feature = "etcd")]
+        etcd: crate::etcd::Follower::new(&config, &settings.state.directory),
     });
     let settings_path = config.clone();
     let texts = refused.is_none().then(|| loaded.texts.clone());
@@ -145,6 +147,11 @@ async fn serve(
     )
     .shown_on(Arc::clone(&common.board))
     .start();
+    #[cfg(feature = "etcd")]
+    {
+        outside.etcd.tell(config.clone().recipient());
+        outside.etcd.follow(settings.etcd.as_ref());
+    }
     let desk = Desk {
         supervisor: supervisor.clone(),
         config: config.clone(),
@@ -199,6 +206,8 @@ struct Outside {
     manager: Rc<ServiceManager>,
     letters: Arc<DeadLetterStore>,
     keeper: Keeper,
+    #[cfg(feature = "etcd")]
+    etcd: crate::etcd::Follower,
 }
 
 impl Herald for Outside {
@@ -210,6 +219,8 @@ impl Herald for Outside {
         logging::set_level(settings.log.level);
         self.letters.set_limit(settings.state.dead_letters);
         self.keeper.keep(texts);
+        #[cfg(feature = "etcd")]
+        self.etcd.follow(settings.etcd.as_ref());
         self.manager.ready(&status(settings));
     }
 

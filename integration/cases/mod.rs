@@ -6,6 +6,8 @@ mod control;
 mod copies;
 mod dead_letters;
 mod discovery;
+#[cfg(feature = "etcd")]
+mod etcd;
 pub mod fixture;
 mod framing;
 pub mod harness;
@@ -67,6 +69,8 @@ pub fn all() -> impl Iterator<Item = Case> {
         judge::CASES,
         cli::CASES,
         table::CASES,
+        #[cfg(feature = "etcd")]
+        etcd::CASES,
     ];
     let again = [Watching::Polling, Watching::Exhausted]
         .into_iter()

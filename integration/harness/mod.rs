@@ -1,6 +1,8 @@
 //! What the tests and the benchmark drive: a real Kafka, the real binary, readers and writers that know no shortcut.
 
 pub mod case;
+#[cfg(feature = "etcd")]
+pub mod etcd;
 pub mod eventually;
 pub mod guard;
 pub mod identity;

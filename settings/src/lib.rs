@@ -8,6 +8,7 @@ mod build;
 mod diff;
 mod document;
 mod effective;
+mod etcd;
 mod expand;
 mod given;
 mod include;
@@ -30,6 +31,7 @@ mod units;
 
 pub use diff::{Change, Changed, Diff, diff, needs_restart};
 pub use effective::{Row, Section};
+pub use etcd::{etcd_fault, etcd_mirror};
 pub use expand::Environment;
 pub use given::Origin;
 pub use last_good::{keep, last_good};
@@ -37,8 +39,8 @@ pub use load::{Loaded, load};
 pub use problem::{Problem, Refused};
 pub use rotated::RotatedFiles;
 pub use settings::{
-    Delivery, KafkaSettings, Level, Limits, LogEntry, LogFormat, LogSettings, Settings, Start, StateSettings, Watch,
-    WebSettings,
+    Delivery, EtcdSettings, KafkaSettings, Level, Limits, LogEntry, LogFormat, LogSettings, Settings, Start,
+    StateSettings, Watch, WebSettings,
 };
 pub use sources::Sources;
 pub use state_directory::{default_state_directory, state_directory};
