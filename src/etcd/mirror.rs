@@ -24,6 +24,8 @@ pub struct Mirror {
     settings: PathBuf,
     directory: PathBuf,
     faults: HashMap<String, String>,
+    /// Since it was last told, also where something failed in between.
+    has_changed: bool,
 }
 
 impl Mirror {
@@ -32,24 +34,23 @@ impl Mirror {
             settings: settings.to_owned(),
             directory: mirror_directory(state),
             faults: HashMap::new(),
+            has_changed: false,
         }
     }
 
     /// Makes the files those of these values; of one that is not valid the last good stays. True if a file changed.
     pub fn sync(&mut self, values: Vec<Pair>) -> bool {
-        let synced = self.try_sync(values);
-        synced.unwrap_or_else(|error| {
+        if let Err(error) = self.try_sync(values) {
             log::error!(directory:% = self.directory.display(), cause:% = error,
                 help = "free space, or make the state directory writable; it is tried again each minute";
-                "cannot keep what etcd holds: entries from it stay as they were");
-            false
-        })
+                "cannot keep all that etcd holds");
+        }
+        std::mem::take(&mut self.has_changed)
     }
 
-    fn try_sync(&mut self, values: Vec<Pair>) -> io::Result<bool> {
+    fn try_sync(&mut self, values: Vec<Pair>) -> io::Result<()> {
         DirBuilder::new().recursive(true).mode(0o700).create(&self.directory)?;
         let mut present = self.present()?;
-        let mut has_changed = false;
         for (key, value) in values {
             let name = utf8_percent_encode(&key, IN_NAMES).to_string();
             let before = present.remove(&name);
@@ -71,7 +72,7 @@ impl Mirror {
             self.faults.remove(&key);
             write(&file, &bytes)?;
             log::info!(key; "etcd holds another value");
-            has_changed = true;
+            self.has_changed = true;
             if let Some(before) = before.filter(|before| *before != file) {
                 fs::remove_file(before)?;
             }
@@ -79,12 +80,12 @@ impl Mirror {
         for (name, gone) in present {
             fs::remove_file(gone)?;
             log::info!(key = name; "etcd holds a value no more");
-            has_changed = true;
+            self.has_changed = true;
         }
-        if has_changed {
+        if self.has_changed {
             File::open(&self.directory)?.sync_all()?;
         }
-        Ok(has_changed)
+        Ok(())
     }
 
     fn fault(&self, name: &str, file: &Path, bytes: &[u8]) -> Option<String> {
