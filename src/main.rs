@@ -6,6 +6,8 @@ mod control;
 mod dead_letters_command;
 mod demo;
 mod error;
+#[cfg(feature = "etcd")]
+mod etcd;
 mod exactly_once;
 mod last_good;
 mod logging;

@@ -146,6 +146,8 @@ async fn serve(
         letters: Arc::clone(&letters),
         keeper,
         web: Web::new(&settings, loaded.effective.clone()),
+        #[cfg(feature = "etcd")]
+        etcd: crate::etcd::Follower::new(&config, &settings.state.directory),
     });
     let settings_path = config.clone();
     let texts = refused.is_none().then(|| loaded.texts.clone());
@@ -166,6 +168,11 @@ async fn serve(
         letters: Arc::clone(&letters),
         settings: settings_path.clone(),
     });
+    #[cfg(feature = "etcd")]
+    {
+        outside.etcd.tell(config.clone().recipient());
+        outside.etcd.follow(settings.etcd.as_ref());
+    }
     let desk = Desk {
         supervisor: supervisor.clone(),
         config: config.clone(),
@@ -224,6 +231,8 @@ struct Outside {
     letters: Arc<DeadLetterStore>,
     keeper: Keeper,
     web: Web,
+    #[cfg(feature = "etcd")]
+    etcd: crate::etcd::Follower,
 }
 
 impl Herald for Outside {
@@ -236,6 +245,8 @@ impl Herald for Outside {
         self.letters.set_limit(settings.state.dead_letters);
         self.keeper.keep(texts);
         self.web.in_force(settings, texts);
+        #[cfg(feature = "etcd")]
+        self.etcd.follow(settings.etcd.as_ref());
         self.manager.ready(&status(settings));
     }
 

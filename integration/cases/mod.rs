@@ -8,6 +8,8 @@ mod copies;
 mod dead_letters;
 mod discovery;
 mod encodings;
+#[cfg(feature = "etcd")]
+mod etcd;
 mod exactly_once;
 mod exactly_once_kills;
 mod filters;
@@ -88,6 +90,8 @@ pub fn all() -> impl Iterator<Item = Case> {
         judge::CASES,
         cli::CASES,
         table::CASES,
+        #[cfg(feature = "etcd")]
+        etcd::CASES,
     ];
     let again = [Watching::Polling, Watching::Exhausted]
         .into_iter()

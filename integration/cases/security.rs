@@ -270,6 +270,7 @@ fn k9_tokens_are_fetched_renewed_and_refused() {
         "401 Unauthorized invalid_client: wrong secret",
         "token endpoint",
     );
+    service.wait_log("no token to log in to Kafka with: lines stay in their files");
     safe.file("secret", identity::SECRET);
     safe.fixture.caught_up();
     // The broker ends a session with its token: lines flow on only with the next ones.

@@ -2,6 +2,8 @@
 
 pub mod browser;
 pub mod case;
+#[cfg(feature = "etcd")]
+pub mod etcd;
 pub mod eventually;
 pub mod guard;
 pub mod http;

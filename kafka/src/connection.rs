@@ -131,10 +131,15 @@ impl Connection {
                 self.of_one.due(now)
             };
             if is_due {
+                let outcome = if self.is_down() {
+                    ": lines stay in their files"
+                } else {
+                    ""
+                };
                 log::error!(
                     brokers = self.brokers.as_str(), login = self.login.as_deref().unwrap_or("nobody"),
                     cause = self.cause.as_str(), help = refusal.help(&self.cause);
-                    "{}: lines stay in their files", refusal.phrase()
+                    "{}{outcome}", refusal.phrase(&self.cause)
                 );
             }
             return;

@@ -51,6 +51,9 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// How long a token is taken to hold whose provider does not say: most give an hour, none less.
 const LIFETIME: Duration = Duration::from_secs(300);
 
+/// A token that holds longer is asked for anew all the same.
+const LONGEST_LIFETIME: Duration = Duration::from_secs(30 * 24 * 3600);
+
 /// A token is some kilobytes; what is longer is no answer for us. Bytes.
 const ANSWER: u64 = 256 * 1024;
 
@@ -176,7 +179,8 @@ impl TokenSource {
             lifetime: answer
                 .get("expires_in")
                 .and_then(Value::as_u64)
-                .map_or(LIFETIME, Duration::from_secs),
+                .map_or(LIFETIME, Duration::from_secs)
+                .min(LONGEST_LIFETIME),
             client: self.client_id.clone(),
         })
     }

@@ -43,6 +43,9 @@ const TLS_HELP: [(&[&str], &str); 5] = [
     ),
 ];
 
+/// librdkafka's words for a token that could not be had.
+const NO_TOKEN: &str = "Failed to acquire SASL OAUTHBEARER token";
+
 impl Refusal {
     /// What an error of a connection means; `text` is librdkafka's.
     pub(crate) fn of(code: Code, text: &str) -> Option<Self> {
@@ -56,8 +59,9 @@ impl Refusal {
     }
 
     /// The phrase of the log.
-    pub(crate) fn phrase(self) -> &'static str {
+    pub(crate) fn phrase(self, cause: &str) -> &'static str {
         match self {
+            Self::Login if cause.contains(NO_TOKEN) => "no token to log in to Kafka with",
             Self::Login => "Kafka refuses the login",
             Self::Tls => "no TLS connection to Kafka",
         }
@@ -66,7 +70,7 @@ impl Refusal {
     /// What an operator can do, by what was said of it.
     pub fn help(self, cause: &str) -> &'static str {
         match self {
-            Self::Login if cause.contains("token") => {
+            Self::Login if cause.contains(NO_TOKEN) => {
                 "check `sasl.oauthbearer.*` under [kafka.properties], and that the token endpoint can be reached from here"
             }
             Self::Login => {
@@ -182,7 +186,11 @@ mod tests {
                 Refusal::Tls.help(cause)
             );
         }
-        assert!(Refusal::Login.help("cannot fetch a token").contains("endpoint"));
+        assert!(
+            Refusal::Login
+                .help("Failed to acquire SASL OAUTHBEARER token: cannot fetch a token")
+                .contains("endpoint")
+        );
         assert!(Refusal::Login.help("invalid credentials").contains("sasl.password"));
     }
 }

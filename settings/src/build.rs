@@ -8,6 +8,7 @@ mod web;
 
 use std::path::{Path, PathBuf};
 
+use crate::etcd;
 use crate::expand::Environment;
 use crate::given::{Origin, Table, Text};
 use crate::reader::Report;
@@ -32,6 +33,7 @@ pub(crate) struct Given {
 }
 
 /// An entry, and the directory that its paths are relative to.
+#[derive(Clone)]
 pub(crate) struct Entry {
     pub(crate) table: Table,
     pub(crate) directory: PathBuf,
@@ -78,6 +80,7 @@ pub(crate) fn settings(given: &mut Given, env: &Environment<'_>, report: &mut Re
         report,
     );
     let settings = Settings {
+        etcd: etcd::settings(root, directory, report),
         host,
         log: log_settings(&log),
         state: StateSettings {

@@ -26,6 +26,8 @@ pub struct Diff {
     pub state: bool,
     /// Whether the status page changed.
     pub web: bool,
+    /// Whether entries come from another etcd.
+    pub etcd: bool,
 }
 
 /// An entry that changed.
@@ -70,6 +72,7 @@ pub fn diff(old: &Settings, new: &Settings) -> Diff {
         log: old.log != new.log,
         state: old.state != new.state,
         web: old.web != new.web,
+        etcd: old.etcd != new.etcd,
         ..Diff::default()
     };
     let host_changed = old.host != new.host;

@@ -85,7 +85,10 @@ fn rows(table: &Table, name: &str, at: usize, sections: &mut Vec<Section>) {
             // The entries of all files are given apart.
             Given::Tables(_) => {}
             given => {
-                let value = value(given, &key.shape);
+                let value = match given {
+                    Given::Text(_) if is_secret_property(key.name) => json!(HIDDEN),
+                    given => value(given, &key.shape),
+                };
                 sections[at].rows.push(Row {
                     key: key.name.to_owned(),
                     value,

@@ -8,6 +8,7 @@ mod build;
 mod diff;
 mod document;
 mod effective;
+mod etcd;
 mod expand;
 mod fields;
 mod given;
@@ -31,6 +32,7 @@ mod units;
 
 pub use diff::{Change, Changed, Diff, diff, needs_restart};
 pub use effective::{Row, Section};
+pub use etcd::{etcd_fault, etcd_mirror};
 pub use expand::Environment;
 pub use fields::{Field, FieldValue};
 pub use given::Origin;
@@ -39,8 +41,8 @@ pub use load::{Loaded, effective, load};
 pub use problem::{Problem, Refused};
 pub use rotated::RotatedFiles;
 pub use settings::{
-    Delivery, ExactlyOnce, KafkaSettings, Level, Limits, LogEntry, LogFormat, LogSettings, Settings, Start,
-    StateSettings, Watch, WebSettings,
+    Delivery, EtcdSettings, ExactlyOnce, KafkaSettings, Level, Limits, LogEntry, LogFormat, LogSettings, Settings,
+    Start, StateSettings, Watch, WebSettings,
 };
 pub use sources::Sources;
 pub use state_directory::{default_state_directory, state_directory};

@@ -1,10 +1,11 @@
 //! From files to settings.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::build::{self, Entry, Given};
 use crate::document::{self, Node};
 use crate::effective::{self, Section};
+use crate::etcd;
 use crate::expand::Environment;
 use crate::given::Table;
 use crate::include;
@@ -60,7 +61,16 @@ pub(crate) fn load_texts(mut texts: Texts, env: &Environment<'_>, are_kept: bool
     }
     let mut read = None;
     if let Some(node) = node.filter(|_| report.problems.is_empty()) {
-        read = Some(read_all(&node, &mut texts, are_kept, env, &mut report, &mut sources));
+        let all = read_all(
+            &node,
+            &mut texts,
+            are_kept,
+            env,
+            &mut report,
+            &mut sources,
+            &mut notices,
+        );
+        read = Some(all);
     }
     sources.files.append(&mut report.secrets);
     match read {
@@ -90,8 +100,10 @@ fn read_all(
     env: &Environment<'_>,
     report: &mut Report,
     sources: &mut Sources,
+    notices: &mut Vec<String>,
 ) -> (Settings, Vec<Section>) {
-    let (path, directory) = (texts.settings.as_path(), texts.text.directory.as_path());
+    let (path, directory) = (texts.settings.clone(), texts.text.directory.clone());
+    let (path, directory) = (path.as_path(), directory.as_path());
     let root = Reader {
         env,
         directory,
@@ -99,7 +111,9 @@ fn read_all(
     }
     .table(Spot::file(path), Some(node), schema::ROOT);
     let mut logs = entries(&root, directory);
-    let kept = are_kept.then(|| texts.included.keys().cloned().collect());
+    let mirror = etcd::mirror_of(&root, directory, env);
+    let of_files = |path: &&PathBuf| !path.starts_with(&mirror);
+    let kept = are_kept.then(|| texts.included.keys().filter(of_files).cloned().collect());
     for included in include::files(&root, directory, kept, report, sources) {
         let text = match texts.included.get(&included) {
             Some(text) => Ok(text.clone()),
@@ -126,7 +140,10 @@ fn read_all(
             Err(problems) => report.problems.extend(problems),
         }
     }
-    if logs.is_empty() && root.given("include").is_none() && !report.concerns("logs") && !report.concerns("include") {
+    let more = etcd::entries(&root, &logs, texts, are_kept, env, notices);
+    logs.extend(more);
+    let may_come = root.given("include").is_some() || etcd::is_on(&root);
+    if logs.is_empty() && !may_come && !report.concerns("logs") && !report.concerns("include") {
         let problem = Spot::file(path)
             .key("logs", None)
             .problem("is missing: there is nothing to ship");

@@ -28,6 +28,8 @@ pub struct Settings {
     pub limits: Limits,
     /// The status page.
     pub web: WebSettings,
+    /// Where more entries are; already among `logs` as far as they are known.
+    pub etcd: Option<EtcdSettings>,
     /// The logs to ship; empty only where `include` may bring some later.
     pub logs: Vec<LogEntry>,
 }
@@ -119,6 +121,21 @@ pub struct Limits {
     pub shutdown_timeout: Duration,
 }
 
+/// An etcd that holds entries.
+#[derive(Clone, PartialEq, Eq)]
+pub struct EtcdSettings {
+    /// Its servers, `http://host:port` or `https://host:port` each; never empty.
+    pub endpoints: Vec<String>,
+    /// Each key that begins so holds entries.
+    pub prefix: String,
+    /// Who logs in; without one nobody does.
+    pub user: Option<String>,
+    /// By which password.
+    pub password: Option<String>,
+    /// The certificates that servers must be signed by, in PEM; without them those of the system.
+    pub ca: Option<PathBuf>,
+}
+
 /// The status page.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WebSettings {
@@ -198,6 +215,19 @@ impl fmt::Debug for KafkaSettings {
             .field("delivery", &self.delivery)
             .field("properties", &self.properties.keys())
             .finish()
+    }
+}
+
+// === impl EtcdSettings ===
+
+impl fmt::Debug for EtcdSettings {
+    /// Leaves the password out.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EtcdSettings")
+            .field("endpoints", &self.endpoints)
+            .field("prefix", &self.prefix)
+            .field("user", &self.user)
+            .finish_non_exhaustive()
     }
 }
 

@@ -96,6 +96,7 @@ pub fn plan(before: &Settings, after: &Settings, watched: &[Key]) -> Plan {
         (rules(before) != rules(after), "the rules of the state directory change"),
         (diff.log, "the service's own log changes"),
         (diff.web, "the status page changes"),
+        (diff.etcd, "entries come from another etcd, or from none"),
     ];
     let told = |(is, text): (bool, &str)| is.then(|| text.to_owned());
     Plan {

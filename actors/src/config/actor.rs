@@ -37,6 +37,8 @@ pub struct ConfigActor {
     herald: Rc<dyn Herald>,
     sources: Sources,
     current: Arc<Settings>,
+    /// What was said of them.
+    notices: Vec<String>,
     watch: Option<SourcesWatch>,
     looks: Looks,
     scheduled: bool,
@@ -71,6 +73,7 @@ impl ConfigActor {
             herald,
             sources: loaded.sources,
             current: Arc::new(loaded.settings),
+            notices: loaded.notices,
             watch: None,
             looks: Looks::new(),
             scheduled: false,
@@ -140,6 +143,10 @@ impl ConfigActor {
             ..
         } = loaded;
         self.follow(sources);
+        for notice in notices.iter().filter(|notice| !self.notices.contains(notice)) {
+            log::warn!("{notice}");
+        }
+        self.notices = notices;
         let were_refused = std::mem::take(&mut self.refused);
         let is_first = std::mem::take(&mut self.is_first);
         if settings == *self.current {
@@ -157,9 +164,6 @@ impl ConfigActor {
                 self.herald.in_force(&settings, &texts);
             }
             return Box::pin(fut::ready(Ok(())));
-        }
-        for notice in &notices {
-            log::warn!("{notice}");
         }
         let settings = Arc::new(settings);
         let applied = self.supervisor.send(ApplySettings(Arc::clone(&settings)));

@@ -51,11 +51,40 @@ pub static ROOT: &[Key] = &[
         Default::None,
         "The status page, the JSON API and the metrics.",
     ),
+    key(
+        "etcd",
+        Shape::Table(ETCD),
+        Default::None,
+        "More entries, kept in etcd and followed live; in builds with that feature.",
+    ),
     key("logs", Shape::Tables(LOGS), Default::None, "The logs to ship."),
 ];
 
 /// A file named by `include`.
 pub static INCLUDED: &[Key] = &[key("logs", Shape::Tables(LOGS), Default::None, "The logs to ship.")];
+
+static ETCD: &[Key] = &[
+    key(
+        "endpoints",
+        Shape::Texts,
+        Default::None,
+        "Its servers, as http://host:port or https://host:port; without one etcd is not used.",
+    ),
+    key(
+        "prefix",
+        Shape::Text,
+        Default::Value("/logcatch/"),
+        "Each key that begins so holds entries: TOML with [[logs]], or JSON, an object with \"logs\" or that list alone.",
+    ),
+    key("user", Shape::Text, Default::None, "Who logs in."),
+    key("password", Shape::Text, Default::None, "By which password."),
+    key(
+        "ca",
+        Shape::Text,
+        Default::None,
+        "A file of certificates that the servers must be signed by; without it those of the system.",
+    ),
+];
 
 static LOG: &[Key] = &[
     key(
