@@ -284,7 +284,9 @@ fn every_bad_broker_is_named() {
 
 #[test]
 fn exactly_once_needs_a_name_and_cannot_come_or_go_while_the_service_runs() {
-    let exactly_once = settings(&format!("{KAFKA}delivery = \"exactly-once\"\ninstance = \"web-1\"\n{LOGS}"));
+    let exactly_once = settings(&format!(
+        "{KAFKA}delivery = \"exactly-once\"\ninstance = \"web-1\"\n{LOGS}"
+    ));
     let expected = crate::Delivery::ExactlyOnce(crate::ExactlyOnce {
         instance: "web-1".into(),
         positions_topic: "logcatch-positions".into(),
@@ -295,6 +297,9 @@ fn exactly_once_needs_a_name_and_cannot_come_or_go_while_the_service_runs() {
     assert_eq!(plain.kafka.delivery, crate::Delivery::AtLeastOnce);
     for (old, new) in [(&plain, &exactly_once), (&exactly_once, &plain)] {
         let refused = crate::needs_restart(old, new);
-        assert!(matches!(refused.as_slice(), [one] if one.contains("`kafka.delivery`")), "{refused:?}");
+        assert!(
+            matches!(refused.as_slice(), [one] if one.contains("`kafka.delivery`")),
+            "{refused:?}"
+        );
     }
 }
