@@ -56,8 +56,8 @@ pub(crate) enum Call {
     /// Read positions back and begin the first one, after fencing others where that was not done.
     Open {
         fence: bool,
-        /// Others fenced us: before we fence them, we look after so long whether one took over.
-        wary: Option<Duration>,
+        /// Others fenced us: before we fence them, we look whether one took over.
+        wary: bool,
     },
     /// Commit it and begin the next.
     Commit,
@@ -142,14 +142,11 @@ fn transact<I: Transact>(call: Call, inquirer: &I, log: &dyn PositionLog, option
     let next = |done: &Result<(), TransactError>| if done.is_ok() { inquirer.begin() } else { Ok(()) };
     match call {
         Call::Open { fence, wary } => {
-            if let Some(wait) = wary {
-                std::thread::sleep(wait);
-                if let Err(error) = log.open(options) {
-                    return Came::Opened {
-                        fenced: false,
-                        result: Err(OpenFailure::Positions(error)),
-                    };
-                }
+            if wary && let Err(error) = log.open(options) {
+                return Came::Opened {
+                    fenced: false,
+                    result: Err(OpenFailure::Positions(error)),
+                };
             }
             if fence && let Err(error) = inquirer.init(PATIENCE) {
                 return Came::Opened {

@@ -156,9 +156,7 @@ impl<O: Outlet> Shipper<O> {
         txn.era += 1;
         txn.is_fenced_off = false;
         txn.topic = None;
-        if txn.stage != Stage::Never {
-            txn.stage = Stage::Shut(now);
-        }
+        txn.shut(now);
         self.transaction = Some(txn);
     }
 }

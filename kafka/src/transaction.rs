@@ -68,8 +68,9 @@ pub(crate) struct Transaction {
     pub(crate) is_fenced_off: bool,
     /// How often others fenced us lately, and the last time.
     fenced: Option<(u32, Instant)>,
-    /// Before fencing others in turn, so long is waited for one who takes over.
+    /// Before fencing others in turn, so long is waited for one who takes over; then it is looked for.
     wary: Option<Duration>,
+    pub(crate) is_wary: bool,
     /// Where positions go.
     pub(crate) topic: Option<TopicId>,
     pub(crate) partition: i32,
@@ -102,6 +103,7 @@ pub(crate) struct Transaction {
     /// The service ends: nothing is waited for.
     pub(crate) hurry: bool,
     pub(crate) retry: Backoff,
+    pub(crate) rest: Backoff,
     pub(crate) complaint: Complaint,
     /// Not let in, in order of their arrival.
     pub(crate) waiting: Vec<ParcelId>,
@@ -123,6 +125,7 @@ impl Transaction {
             is_fenced_off: false,
             fenced: None,
             wary: None,
+            is_wary: false,
             topic: None,
             partition: 0,
             version: 0,
@@ -140,6 +143,7 @@ impl Transaction {
             suspects: Vec::new(),
             hurry: false,
             retry: Backoff::default(),
+            rest: Backoff::default(),
             complaint: Complaint::default(),
             waiting: Vec::new(),
             held: HashSet::new(),
@@ -159,9 +163,13 @@ impl Transaction {
         self.wary = Some(TAKEOVER * times.min(TAKEOVERS));
     }
 
-    /// How long to wait for another one, once.
-    pub(crate) fn take_wariness(&mut self) -> Option<Duration> {
-        self.wary.take()
+    /// Another client takes over now: when it may read positions back.
+    pub(crate) fn shut(&mut self, now: Instant) {
+        if self.stage != Stage::Never {
+            let wary = self.wary.take();
+            self.is_wary |= wary.is_some();
+            self.stage = Stage::Shut(now + wary.unwrap_or_default());
+        }
     }
 
     /// True while records may be handed over.

@@ -36,7 +36,7 @@ impl<O: Outlet> Shipper<O> {
                 txn.stage = Stage::Opening;
                 let call = Call::Open {
                     fence: !txn.is_fenced_off,
-                    wary: txn.take_wariness(),
+                    wary: txn.is_wary,
                 };
                 self.call(txn, call);
                 false
@@ -63,7 +63,7 @@ impl<O: Outlet> Shipper<O> {
                 txn.stage = if self.rewind(txn, now) {
                     Stage::Open
                 } else {
-                    Stage::Resting(now + txn.retry.pause_unless_first())
+                    Stage::Resting(now + txn.rest.pause_unless_first())
                 };
                 true
             }
@@ -229,6 +229,7 @@ impl<O: Outlet> Shipper<O> {
         match came {
             Came::Opened { fenced, result } => {
                 txn.is_fenced_off |= fenced;
+                txn.is_wary &= !fenced;
                 match result {
                     Ok(opened) => {
                         self.opened(txn, opened, now);
@@ -330,7 +331,7 @@ impl<O: Outlet> Shipper<O> {
     fn committed(&mut self, txn: &mut Transaction, now: Instant) {
         self.stats.committed += 1;
         txn.version += 1;
-        txn.retry.reset();
+        txn.rest.reset();
         if let Some(suspect) = txn.suspects.pop()
             && let Some(lane) = self.lanes.get_mut(suspect as usize).and_then(Option::as_mut)
         {

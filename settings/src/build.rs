@@ -12,7 +12,7 @@ use crate::etcd;
 use crate::expand::Environment;
 use crate::given::{Origin, Table, Text};
 use crate::reader::Report;
-use crate::settings::{Level, Limits, LogFormat, LogSettings, Settings, StateSettings};
+use crate::settings::{Delivery, Level, Limits, LogFormat, LogSettings, Settings, StateSettings};
 
 pub(crate) use kafka::is_secret_property;
 
@@ -22,6 +22,9 @@ const STATE_DIRECTORY: &str = "/var/lib/logcatch";
 const STATE_DIRECTORY_VARIABLE: &str = "STATE_DIRECTORY";
 /// No file may hold more than this part of `limits.in_flight`, so no line may either.
 const PARTS_OF_IN_FLIGHT: u64 = 4;
+
+/// With transactions what is in flight is settled only with them: two of 16 MiB at once, and a quarter for one file.
+const EXACTLY_ONCE_IN_FLIGHT: u64 = 64 << 20;
 
 /// What was given in all files.
 pub(crate) struct Given {
@@ -58,7 +61,7 @@ pub(crate) fn settings(given: &mut Given, env: &Environment<'_>, report: &mut Re
         items: Default::default(),
     };
     let table = |name: &str| root.table(name).unwrap_or(&empty).clone();
-    let (log, kafka, mut state, limits, web) = (
+    let (log, kafka, mut state, mut limits, web) = (
         table("log"),
         table("kafka"),
         table("state"),
@@ -71,6 +74,10 @@ pub(crate) fn settings(given: &mut Given, env: &Environment<'_>, report: &mut Re
         state.put_text("directory", path.display().to_string(), origin);
     }
     let kafka = kafka::settings(&kafka, directory, report);
+    if matches!(kafka.delivery, Delivery::ExactlyOnce(_)) {
+        limits.put_default("in_flight", EXACTLY_ONCE_IN_FLIGHT, "with exactly-once");
+        root.put_table("limits", limits.clone());
+    }
     let in_flight = limits.number("in_flight").unwrap_or_default();
     let logs = logs::entries(
         logs,

@@ -159,6 +159,16 @@ impl Table {
         );
     }
 
+    /// Takes another default, if none was given.
+    pub(crate) fn put_default(&mut self, name: &'static str, number: u64, how: &'static str) {
+        if let Some(item) = self.items.get_mut(name)
+            && item.origin == Origin::Default(None)
+        {
+            item.given = Given::Number(number);
+            item.origin = Origin::Default(Some(how));
+        }
+    }
+
     pub(crate) fn put_table(&mut self, name: &'static str, table: Self) {
         if let Some(item) = self.items.get_mut(name) {
             item.given = Given::Table(table);

@@ -299,6 +299,13 @@ fn exactly_once_needs_a_name_and_cannot_come_or_go_while_the_service_runs() {
         positions_topic: "logcatch-positions".into(),
     });
     assert_eq!(exactly_once.kafka.delivery, expected);
+    // Transactions need more in flight; what is given counts all the same.
+    assert_eq!(exactly_once.limits.in_flight, 64 << 20);
+    let limits = "[limits]\nin_flight = \"16MiB\"\n";
+    let given = settings(&format!(
+        "{KAFKA}delivery = \"exactly-once\"\ninstance = \"web-1\"\n{limits}{LOGS}"
+    ));
+    assert_eq!(given.limits.in_flight, 16 << 20);
     // A name may be there before it is needed.
     let plain = settings(&format!("{KAFKA}instance = \"web-1\"\n{LOGS}"));
     assert_eq!(plain.kafka.delivery, crate::Delivery::AtLeastOnce);
