@@ -61,6 +61,7 @@ impl Generation {
             hole: paused.hole,
             window: STEP,
             largest: paused.largest,
+            modified: 0,
             rest: paused.rest,
             room: paused.room,
         }
