@@ -171,7 +171,7 @@ fn web_loss_ahead_is_told_before_rotation_deletes_unread_lines() {
     // At the pace of the last rotations the file goes within the hour.
     eventually("loss is ahead", || {
         let left = of("time_to_loss_seconds");
-        when(left < 3600.0, || left.to_string())
+        when(left < 3600.0, || format!("{left} {}", page.text("/api/v1/files")))
     });
     service.wait_log("rotation is about to delete lines that Kafka has not acknowledged");
     let html = page.text("/");
