@@ -109,6 +109,11 @@ impl Browser {
         self.order("Emulation.setEmulatedMedia", &media);
     }
 
+    /// Pages run no scripts from now on.
+    pub fn without_scripts(&mut self) {
+        self.order("Emulation.setScriptExecutionDisabled", &json!({ "value": true }));
+    }
+
     /// A picture of it, in base64.
     pub fn picture(&mut self) -> String {
         let answer = self.order("Page.captureScreenshot", &json!({ "format": "png" }));

@@ -53,6 +53,8 @@ pub struct Generation {
     kept: Option<Kept>,
     window: usize,
     largest: u64,
+    /// Modification time at the last look.
+    modified: i64,
     rest: Vec<u8>,
     /// Where the NULs at the end begin that were found: room that a program may have mapped into memory and fills.
     room: Option<u64>,
@@ -90,6 +92,7 @@ impl Generation {
             kept: None,
             window: STEP,
             largest: next.offset,
+            modified: stat.modified,
             rest: Vec::new(),
             room: None,
             is_cut: false,
@@ -140,6 +143,7 @@ impl Generation {
     pub fn stat(&mut self) -> io::Result<Stat> {
         let stat = self.source.stat(self.next.offset)?;
         self.largest = self.largest.max(stat.size);
+        self.modified = stat.modified;
         Ok(stat)
     }
 
@@ -206,6 +210,12 @@ impl Generation {
     #[must_use]
     pub fn largest(&self) -> u64 {
         self.largest
+    }
+
+    /// Its modification time at the last look, nanoseconds since the epoch.
+    #[must_use]
+    pub fn last_modified(&self) -> i64 {
+        self.modified
     }
 
     /// Whether there may be something to read: the file grew, or what is left of it was changed in place, as programs

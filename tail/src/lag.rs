@@ -73,6 +73,8 @@ pub struct Seen<'a> {
     pub size: u64,
     /// Bytes handed over, acknowledged or not.
     pub handed_over: u64,
+    /// Modification time at the last look, nanoseconds since the epoch; 0 where none was taken since it was opened.
+    pub modified: i64,
 }
 
 impl Watcher {
@@ -83,11 +85,13 @@ impl Watcher {
             stream: generation.stream(),
             size: generation.largest(),
             handed_over: generation.next().offset,
+            modified: generation.last_modified(),
         });
         open.chain(self.closed.iter().map(|closed| Seen {
             stream: closed.paused.stream(),
             size: closed.size,
             handed_over: closed.paused.next().offset,
+            modified: 0,
         }))
     }
 

@@ -64,7 +64,6 @@ impl<S: Service> Observatory<S> {
         let elapsed = state.sampled.replace(now).map_or(PACE, |before| now - before);
         let at = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default().as_secs();
         state.history.add(&snapshot, at, elapsed);
-        state.tell(&snapshot, self.service.board());
     }
 
     /// The last 15 minutes.
@@ -92,16 +91,18 @@ impl<S: Service> Observatory<S> {
             entry.balance.read = *most;
         }
         let snapshot = Arc::new(snapshot);
+        state.tell(&snapshot, self.service.board());
         state.last = Some((Instant::now(), Arc::clone(&snapshot)));
         snapshot
     }
 }
 
 impl State {
-    /// Tells what changed since the last sample.
+    /// Tells what changed since the last look.
     fn tell(&mut self, snapshot: &Snapshot, board: &Board) {
         let (events, report) = (board.events(), &snapshot.report);
-        let before = std::mem::replace(&mut self.kafka_is_up, report.kafka.up);
+        // What was reached before the first look counts as up.
+        let before = std::mem::replace(&mut self.kafka_is_up, report.kafka.up).or(Some(self.reached_kafka));
         match (before, report.kafka.up) {
             (Some(true), Some(false)) => {
                 let cause = report.kafka.trouble.as_deref().unwrap_or("no broker answers");

@@ -207,16 +207,11 @@ impl Board {
                 let row = gauge.row(around, || common.world.positions.of(&log, &path), now);
                 // What is on its way as usual is not at risk.
                 let is_late = row.lag_bytes > 0 && row.lag_seconds >= KEEPS_UP;
-                let records = || {
-                    common
-                        .world
-                        .positions
-                        .of(&log, &path)
-                        .iter()
-                        .map(|stream| stream.record())
-                        .collect::<Vec<_>>()
+                let loss = || {
+                    let streams = common.world.positions.of(&log, &path);
+                    let records: Vec<_> = streams.iter().map(|stream| stream.record()).collect();
+                    time_to_loss(&records, &gauge.seen(), row.bytes_per_second, now_in_nanoseconds())
                 };
-                let loss = || time_to_loss(&records(), row.size, row.bytes_per_second, now_in_nanoseconds());
                 FileRow {
                     time_to_loss_seconds: is_late.then(loss).flatten(),
                     path: path.display().to_string(),

@@ -2,6 +2,7 @@
 
 mod judge;
 
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -10,6 +11,7 @@ use logcatch_tail::{Condition, FileId, LagClock, Life, Seen, Stream, StreamRecor
 
 use super::board::Key;
 use super::events::{EventKind, Events};
+use super::loss::LastSeen;
 use super::rate::Rate;
 use super::report::{FileRow, State};
 use super::tally::{Restarted, Rotation, Tally};
@@ -65,6 +67,7 @@ struct Known {
     target: Option<Arc<Target>>,
     size: u64,
     handed_over: u64,
+    modified: i64,
     clock: LagClock,
 }
 
@@ -279,6 +282,19 @@ impl Gauge {
         row
     }
 
+    /// What was seen of the files that are read: a record tells how they were when something was last read of them.
+    pub(crate) fn seen(&self) -> HashMap<FileId, LastSeen> {
+        let published = self.lock();
+        let seen = published.files.iter().map(|file| {
+            let last = LastSeen {
+                size: file.size,
+                modified: file.modified,
+            };
+            (file.stream.id(), last)
+        });
+        seen.collect()
+    }
+
     fn lock(&self) -> MutexGuard<'_, Published> {
         // Plain values, each changed in one step.
         self.published.lock().unwrap_or_else(PoisonError::into_inner)
@@ -315,6 +331,7 @@ impl Known {
             target: None,
             size: 0,
             handed_over: 0,
+            modified: 0,
             clock,
         }
     }
@@ -325,6 +342,7 @@ impl Known {
 
     fn update(&mut self, seen: &Seen<'_>, target: Option<Arc<Target>>, now: Instant) {
         (self.size, self.handed_over, self.target) = (seen.size, seen.handed_over, target);
+        self.modified = seen.modified;
         self.clock.reached(self.stream.acknowledged());
         self.clock.seen(seen.size, now);
     }

@@ -8,9 +8,13 @@
 //!   overdue is expected at any moment;
 //! - bytes are acknowledged at the rate of the last seconds. What is acknowledged before its generation goes is not at risk.
 //!
+//! A deleted file that the service has open is read all the same, as long as the service runs: the estimate does not count on that.
+//!
 //! A path of which no rotated generation is known has no such time: nothing says that it is rotated.
 
-use logcatch_tail::{Life, StreamRecord};
+use std::collections::HashMap;
+
+use logcatch_tail::{FileId, Life, StreamRecord};
 
 /// Intervals that count: the last week of a daily rotation.
 const INTERVALS: usize = 7;
@@ -29,30 +33,35 @@ struct Generation {
     unread: u64,
 }
 
+/// A file that is read, as it was seen last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct LastSeen {
+    /// Bytes.
+    pub(crate) size: u64,
+    /// Modification time, nanoseconds since the epoch; 0 where it is not known.
+    pub(crate) modified: i64,
+}
+
 /// Seconds until rotation deletes bytes of these generations that will not be acknowledged by then; none if nothing speaks for
-/// that. `live_size` is the size of the file at the path, `now` is in nanoseconds since the epoch, the rate in bytes a second.
-pub(crate) fn time_to_loss(records: &[StreamRecord], live_size: u64, rate: f64, now: i64) -> Option<f64> {
-    let mut generations: Vec<(u64, Generation)> = records
-        .iter()
-        .filter(|record| record.absent_seconds == 0)
-        .map(|record| {
-            let is_rotated = record.life == Life::Rotated;
-            let size = if is_rotated {
-                record.size
-            } else {
-                live_size.max(record.size)
-            };
-            let generation = Generation {
-                is_rotated,
-                born: i64::try_from(record.id.0).unwrap_or(i64::MAX),
-                modified: record.modified,
-                unread: size.saturating_sub(record.mark.offset),
-            };
-            (record.order, generation)
-        })
-        .collect();
-    generations.sort_by_key(|(order, _)| *order);
-    let generations: Vec<Generation> = generations.into_iter().map(|(_, generation)| generation).collect();
+/// that. What was `seen` of one is newer than its record. The rate is in bytes a second, `now` in nanoseconds since the epoch.
+pub(crate) fn time_to_loss(
+    records: &[StreamRecord],
+    seen: &HashMap<FileId, LastSeen>,
+    rate: f64,
+    now: i64,
+) -> Option<f64> {
+    let mut records: Vec<&StreamRecord> = records.iter().filter(|record| record.absent_seconds == 0).collect();
+    records.sort_by_key(|record| record.order);
+    let generation = |record: &&StreamRecord| {
+        let (size, modified) = seen.get(&record.id).map_or((0, 0), |seen| (seen.size, seen.modified));
+        Generation {
+            is_rotated: record.life == Life::Rotated,
+            born: i64::try_from(record.id.0).unwrap_or(i64::MAX),
+            modified: record.modified.max(modified),
+            unread: record.size.max(size).saturating_sub(record.mark.offset),
+        }
+    };
+    let generations: Vec<Generation> = records.iter().map(generation).collect();
     estimate(&generations, rate, now)
 }
 
@@ -104,6 +113,8 @@ fn interval(rotated: &[&Generation]) -> Option<f64> {
 
 #[cfg(test)]
 mod tests {
+    use logcatch_tail::{Head, Inode, Mark};
+
     use super::*;
 
     const HOUR: f64 = 3600.0;
@@ -161,6 +172,59 @@ mod tests {
     fn one_rotation_counts_from_the_first_sight_and_none_says_nothing() {
         assert_eq!(estimated(&hourly(1, &[0, 10]), 0.0, 1.5), Some(1.5));
         assert_eq!(estimated(&hourly(0, &[10]), 0.0, 1.5), None);
+    }
+
+    /// In an outage nothing is read, and records stay as they were when their files were new.
+    #[test]
+    fn what_was_seen_of_a_file_is_newer_than_its_record() {
+        let record = |order: u32, life| StreamRecord {
+            log: "app".into(),
+            path: "/a".into(),
+            id: FileId(u64::try_from(hours(f64::from(order))).unwrap()),
+            order: order.into(),
+            inode: Inode {
+                dev: 1,
+                ino: order.into(),
+                born: None,
+            },
+            head: Head::default(),
+            mark: Mark::default(),
+            size: 0,
+            modified: hours(f64::from(order)),
+            life,
+            truncated: false,
+            copy: false,
+            absent_seconds: 0,
+            archived: None,
+            placement: None,
+        };
+        let records = [
+            record(1, Life::Rotated),
+            record(2, Life::Rotated),
+            record(3, Life::Live),
+        ];
+        let seen = |order: u32| {
+            let last = LastSeen {
+                size: 100,
+                modified: hours(f64::from(order) + 1.0),
+            };
+            (records[order as usize - 1].id, last)
+        };
+        let left = |seen: &[(FileId, LastSeen)]| {
+            let seen = seen.iter().copied().collect();
+            time_to_loss(&records, &seen, 0.0, hours(3.5)).map(|seconds| seconds / HOUR)
+        };
+        assert_eq!(left(&[]), None, "all of them are empty");
+        assert_eq!(left(&[seen(1), seen(2), seen(3)]), Some(0.5));
+        assert_eq!(
+            left(&[seen(2), seen(3)]),
+            Some(3.5),
+            "two hours from the first rotation to the second"
+        );
+        let mut gone = records.clone();
+        gone[0].absent_seconds = 1;
+        let seen = [seen(1), seen(2), seen(3)].into_iter().collect();
+        assert_eq!(time_to_loss(&gone, &seen, 0.0, hours(3.5)), Some(0.5 * HOUR));
     }
 
     #[test]

@@ -116,6 +116,9 @@ fn web_the_page_lives_in_a_browser() {
             &format!("{width}-{}.png", if dark { "dark" } else { "light" }),
         );
     }
+    browser.without_scripts();
+    browser.open(&format!("http://{}/?q=new&sort=path", page.address));
+    browser.until("the server filters for one without scripts", &format!("{rows} === 1"));
     let complaints = browser.complaints();
     assert!(complaints.is_empty(), "{complaints:#?}");
     fixture.finish(service);

@@ -171,11 +171,23 @@ fn web_loss_ahead_is_told_before_rotation_deletes_unread_lines() {
     // At the pace of the last rotations the file goes within the hour.
     eventually("loss is ahead", || {
         let left = of("time_to_loss_seconds");
-        when(left < 3600.0, || left.to_string())
+        when(left < 3600.0, || format!("{left} {}", page.text("/api/v1/files")))
     });
     service.wait_log("rotation is about to delete lines that Kafka has not acknowledged");
     let html = page.text("/");
     assert!(html.contains("Rotation deletes unread bytes in about"), "{html}");
+    assert!(
+        page.json("/api/v1/status")["remarks"][1]
+            .as_str()
+            .unwrap()
+            .starts_with("rotation deletes")
+    );
+    drop(log.rename_to(&fixture.host.path("logs/app.log.4")));
+    log.write(10);
+    eventually("the rotation of what is not read is told", || {
+        let html = page.text("/");
+        when(html.contains("renamed or deleted with"), || html)
+    });
     broker.start_again();
     fixture.caught_up();
     eventually("nothing is at risk", || {

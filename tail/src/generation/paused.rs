@@ -68,6 +68,7 @@ impl Generation {
             kept: None,
             window: STEP,
             largest: paused.largest,
+            modified: 0,
             rest: paused.rest,
             room: paused.room,
             is_cut: paused.is_cut,
