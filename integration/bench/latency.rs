@@ -10,6 +10,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::{Message, Offset, TopicPartitionList};
 use serde_json::json;
 
+use super::farm::until;
 use super::figures::{Percentiles, say};
 use super::harness::kafka::Broker;
 use super::harness::service::{Host, Service};
@@ -33,9 +34,14 @@ impl Reader {
         let consumer: BaseConsumer = config.create().unwrap();
         let mut list = TopicPartitionList::new();
         for partition in 0..partitions {
-            let (_, end) = consumer.fetch_watermarks(topic, partition, DEADLINE).unwrap();
-            list.add_partition_offset(topic, partition, Offset::Offset(end))
-                .unwrap();
+            // A topic that was made just now is not known everywhere.
+            let mut end = None;
+            until("the partition is known", || {
+                end = consumer.fetch_watermarks(topic, partition, DEADLINE).ok();
+                end.is_some()
+            });
+            let end = Offset::Offset(end.expect("known").1);
+            list.add_partition_offset(topic, partition, end).unwrap();
         }
         consumer.assign(&list).unwrap();
         Reader(consumer)

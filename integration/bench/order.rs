@@ -12,8 +12,12 @@ use rdkafka::{Message, Offset, TopicPartitionList};
 use super::harness::kafka::Broker;
 use super::harness::service::HOST;
 
-/// The lines of a file that are not read back yet, and the partition they come from.
-type Unread = (Split<BufReader<File>>, Option<i32>);
+/// What must come of one file.
+struct Expected {
+    lines: Split<BufReader<File>>,
+    /// Where its first record was.
+    partition: Option<i32>,
+}
 
 /// Panics at the first record that is not the next line of its file.
 pub fn check(broker: &Broker, topic: &str, files: &[PathBuf]) {
@@ -30,11 +34,12 @@ pub fn check(broker: &Broker, topic: &str, files: &[PathBuf]) {
             .unwrap();
     }
     consumer.assign(&list).unwrap();
-    let mut expected: HashMap<Vec<u8>, Unread> = HashMap::new();
+    let mut expected: HashMap<Vec<u8>, Expected> = HashMap::new();
     for file in files {
         let lines = BufReader::new(File::open(file).unwrap()).split(b'\n');
         let key = format!("{HOST}:{}", file.display()).into_bytes();
-        expected.insert(key, (lines, None));
+        let partition = None;
+        expected.insert(key, Expected { lines, partition });
     }
     let mut left: usize = files
         .iter()
@@ -42,12 +47,12 @@ pub fn check(broker: &Broker, topic: &str, files: &[PathBuf]) {
         .sum();
     while left > 0 {
         let message = consumer.poll(Duration::from_secs(30)).expect("another record").unwrap();
-        let (lines, used) = expected
+        let file = expected
             .get_mut(message.key().expect("a key"))
             .expect("the key of a file");
-        let line = lines.next().expect("no more records than lines").unwrap();
+        let line = file.lines.next().expect("no more records than lines").unwrap();
         assert_eq!(message.payload(), Some(line.as_slice()), "a record is another line");
-        let partition = *used.get_or_insert(message.partition());
+        let partition = *file.partition.get_or_insert(message.partition());
         assert_eq!(message.partition(), partition, "a record is on another partition");
         left -= 1;
     }
