@@ -20,6 +20,8 @@ use super::measure::{Measured, wait_with_cpu};
 pub enum Contender {
     /// The real binary.
     Logcatch,
+    /// The real binary with `format = "json"`.
+    LogcatchJson,
     /// See [`super::bare`].
     Bare,
     /// The command line producer.
@@ -37,6 +39,7 @@ impl Contender {
     pub fn name(self) -> &'static str {
         match self {
             Contender::Logcatch => "logcatch run",
+            Contender::LogcatchJson => "logcatch run, json",
             Contender::Bare => "bare loop",
             Contender::Kcat => "kcat -P -l",
         }
@@ -46,9 +49,10 @@ impl Contender {
         let host = Host::new("bench");
         let (address, key) = (broker.address(), host.key(file));
         match self {
-            Contender::Logcatch => {
+            Contender::Logcatch | Contender::LogcatchJson => {
+                let format = if self == Contender::Logcatch { "raw" } else { "json" };
                 host.settings(&format!(
-                    "{}[[logs]]\npath = \"{}\"\n",
+                    "{}[[logs]]\npath = \"{}\"\nformat = \"{format}\"\n",
                     host.head(&address, topic),
                     file.display()
                 ));
@@ -98,7 +102,7 @@ pub fn ship(who: Contender, broker: &Broker, topic: &str, partitions: i32, file:
 
 /// The service is asked to end; the others do so by themselves. Gives all CPU time used.
 fn end(who: Contender, child: &mut Child) -> Duration {
-    if who == Contender::Logcatch {
+    if matches!(who, Contender::Logcatch | Contender::LogcatchJson) {
         signal(child, Signal::TERM);
     }
     let (status, cpu) = wait_with_cpu(child);

@@ -73,7 +73,7 @@ fn measure_all(arguments: &Arguments) {
         harness::jars::VERSION
     );
     let broker = Broker::start("bench", JAVA);
-    let mut contenders = vec![Contender::Bare, Contender::Logcatch];
+    let mut contenders = vec![Contender::Bare, Contender::Logcatch, Contender::LogcatchJson];
     if writers::installed("kcat") {
         contenders.push(Contender::Kcat);
     } else {
