@@ -27,6 +27,8 @@ pub enum Contender {
     LogcatchOnOneCore,
     /// The same with exactly-once.
     ExactlyOnce,
+    /// The real binary with `format = "json"`.
+    LogcatchJson,
     /// See [`super::bare`].
     Bare,
     /// The command line producer.
@@ -48,6 +50,7 @@ impl Contender {
             Contender::Logcatch => "logcatch run",
             Contender::LogcatchOnOneCore => "logcatch on one core",
             Contender::ExactlyOnce => "exactly once",
+            Contender::LogcatchJson => "logcatch run, json",
             Contender::Bare => "bare loop",
             Contender::Kcat => "kcat -P -l",
             Contender::Peer(peer) => peer.name,
@@ -57,7 +60,7 @@ impl Contender {
     /// Whether the machine has it; else that is said.
     pub fn is_here(self) -> bool {
         let program = match self {
-            Contender::Logcatch | Contender::ExactlyOnce | Contender::Bare => return true,
+            Contender::Logcatch | Contender::LogcatchJson | Contender::ExactlyOnce | Contender::Bare => return true,
             Contender::LogcatchOnOneCore => "taskset",
             Contender::Kcat => "kcat",
             Contender::Peer(peer) => peer.program,
@@ -76,9 +79,13 @@ impl Contender {
         }
         let address = broker.address();
         match self {
-            Contender::Logcatch | Contender::LogcatchOnOneCore | Contender::ExactlyOnce => {
+            Contender::Logcatch | Contender::LogcatchOnOneCore | Contender::LogcatchJson | Contender::ExactlyOnce => {
                 let head = host.head(&address, topic);
-                host.settings(&format!("{head}[[logs]]\npath = \"{}\"\n", input.pattern()));
+                let format = if self == Contender::LogcatchJson { "json" } else { "raw" };
+                host.settings(&format!(
+                    "{head}[[logs]]\npath = \"{}\"\nformat = \"{format}\"\n",
+                    input.pattern()
+                ));
                 let runner: &[&str] = match self {
                     Contender::LogcatchOnOneCore => &["taskset", "-c", "0"],
                     _ => &[],

@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use crate::envelope::{Envelope, Origin};
+use crate::envelope::{Envelope, Origin, TIME_AND_OFFSET};
 use crate::filter::{Sieve, Split};
 use crate::frame::{Framed, Framer, Tail};
 
@@ -39,6 +39,11 @@ impl Composer {
     /// What a framer splits lines at whose records shall not be longer than `max_line`, as far as no byte is escaped.
     pub(crate) fn framer(&self, framer: Framer) -> Framer {
         framer.with_max_line(self.room())
+    }
+
+    /// Bytes that a record takes, however short its line, less what a time or an offset may be shorter.
+    pub(crate) fn least(&self) -> usize {
+        self.envelope.size() - TIME_AND_OFFSET + RECORD_COST
     }
 
     /// Bytes that the records of so many unread bytes may take: of one record at least, of many as many as `step` bytes

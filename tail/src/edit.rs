@@ -160,7 +160,9 @@ fn check_line(file: &File, stat: &Stat, path: &Path, offset: u64) -> Result<(), 
     if let Err(source) = read_at(file, &mut bytes, from, usize::try_from(offset - from).unwrap_or(0)) {
         return Err(EditError::File { path, source });
     }
-    if bytes.last() == Some(&b'\n') {
+    // The second byte of a line end in UTF-16LE is NUL; its code units count from the start of the file.
+    let is_wide_end = offset % 2 == 0 && bytes.ends_with(b"\n\0");
+    if bytes.ends_with(b"\n") || is_wide_end {
         return Ok(());
     }
     let end = bytes.iter().rposition(|byte| *byte == b'\n');
@@ -257,6 +259,15 @@ mod tests {
         }
         assert_eq!(rig.positions.reset("app", &rig.path()).unwrap(), 1);
         assert_eq!(rig.shipped(), "one two three ");
+    }
+
+    #[test]
+    fn a_line_of_utf_16_starts_behind_both_bytes_of_the_end_before() {
+        let rig = Rig::new("o\0\n\0t\0\n\0");
+        rig.shipped();
+        let set = |offset| rig.positions.set("app", &rig.path(), Place::Offset(offset));
+        assert!(matches!(set(4), Ok(Moved { to: 4, .. })));
+        assert!(matches!(set(6), Err(EditError::InLine { .. })));
     }
 
     #[test]

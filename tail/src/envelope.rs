@@ -28,7 +28,7 @@ pub(crate) struct Envelope {
 const BEFORE_TIME: &[u8] = b"{\"@timestamp\":\"";
 const BEFORE_MESSAGE: &[u8] = b"\",\"message\":\"";
 /// A time to the millisecond, and the digits of an offset of any file there will be.
-const TIME_AND_OFFSET: usize = 24 + 20;
+pub(crate) const TIME_AND_OFFSET: usize = 24 + 20;
 
 impl Envelope {
     /// For the file that was first found under `path`.

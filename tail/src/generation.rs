@@ -340,7 +340,6 @@ impl Generation {
             .archive()
             .is_some_and(|archive| !archive.is_whole() && !archive.is_cut());
         let whole = length == unread && found == guard + length && !is_open;
-        let limit = ((budget - found) / recipe.record_cost()).max(1);
         let mut tail = if last && whole { Tail::Final } else { Tail::Open };
         let hole = if self.hole {
             match self.hole_end(&buffer[guard..], size, recipe.unit())? {
@@ -354,6 +353,7 @@ impl Generation {
         let composer = recipe.composer(&self.stream, &mut self.kept);
         let sieve = &recipe.sieve(self.charset, composer.as_ref(), start);
         let (framer, split) = (&sieve.framer, self.next.split());
+        let limit = recipe.most_lines(budget - found, composer.as_ref());
         let mut framed = sieve.frame(&buffer, guard + hole + mark, tail, split, limit);
         if framed.consumed == guard && !whole && length >= framer.decidable() {
             // Undecided for so long: NULs stand at the end of what was read.

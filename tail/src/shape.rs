@@ -99,6 +99,16 @@ impl Recipe {
         self.framer.charset().unit()
     }
 
+    /// How many lines are looked for where their records may take so many bytes. Of those that a filter leaves out none is
+    /// made a record.
+    pub(crate) fn most_lines(&self, space: usize, composer: Option<&Composer>) -> usize {
+        let each = match composer {
+            Some(composer) if self.filter.is_none() => composer.least(),
+            _ => self.record_cost(),
+        };
+        (space / each).max(1)
+    }
+
     /// Bytes of bookkeeping a record costs in a batch: where it is in the buffer, and with a filter, in the file.
     pub(crate) fn record_cost(&self) -> usize {
         let ranges = if self.filter.is_some() { 2 } else { 1 };
