@@ -22,6 +22,7 @@ pub fn one_file(broker: &Broker, lines: u32, runs: u32) {
         let all = [
             Contender::Bare,
             Contender::Logcatch,
+            Contender::LogcatchJson,
             Contender::ExactlyOnce,
             Contender::Kcat,
         ];
