@@ -23,9 +23,6 @@ const SHIPMENT: u32 = 1024;
 /// A lane of which nothing is acknowledged for so long takes nothing more.
 const STALL: Duration = Duration::from_secs(5);
 
-/// The same, for one that has accepted nothing lately and keeps others waiting.
-const PROBE: Duration = Duration::from_secs(3);
-
 /// What a lane is doing.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Phase {
@@ -77,8 +74,6 @@ pub(crate) struct Lane {
     pub(crate) probing: bool,
     pub(crate) backoff: Backoff,
     pub(crate) complaint: Complaint,
-    /// In transactions: while it is to prove that it takes records, others wait for it.
-    pub(crate) is_shared: bool,
     /// In transactions: the one under way is aborted because it accepts nothing.
     pub(crate) is_stuck: bool,
     /// In transactions: batches are sent piece by piece, because some cannot be sent as a whole.
@@ -114,7 +109,6 @@ impl Lane {
             probing: false,
             backoff: Backoff::default(),
             complaint: Complaint::default(),
-            is_shared: false,
             is_stuck: false,
             careful: false,
             batch_bytes: None,
@@ -179,7 +173,7 @@ impl Lane {
 
     /// When it takes nothing more, if nothing is reported before.
     pub(crate) fn stalls_at(&self) -> Instant {
-        self.progress + if self.is_shared && self.probing { PROBE } else { STALL }
+        self.progress + STALL
     }
 
     /// Gives those partitions their turn whose time has come.

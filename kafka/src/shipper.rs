@@ -279,9 +279,7 @@ impl<O: Outlet> Shipper<O> {
     fn add(&mut self, door: Arc<Door>, now: Instant) -> LaneId {
         let topic: Arc<str> = Arc::from(door.topic());
         let place = self.lanes.iter().position(Option::is_none).unwrap_or(self.lanes.len());
-        let mut lane = Lane::new(door, now);
-        lane.is_shared = self.transaction.is_some();
-        let lane = Some(lane);
+        let lane = Some(Lane::new(door, now));
         match self.lanes.get_mut(place) {
             Some(free) => *free = lane,
             None => self.lanes.push(lane),

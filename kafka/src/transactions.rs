@@ -75,14 +75,11 @@ impl<O: Outlet> Shipper<O> {
         }
     }
 
-    /// True if some lane takes nothing while others do: it must not keep them.
+    /// True if some lane takes nothing though Kafka answers: it must not keep the others. All may seem to take nothing where one
+    /// topic is gone: partitions are added to a transaction together or not at all.
     fn find_stuck(&mut self) -> bool {
         let is_stuck = |lane: &Lane| lane.stalled && lane.outstanding > 0;
-        let lanes = || self.lanes.iter().flatten();
-        if self.connection.is_down()
-            || !lanes().any(is_stuck)
-            || !lanes().any(|lane| !lane.stalled && lane.door.in_flight() > 0)
-        {
+        if self.connection.is_down() || !self.lanes.iter().flatten().any(is_stuck) {
             return false;
         }
         for lane in self.lanes.iter_mut().flatten() {
