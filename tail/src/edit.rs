@@ -161,7 +161,7 @@ fn check_line(file: &File, stat: &Stat, path: &Path, offset: u64) -> Result<(), 
         return Err(EditError::File { path, source });
     }
     // The second byte of a line end in UTF-16LE is NUL; its code units count from the start of the file.
-    let is_wide_end = offset % 2 == 0 && bytes.ends_with(b"\n\0");
+    let is_wide_end = offset.is_multiple_of(2) && bytes.ends_with(b"\n\0");
     if bytes.ends_with(b"\n") || is_wide_end {
         return Ok(());
     }
