@@ -9,7 +9,10 @@ use rustix::process::Signal;
 
 use super::exactly_once_kills::{end, fixture, until_more, writing};
 use super::fixture::{Fixture, caught_up};
+use super::web;
 use crate::harness::case::cases;
+use crate::harness::eventually::{eventually, when};
+use crate::harness::http::Page;
 use crate::harness::kafka::{self, Broker, unique};
 use crate::harness::reader::Reader;
 use crate::harness::service::Host;
@@ -271,16 +274,26 @@ fn an_idle_service_opens_no_transaction() {
     fixture.host = Host::new("idle");
     let positions = fixture.host.exactly_once(&unique("idle"));
     fixture.host.ship_logs(broker, &fixture.topic, "");
+    web::with_page(&fixture.host, web::ANY);
     let mut log = fixture.log("logs/app.log");
     log.write(100);
     let service = fixture.host.start();
     fixture.caught_up();
+    let page = Page::of(&service);
+    let committed = || page.metric("logcatch_kafka_transactions_total{result=\"committed\"}");
+    eventually("the commit is counted", || {
+        when(committed() > 0.0, || page.text("/metrics"))
+    });
     let mut reader = Reader::new(broker, &positions);
     let version = |reader: &mut Reader| reader.everything().len();
     // What followed the last line has had its time.
     sleep(Duration::from_secs(2));
-    let before = version(&mut reader);
+    let before = (version(&mut reader), committed());
     sleep(Duration::from_secs(3));
-    assert_eq!(version(&mut reader), before);
+    assert_eq!((version(&mut reader), committed()), before);
+    assert_eq!(
+        page.metric("logcatch_kafka_transactions_total{result=\"aborted\"}"),
+        0.0
+    );
     fixture.finish(service);
 }

@@ -36,10 +36,10 @@ pub fn all() -> impl Iterator<Item = &'static Case> {
 }
 
 /// A page on a port that is free.
-const ANY: &str = "web = { listen = \"127.0.0.1:0\" }";
+pub(super) const ANY: &str = "web = { listen = \"127.0.0.1:0\" }";
 
 /// The settings of the host with this line for the page.
-fn with_page(host: &Host, web: &str) {
+pub(super) fn with_page(host: &Host, web: &str) {
     let settings = fs::read_to_string(host.settings_path()).unwrap();
     assert!(settings.contains(NO_PAGE), "{settings}");
     host.settings(&settings.replace(NO_PAGE, web));

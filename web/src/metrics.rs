@@ -128,9 +128,8 @@ fn kafka(sheet: &mut Sheet, snapshot: &Snapshot) {
         sheet.put("logcatch_kafka_errors_total", &of, count as f64);
     }
     sheet.put("logcatch_kafka_producer_rebuilds_total", &[], stats.rebuilds as f64);
-    for result in ["committed", "aborted"] {
-        // There are none without exactly-once delivery.
-        sheet.put("logcatch_kafka_transactions_total", &[("result", result)], 0.0);
+    for (result, count) in [("committed", stats.committed), ("aborted", stats.aborted)] {
+        sheet.put("logcatch_kafka_transactions_total", &[("result", result)], count as f64);
     }
 }
 
