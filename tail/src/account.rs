@@ -128,9 +128,21 @@ impl Balance {
     /// Bytes passed over, for whatever reason.
     #[must_use]
     pub fn skipped(&self) -> u64 {
-        let by_place = self.skipped_start + self.skipped_old + self.skipped_copy;
-        let by_content = self.skipped_nuls + self.skipped_marks + self.skipped_excluded + self.skipped_not_included;
-        by_place + by_content
+        self.skipped_by_reason().iter().map(|(_, bytes)| bytes).sum()
+    }
+
+    /// The same by why, in the words of the metrics.
+    #[must_use]
+    pub fn skipped_by_reason(&self) -> [(&'static str, u64); 7] {
+        [
+            ("start", self.skipped_start),
+            ("ignore-older", self.skipped_old),
+            ("nuls", self.skipped_nuls),
+            ("byte-order-mark", self.skipped_marks),
+            ("copy", self.skipped_copy),
+            ("excluded", self.skipped_excluded),
+            ("not-included", self.skipped_not_included),
+        ]
     }
 
     /// Whether every byte that was read is in exactly one of the other accounts.

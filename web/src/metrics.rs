@@ -143,13 +143,7 @@ fn of_entry(sheet: &mut Sheet, entry: &EntryFigures, files: &[&FileRow]) {
     sheet.put("logcatch_read_bytes_total", &[log], balance.read as f64);
     sheet.put("logcatch_delivered_bytes_total", &[log], balance.delivered as f64);
     sheet.put("logcatch_delivered_lines_total", &[log], balance.delivered_lines as f64);
-    let skipped = [
-        ("start", balance.skipped_start),
-        ("ignore-older", balance.skipped_old),
-        ("nuls", balance.skipped_nuls),
-        ("copy", balance.skipped_copy),
-    ];
-    for (reason, bytes) in skipped {
+    for (reason, bytes) in balance.skipped_by_reason() {
         sheet.put("logcatch_skipped_bytes_total", &[log, ("reason", reason)], bytes as f64);
     }
     let is_of_record = |code: &&Code| code.class() == ErrorClass::Record;
