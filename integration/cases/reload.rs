@@ -333,6 +333,6 @@ fn c5_ten_reloads_a_second_while_lines_flow() {
         applied > reloads as usize / 4,
         "{applied} of {reloads} reloads were answered"
     );
-    assert_nothing_left(before.unwrap(), managed.service.resources());
+    assert_nothing_left(before.unwrap(), &managed.service);
     fixture.finish(managed.service);
 }

@@ -319,7 +319,7 @@ fn resends_leave_nothing_behind_in_the_service() {
         let is_so = now.threads <= before.threads && now.handles <= before.handles;
         when(is_so, || format!("before {before:?}, now {now:?}"))
     });
-    assert_nothing_left(before, service.resources());
+    assert_nothing_left(before, &service);
     fixture.finish(service);
 }
 
