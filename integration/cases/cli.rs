@@ -134,8 +134,8 @@ fn a_property_that_the_promises_rest_on() {
 }
 
 fn a_feature_of_later_is_refused_and_not_ignored() {
-    let text = refused(&format!("{KAFKA}{LOGS}format = \"json\"\n"));
-    assert_says(&text, &["`logs[0].format`", "not supported yet"]);
+    let text = refused(&format!("{KAFKA}{LOGS}multiline = \"java\"\n"));
+    assert_says(&text, &["`logs[0].multiline`", "not supported yet"]);
 }
 
 fn an_unset_variable() {
