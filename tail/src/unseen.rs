@@ -8,6 +8,7 @@ use crate::explain::{Content, came_since};
 use crate::file::{first_bytes, is_copy, open_found};
 use crate::generation::Generation;
 use crate::identity::{Head, Inode, Stat};
+use crate::inspect::undecided;
 use crate::olds::Old;
 use crate::position::{Life, StreamRecord};
 use crate::siblings::Sibling;
@@ -36,7 +37,15 @@ impl Watcher {
             // At first sight the siblings that exist are never read.
             return Ok(());
         };
-        self.open_plain_after(self.siblings()?, (youngest.inode, youngest.modified), live, now)
+        let around = self.siblings()?;
+        let leads_to = std::fs::metadata(&self.spec.path)
+            .ok()
+            .map(|meta| Stat::from(&meta).inode);
+        if leads_to != Some(live) && around.iter().all(|sibling| sibling.stat.inode != live) {
+            // Rotated and compressed since it was opened: what is listed may have come before it or after it.
+            return Err(undecided());
+        }
+        self.open_plain_after(around, (youngest.inode, youngest.modified), live, now)
     }
 
     /// Opens those that are plain of what lies after a generation, known by its inode and modification time.
@@ -47,6 +56,7 @@ impl Watcher {
         but: Inode,
         now: Instant,
     ) -> io::Result<()> {
+        let around = if but == inode { around } else { before(around, but) };
         let unseen: Vec<Sibling> = match around.iter().position(|sibling| sibling.stat.inode == inode) {
             Some(index) => {
                 let known = &around[index];
@@ -149,5 +159,44 @@ impl Watcher {
         stream.update(|record| record.life = Life::Rotated);
         let generation = Generation::open(source, &stat, stream)?;
         Ok(Some(Old::new(generation, now)))
+    }
+}
+
+/// Of siblings, youngest first, those that are older than a file. It may have been rotated since it was opened at the path:
+/// then others came after it.
+fn before(mut siblings: Vec<Sibling>, file: Inode) -> Vec<Sibling> {
+    if let Some(index) = siblings.iter().position(|sibling| sibling.stat.inode == file) {
+        siblings.drain(..=index);
+    }
+    siblings
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::listings::Listings;
+    use crate::siblings::{Rotated, siblings};
+
+    /// Found by the torture test: the service was frozen between opening the file at the path and listing what is beside it,
+    /// the file was rotated twice, and its successor read before it.
+    #[test]
+    fn what_was_rotated_after_a_file_that_was_opened_does_not_come_before_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let live = dir.path().join("app.log");
+        for name in ["app.log", "app.log.1", "app.log.2", "app.log.3"] {
+            fs::write(dir.path().join(name), name).unwrap();
+        }
+        let inode = |name: &str| Stat::from(&fs::metadata(dir.path().join(name)).unwrap()).inode;
+        let older = |file: Inode| {
+            let around = siblings(&live, &Rotated::default(), &Listings::default()).unwrap();
+            let paths = before(around, file).into_iter().map(|sibling| sibling.path);
+            paths
+                .map(|path| path.extension().unwrap().to_owned())
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(older(inode("app.log")), ["1", "2", "3"]);
+        assert_eq!(older(inode("app.log.2")), ["3"]);
     }
 }
