@@ -7,6 +7,7 @@ use crate::explain::{Content, came_since};
 use crate::generation::Generation;
 use crate::identity::Stat;
 use crate::source::Source;
+use crate::unseen::older;
 use crate::watcher::Watcher;
 
 /// A file that holds what a generation held.
@@ -78,7 +79,8 @@ impl Watcher {
     /// Siblings that may hold what was written to a file between two looks at which it was empty, oldest first.
     fn untouched_copies(&mut self, generation: &Generation) -> io::Result<Vec<FoundCopy>> {
         let record = generation.stream().record();
-        let mut around = self.unknown_since(self.siblings()?, &record);
+        let around = older(self.siblings()?, generation.inode(), &self.spec.path)?;
+        let mut around = self.unknown_since(around, &record);
         // The truncation came after the copy, and changed the file.
         let cut = generation.modified()?;
         around.retain(|sibling| {

@@ -2,6 +2,7 @@
 //! order.
 
 use std::io;
+use std::path::Path;
 use std::time::Instant;
 
 use crate::explain::{Content, came_since};
@@ -37,14 +38,7 @@ impl Watcher {
             // At first sight the siblings that exist are never read.
             return Ok(());
         };
-        let around = self.siblings()?;
-        let leads_to = std::fs::metadata(&self.spec.path)
-            .ok()
-            .map(|meta| Stat::from(&meta).inode);
-        if leads_to != Some(live) && around.iter().all(|sibling| sibling.stat.inode != live) {
-            // Rotated and compressed since it was opened: what is listed may have come before it or after it.
-            return Err(undecided());
-        }
+        let around = older(self.siblings()?, live, &self.spec.path)?;
         self.open_plain_after(around, (youngest.inode, youngest.modified), live, now)
     }
 
@@ -162,8 +156,25 @@ impl Watcher {
     }
 }
 
-/// Of siblings, youngest first, those that are older than a file. It may have been rotated since it was opened at the path:
-/// then others came after it.
+/// Of siblings, youngest first, those that are older than a file that was at the path when it was opened. It may have been
+/// rotated since: then others came after it.
+///
+/// # Errors
+/// [`undecided`] where it is neither at the path nor listed, as when it was compressed: what is listed may have come before it
+/// or after it, and the next look finds it rotated.
+pub(crate) fn older(siblings: Vec<Sibling>, file: Inode, path: &Path) -> io::Result<Vec<Sibling>> {
+    let is_listed = siblings.iter().any(|sibling| sibling.stat.inode == file);
+    let is_elsewhere = || match std::fs::metadata(path) {
+        Ok(meta) => Stat::from(&meta).inode != file,
+        Err(error) => error.kind() == io::ErrorKind::NotFound,
+    };
+    if !is_listed && is_elsewhere() {
+        return Err(undecided());
+    }
+    Ok(before(siblings, file))
+}
+
+/// The same of a file that is listed or at the path.
 fn before(mut siblings: Vec<Sibling>, file: Inode) -> Vec<Sibling> {
     if let Some(index) = siblings.iter().position(|sibling| sibling.stat.inode == file) {
         siblings.drain(..=index);
@@ -176,11 +187,12 @@ mod tests {
     use std::fs;
 
     use super::*;
+    use crate::inspect::is_undecided;
     use crate::listings::Listings;
     use crate::siblings::{Rotated, siblings};
 
     /// Found by the torture test: the service was frozen between opening the file at the path and listing what is beside it,
-    /// the file was rotated twice, and its successor read before it.
+    /// the file was rotated twice, and its successor read before it, as unseen or as a copy of its beginning.
     #[test]
     fn what_was_rotated_after_a_file_that_was_opened_does_not_come_before_it() {
         let dir = tempfile::tempdir().unwrap();
@@ -191,12 +203,16 @@ mod tests {
         let inode = |name: &str| Stat::from(&fs::metadata(dir.path().join(name)).unwrap()).inode;
         let older = |file: Inode| {
             let around = siblings(&live, &Rotated::default(), &Listings::default()).unwrap();
-            let paths = before(around, file).into_iter().map(|sibling| sibling.path);
-            paths
+            let paths = older(around, file, &live)?.into_iter().map(|sibling| sibling.path);
+            Ok(paths
                 .map(|path| path.extension().unwrap().to_owned())
-                .collect::<Vec<_>>()
+                .collect::<Vec<_>>())
         };
-        assert_eq!(older(inode("app.log")), ["1", "2", "3"]);
-        assert_eq!(older(inode("app.log.2")), ["3"]);
+        let opened = inode("app.log");
+        assert_eq!(older(opened).unwrap(), ["1", "2", "3"]);
+        assert_eq!(older(inode("app.log.2")).unwrap(), ["3"]);
+        fs::rename(&live, dir.path().join("compressed")).unwrap();
+        let error: io::Error = older(opened).unwrap_err();
+        assert!(is_undecided(&error), "{error}");
     }
 }
