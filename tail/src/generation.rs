@@ -51,7 +51,8 @@ pub struct Generation {
     /// What its byte-order mark says it is written in.
     charset: Option<Charset>,
     kept: Option<Kept>,
-    window: usize,
+    /// How much is read at once, for a line that is longer than a step.
+    window: Option<usize>,
     largest: u64,
     /// Modification time at the last look.
     modified: i64,
@@ -90,7 +91,7 @@ impl Generation {
             seen: record_head,
             hole,
             kept: None,
-            window: STEP,
+            window: None,
             largest: next.offset,
             modified: stat.modified,
             rest: Vec::new(),
@@ -308,13 +309,14 @@ impl Generation {
     pub(crate) fn read(&mut self, recipe: &Recipe, stat: &Stat, budget: usize, last: bool) -> io::Result<Reading> {
         let guard = usize::from(self.next.guard.len);
         let start = self.next.offset - guard as u64;
+        let window = self.window(recipe);
         let size = match &mut self.source {
             Source::Plain(_) => stat.size,
             Source::Archive(archive) => {
                 if archive.seek_data()? {
                     return Ok(Reading::Nothing);
                 }
-                archive.advance(start, self.next.offset + self.window as u64)?;
+                archive.advance(start, self.next.offset + window.max(STEP) as u64)?;
                 if archive.decoded() < self.next.offset {
                     return Ok(if archive.is_whole() {
                         Reading::Rewritten
@@ -326,7 +328,6 @@ impl Generation {
             }
         };
         let unread = usize::try_from(size.saturating_sub(self.next.offset)).unwrap_or(usize::MAX);
-        let window = recipe.window(self.window);
         let length = unread.min(window);
         if length + guard > budget {
             return Ok(Reading::More);
@@ -383,7 +384,7 @@ impl Generation {
             return Ok(Reading::Nothing);
         }
         if !whole && length < framer.decidable() {
-            self.window = (self.window * 2).min(framer.decidable().max(STEP));
+            self.window = Some((window * 2).min(framer.decidable()));
             return Ok(Reading::More);
         }
         self.looked_modified = stat.modified;
@@ -450,7 +451,7 @@ impl Generation {
         // A hole longer than what is read at once goes on.
         self.hole &= framed.consumed - guard == nuls;
         self.room = None;
-        self.window = STEP;
+        self.window = None;
         self.rest = Vec::new();
         if buffer.capacity() > 2 * buffer.len() {
             // The permit is cut to what is kept, so no more may be kept.
