@@ -177,12 +177,13 @@ pub struct Watcher {
 }
 
 impl Watcher {
-    /// A watcher of `spec.path`; nothing is opened before the first poll. `wake` asks for one, for the sake of a handle.
+    /// A watcher of `spec.path`; nothing is opened before the first poll. `wake` asks for one, for the sake of a
+    /// handle, or of a file that may be a copy of this one.
     #[must_use]
     pub fn new(spec: WatchSpec, world: World, wake: Wake) -> Self {
         Self {
+            looker: world.claims.looks.watcher(&spec.log, &spec.path, Arc::clone(&wake)),
             seat: world.handles.seat(wake),
-            looker: world.claims.looks.watcher(&spec.log, &spec.path),
             recipe: Recipe::new(spec.max_line, &spec.shape),
             spec,
             world,
@@ -315,8 +316,11 @@ impl Watcher {
 
     fn poll_inner(&mut self, now: Instant) -> io::Result<Todo> {
         self.pick = None;
-        self.looker
-            .begin_if(self.look || !self.resumed, &self.world.claims.looks);
+        if self.looker.take_asked() {
+            self.reconcile();
+        }
+        let looks = self.look || !self.resumed || self.look_again.is_some_and(|at| at <= now);
+        self.looker.begin_if(looks, &self.world.claims.looks);
         self.look_at_path(now)?;
         let look_around = std::mem::take(&mut self.look_around);
         if look_around {
