@@ -355,8 +355,12 @@ impl Generation {
         let sieve = &recipe.sieve(self.charset, composer.as_ref(), start);
         let (framer, split) = (&sieve.framer, self.next.split());
         let limit = recipe.most_lines(budget - found, composer.as_ref());
-        let mut framed = sieve.frame(&buffer, guard + hole + mark, tail, split, limit);
-        if framed.consumed == guard && !whole && length >= framer.decidable() {
+        let from = guard + hole + mark;
+        // A position after a byte-order mark would identify nothing: it comes with the first line.
+        let nothing = if mark > 0 { from } else { guard };
+        let decidable = framer.decidable() + nothing - guard;
+        let mut framed = sieve.frame(&buffer, from, tail, split, limit);
+        if framed.consumed == nothing && !whole && length >= decidable {
             // Undecided for so long: NULs stand at the end of what was read.
             let Some(data_follows) = self.data_follows(&buffer, size)? else {
                 return Ok(Reading::Nothing);
@@ -367,9 +371,9 @@ impl Generation {
                 // What was looked through to its end is an archive, and nobody writes on in it.
                 tail = Tail::Final;
             }
-            framed = sieve.frame(&buffer, guard, tail, split, limit);
+            framed = sieve.frame(&buffer, from, tail, split, limit);
         }
-        if framed.consumed > guard {
+        if framed.consumed > nothing || (tail == Tail::Final && nothing > guard) {
             let composed = composer.map(|composer| {
                 let read = (sieve, buffer.as_slice(), tail, start);
                 composer.compose(read, &mut framed, budget - found)
@@ -383,8 +387,8 @@ impl Generation {
         if is_open && length < window {
             return Ok(Reading::Nothing);
         }
-        if !whole && length < framer.decidable() {
-            self.window = Some((window * 2).min(framer.decidable()));
+        if !whole && length < decidable {
+            self.window = Some((window * 2).min(decidable));
             return Ok(Reading::More);
         }
         self.looked_modified = stat.modified;
