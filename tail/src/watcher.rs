@@ -174,6 +174,8 @@ pub struct Watcher {
     /// What a truncation took away in the file, and memory still had.
     pub(crate) rescued: Option<Batch>,
     pub(crate) condition: Condition,
+    /// For [`Watcher::take_read`].
+    pub(crate) read_bytes: u64,
 }
 
 impl Watcher {
@@ -206,6 +208,7 @@ impl Watcher {
             pick: None,
             rescued: None,
             condition: Condition::Absent,
+            read_bytes: 0,
         }
     }
 
@@ -407,6 +410,7 @@ impl Watcher {
 
     fn read_inner(&mut self, now: Instant, budget: usize) -> io::Result<Option<Batch>> {
         if let Some(batch) = self.rescued.take() {
+            self.read_bytes += batch.bytes;
             return Ok(Some(batch));
         }
         let reading = match self.pick.take() {
@@ -417,6 +421,7 @@ impl Watcher {
                 };
                 let reading = generation.read(&self.recipe, &stat, budget, false)?;
                 if let Reading::Chunk(chunk) = reading {
+                    self.read_bytes += chunk.lines_bytes();
                     return Ok(hand_out(generation, &stat, chunk));
                 }
                 reading
@@ -427,6 +432,7 @@ impl Watcher {
                 };
                 let reading = old.generation.read(&self.recipe, &stat, budget, last)?;
                 if let Reading::Chunk(chunk) = reading {
+                    self.read_bytes += chunk.lines_bytes();
                     return Ok(hand_out(&mut old.generation, &stat, chunk));
                 }
                 if matches!(reading, Reading::Rewritten) {

@@ -46,6 +46,11 @@ pub struct Chunk {
 }
 
 impl Chunk {
+    /// File bytes of its lines, those that do not ship included.
+    pub(crate) fn lines_bytes(&self) -> u64 {
+        self.bytes + self.passed.excluded + self.passed.not_included
+    }
+
     /// The same with records that were composed of its lines.
     pub(super) fn with(mut self, composed: Option<Composed>) -> Self {
         if let Some(mut composed) = composed {
