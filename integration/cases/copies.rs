@@ -14,6 +14,7 @@ cases![
     t11_a_copy_that_still_grows_in_the_pattern_is_not_read,
     t12_identical_generations_ship_once_each,
     t13_the_real_logrotate_copy_repeats_nothing,
+    a_file_beside_a_log_that_is_idle_ships,
 ];
 
 /// Rotated names are paths of their own, too.
@@ -153,5 +154,16 @@ fn t13_the_real_logrotate_copy_repeats_nothing() {
     service.stop();
     let service = fixture.host.start();
     fixture.chance_to_ship();
+    fixture.finish(service);
+}
+
+/// It may be a copy by its name, and waits for the watcher of the log, which nothing else wakes.
+fn a_file_beside_a_log_that_is_idle_ships() {
+    let mut fixture = pattern("idle");
+    fixture.log("logs/app.log").write(10);
+    let service = fixture.host.start();
+    fixture.caught_up();
+    fixture.log("logs/app.log-20261126").write(10);
+    fixture.caught_up();
     fixture.finish(service);
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::generation::{Chunk, Generation};
 use crate::identity::Stat;
 use crate::stream::{Settled, Stream};
+use crate::watcher::Watcher;
 use crate::wrong::{Wrong, does};
 
 /// Records of one file that are ready to be sent.
@@ -61,6 +62,14 @@ pub(crate) fn hand_out(generation: &mut Generation, stat: &Stat, chunk: Chunk) -
         offset,
         bytes,
     })
+}
+
+impl Watcher {
+    /// File bytes read since the last call: those of lines that do not ship, too; NULs are mostly holes, which cost no
+    /// reading of a disk.
+    pub fn take_read(&mut self) -> u64 {
+        std::mem::take(&mut self.read_bytes)
+    }
 }
 
 impl Batch {

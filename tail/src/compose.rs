@@ -131,7 +131,8 @@ impl Composer {
             // Few at first: the next line may have to be split, too.
             few = if again.is_some() { 1 } else { few * 2 };
             is_again = true;
-            let nuls = framed.dropped_nuls;
+            // Those after a cut are found once more.
+            let nuls = if again.is_some() { 0 } else { framed.dropped_nuls };
             let mut skipped = std::mem::take(&mut framed.skipped);
             skipped.retain(|(line, _)| (line.start as usize) < at);
             *framed = sieve.frame(data, at, tail, split, few);
@@ -342,6 +343,17 @@ mod tests {
         );
     }
 
+    /// Once the NULs at the end were counted each time that a line before them was split.
+    #[test]
+    fn nuls_at_the_end_are_counted_once_however_often_lines_are_split() {
+        let composer = composer(composer(0).envelope.size() + 100);
+        let data = [&b"\"".repeat(120)[..], b"\n", &[0; 100]].concat();
+        let start = (0, Split::default());
+        let (made, framed) = compose(&composer, ("utf-8", None), &data, Tail::Final, start, usize::MAX);
+        assert_eq!(made.len(), 3);
+        assert_eq!((framed.consumed, framed.dropped_nuls), (221, 100));
+    }
+
     proptest! {
         /// F6: neither the pieces in which the bytes come nor the space there is for records change what they are.
         #[test]
@@ -351,22 +363,27 @@ mod tests {
             space in 0usize..3000,
             label in proptest::sample::select(vec!["utf-8", "gbk", "utf-16le", "utf-16be", "iso-2022-jp"]),
             has_filter: bool,
+            ends: bool,
         ) {
+            let end = if ends { Tail::Final } else { Tail::Open };
             let composer = composer(0);
             let filter = Filter::new(&[], &["a".into()]).unwrap().map(Arc::new);
             let sieve = (label, filter.as_ref().filter(|_| has_filter));
-            let (whole, all) = compose(&composer, sieve, &data, Tail::Open, (0, Split::default()), usize::MAX);
+            let (whole, all) = compose(&composer, sieve, &data, end, (0, Split::default()), usize::MAX);
             let (mut at, mut split, mut seen, mut skipped) = (0, Split::default(), 0, 0);
+            let mut nuls = 0;
             let mut made = Vec::new();
             for read in reads.iter().copied().chain([data.len()]) {
                 seen = (seen + read).min(data.len());
                 loop {
                     let more = data[seen..].iter().any(|b| *b != 0);
-                    let tail = if more { Tail::MoreFollows } else { Tail::Open };
+                    let open = if more { Tail::MoreFollows } else { Tail::Open };
+                    let tail = if seen == data.len() { end } else { open };
                     let (some, framed) = compose(&composer, sieve, &data[..seen], tail, (at, split), space);
                     if framed.consumed == at { break; }
                     made.extend(some);
                     skipped += framed.skipped_for(Skip::Excluded);
+                    nuls += framed.dropped_nuls;
                     (at, split) = (framed.consumed, framed.split());
                 }
             }
@@ -374,7 +391,8 @@ mod tests {
             prop_assert_eq!((at, split), (all.consumed, all.split()));
             prop_assert_eq!(skipped, all.skipped_for(Skip::Excluded));
             let accounted: u64 = made.iter().map(|made| u64::from(made.extent.end - made.extent.start)).sum();
-            prop_assert_eq!(accounted + skipped, at as u64, "each byte is accounted for by one record");
+            prop_assert_eq!(nuls, all.dropped_nuls);
+            prop_assert_eq!(accounted + skipped + nuls as u64, at as u64, "each byte is accounted for by one record");
             for made in &made {
                 prop_assert_eq!(made.offset, OFFSET + u64::from(made.extent.start));
             }

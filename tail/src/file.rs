@@ -18,8 +18,9 @@ const END_LEN: usize = 64 * 1024;
 /// When it cannot be read.
 pub fn first_bytes(file: &File) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    read_at(file, &mut bytes, 0, HEAD_LEN)?;
-    bytes.truncate(bytes.len() - trailing_nuls(&bytes));
+    // A NUL that is half of the last character is no room: something follows it.
+    read_at(file, &mut bytes, 0, HEAD_LEN + 2)?;
+    bytes.truncate((bytes.len() - trailing_nuls(&bytes)).min(HEAD_LEN));
     // They are kept for as long as the file is small.
     bytes.shrink_to_fit();
     Ok(bytes)

@@ -51,7 +51,8 @@ pub struct Generation {
     /// What its byte-order mark says it is written in.
     charset: Option<Charset>,
     kept: Option<Kept>,
-    window: usize,
+    /// How much is read at once, for a line that is longer than a step.
+    window: Option<usize>,
     largest: u64,
     /// Modification time at the last look.
     modified: i64,
@@ -90,7 +91,7 @@ impl Generation {
             seen: record_head,
             hole,
             kept: None,
-            window: STEP,
+            window: None,
             largest: next.offset,
             modified: stat.modified,
             rest: Vec::new(),
@@ -308,13 +309,14 @@ impl Generation {
     pub(crate) fn read(&mut self, recipe: &Recipe, stat: &Stat, budget: usize, last: bool) -> io::Result<Reading> {
         let guard = usize::from(self.next.guard.len);
         let start = self.next.offset - guard as u64;
+        let window = self.window(recipe);
         let size = match &mut self.source {
             Source::Plain(_) => stat.size,
             Source::Archive(archive) => {
                 if archive.seek_data()? {
                     return Ok(Reading::Nothing);
                 }
-                archive.advance(start, self.next.offset + self.window as u64)?;
+                archive.advance(start, self.next.offset + window.max(STEP) as u64)?;
                 if archive.decoded() < self.next.offset {
                     return Ok(if archive.is_whole() {
                         Reading::Rewritten
@@ -326,7 +328,6 @@ impl Generation {
             }
         };
         let unread = usize::try_from(size.saturating_sub(self.next.offset)).unwrap_or(usize::MAX);
-        let window = recipe.window(self.window);
         let length = unread.min(window);
         if length + guard > budget {
             return Ok(Reading::More);
@@ -354,8 +355,12 @@ impl Generation {
         let sieve = &recipe.sieve(self.charset, composer.as_ref(), start);
         let (framer, split) = (&sieve.framer, self.next.split());
         let limit = recipe.most_lines(budget - found, composer.as_ref());
-        let mut framed = sieve.frame(&buffer, guard + hole + mark, tail, split, limit);
-        if framed.consumed == guard && !whole && length >= framer.decidable() {
+        let from = guard + hole + mark;
+        // A position after a byte-order mark would identify nothing: it comes with the first line.
+        let nothing = if mark > 0 { from } else { guard };
+        let decidable = framer.decidable() + nothing - guard;
+        let mut framed = sieve.frame(&buffer, from, tail, split, limit);
+        if framed.consumed == nothing && !whole && length >= decidable {
             // Undecided for so long: NULs stand at the end of what was read.
             let Some(data_follows) = self.data_follows(&buffer, size)? else {
                 return Ok(Reading::Nothing);
@@ -366,9 +371,9 @@ impl Generation {
                 // What was looked through to its end is an archive, and nobody writes on in it.
                 tail = Tail::Final;
             }
-            framed = sieve.frame(&buffer, guard, tail, split, limit);
+            framed = sieve.frame(&buffer, from, tail, split, limit);
         }
-        if framed.consumed > guard {
+        if framed.consumed > nothing || (tail == Tail::Final && nothing > guard) {
             let composed = composer.map(|composer| {
                 let read = (sieve, buffer.as_slice(), tail, start);
                 composer.compose(read, &mut framed, budget - found)
@@ -382,8 +387,8 @@ impl Generation {
         if is_open && length < window {
             return Ok(Reading::Nothing);
         }
-        if !whole && length < framer.decidable() {
-            self.window = (self.window * 2).min(framer.decidable().max(STEP));
+        if !whole && length < decidable {
+            self.window = Some((window * 2).min(decidable));
             return Ok(Reading::More);
         }
         self.looked_modified = stat.modified;
@@ -450,7 +455,7 @@ impl Generation {
         // A hole longer than what is read at once goes on.
         self.hole &= framed.consumed - guard == nuls;
         self.room = None;
-        self.window = STEP;
+        self.window = None;
         self.rest = Vec::new();
         if buffer.capacity() > 2 * buffer.len() {
             // The permit is cut to what is kept, so no more may be kept.

@@ -1,10 +1,14 @@
 //! How far the watchers have looked: a file that may be a copy waits until the watcher of the original has looked for
-//! copies after it came, however long that takes, as when Kafka is away and something older must be read first.
+//! copies after it came, however long that takes, as when Kafka is away and something older must be read first. It is
+//! asked to look: nothing else wakes the watcher of a log to which nothing is written.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use crate::handles::Wake;
 
 /// Entries of watchers that are gone are taken out when there are twice as many as at the last time, and this many.
 const TIDY_AT: usize = 1024;
@@ -22,31 +26,43 @@ pub(crate) struct Looks {
 
 #[derive(Debug, Default)]
 struct Watchers {
-    /// When the last whole look of each began.
-    looks: HashMap<(String, PathBuf), Weak<AtomicU64>>,
+    looks: HashMap<(String, PathBuf), Weak<Shared>>,
     tidy_at: usize,
+}
+
+/// What others see of one watcher.
+struct Shared {
+    /// When its last whole look began.
+    done: AtomicU64,
+    /// Another watcher waits for it to look.
+    asked: AtomicBool,
+    wake: Wake,
 }
 
 /// What one watcher tells of its looks.
 #[derive(Debug)]
 pub(crate) struct Looker {
-    done: Arc<AtomicU64>,
+    shared: Arc<Shared>,
     /// When the look began that goes on.
     begun: Option<Moment>,
 }
 
 impl Looks {
-    /// A new watcher of a path.
-    pub(crate) fn watcher(&self, log: &str, path: &Path) -> Looker {
-        let done = Arc::new(AtomicU64::new(0));
+    /// A new watcher of a path, and what makes it poll.
+    pub(crate) fn watcher(&self, log: &str, path: &Path, wake: Wake) -> Looker {
+        let shared = Arc::new(Shared {
+            done: AtomicU64::new(0),
+            asked: AtomicBool::new(false),
+            wake,
+        });
         let mut watchers = self.watchers.lock().unwrap_or_else(PoisonError::into_inner);
         if watchers.looks.len() >= watchers.tidy_at.max(TIDY_AT) {
             watchers.looks.retain(|_, look| look.strong_count() > 0);
             watchers.tidy_at = 2 * watchers.looks.len();
         }
         let key = (log.to_owned(), path.to_owned());
-        watchers.looks.insert(key, Arc::downgrade(&done));
-        Looker { done, begun: None }
+        watchers.looks.insert(key, Arc::downgrade(&shared));
+        Looker { shared, begun: None }
     }
 
     /// Now.
@@ -54,16 +70,38 @@ impl Looks {
         Moment(self.clock.fetch_add(1, Ordering::AcqRel))
     }
 
-    /// Whether the watcher of a path, if there is one, has begun and ended a look since.
+    /// Whether the watcher of a path, if there is one, has begun and ended a look since. If not, it is asked for one.
     pub(crate) fn has_looked(&self, log: &str, path: &Path, since: Moment) -> bool {
         let watchers = self.watchers.lock().unwrap_or_else(PoisonError::into_inner);
         let look = watchers.looks.get(&(log.to_owned(), path.to_owned()));
-        let done = look.and_then(Weak::upgrade);
-        done.is_none_or(|done| done.load(Ordering::Acquire) > since.0)
+        let shared = look.and_then(Weak::upgrade);
+        // What it is woken with may need another watcher.
+        drop(watchers);
+        let Some(shared) = shared else { return true };
+        let has_looked = shared.done.load(Ordering::Acquire) > since.0;
+        if !has_looked {
+            shared.asked.store(true, Ordering::Release);
+            (shared.wake)();
+        }
+        has_looked
+    }
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared")
+            .field("done", &self.done)
+            .field("asked", &self.asked)
+            .finish_non_exhaustive()
     }
 }
 
 impl Looker {
+    /// Whether another watcher has asked for a look since the last call.
+    pub(crate) fn take_asked(&self) -> bool {
+        self.shared.asked.swap(false, Ordering::AcqRel)
+    }
+
     /// A poll begins that looks, or does not.
     pub(crate) fn begin_if(&mut self, looks: bool, all: &Looks) {
         if looks {
@@ -74,7 +112,7 @@ impl Looker {
     /// The look that began last has seen everything, unless a copy can be there that was not looked for.
     pub(crate) fn end_unless(&mut self, is_hidden: bool) {
         if let Some(begun) = self.begun.take_if(|_| !is_hidden) {
-            self.done.store(begun.0, Ordering::Release);
+            self.shared.done.store(begun.0, Ordering::Release);
         }
     }
 }
@@ -87,7 +125,7 @@ mod tests {
     fn only_a_look_that_began_later_counts() {
         let looks = Looks::default();
         let path = Path::new("/a");
-        let mut looker = looks.watcher("app", path);
+        let mut looker = looks.watcher("app", path, Arc::new(|| {}));
         looker.begin_if(true, &looks);
         let since = looks.now();
         looker.end_unless(false);
@@ -106,7 +144,7 @@ mod tests {
     fn watchers_that_are_gone_leave_nothing() {
         let looks = Looks::default();
         for n in 0..5 * TIDY_AT {
-            looks.watcher("app", Path::new(&format!("/{n}")));
+            looks.watcher("app", Path::new(&format!("/{n}")), Arc::new(|| {}));
         }
         assert!(looks.watchers.lock().unwrap().looks.len() <= TIDY_AT);
     }

@@ -59,11 +59,10 @@ impl Recipe {
         }
     }
 
-    /// How much is read at once where `window` bytes would be of plain lines.
-    pub(crate) fn window(&self, window: usize) -> usize {
+    /// How much is read at once.
+    pub(crate) fn step(&self) -> usize {
         let step = if self.json.is_some() { JSON_STEP } else { STEP };
-        // A line that is longer than a step has a window of its own.
-        if window <= STEP { step.min(self.step) } else { window }
+        step.min(self.step)
     }
 
     /// What makes JSON of the lines of a stream, if they shall be that; `kept` stays with the stream.

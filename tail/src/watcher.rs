@@ -174,15 +174,18 @@ pub struct Watcher {
     /// What a truncation took away in the file, and memory still had.
     pub(crate) rescued: Option<Batch>,
     pub(crate) condition: Condition,
+    /// For [`Watcher::take_read`].
+    pub(crate) read_bytes: u64,
 }
 
 impl Watcher {
-    /// A watcher of `spec.path`; nothing is opened before the first poll. `wake` asks for one, for the sake of a handle.
+    /// A watcher of `spec.path`; nothing is opened before the first poll. `wake` asks for one, for the sake of a
+    /// handle, or of a file that may be a copy of this one.
     #[must_use]
     pub fn new(spec: WatchSpec, world: World, wake: Wake) -> Self {
         Self {
+            looker: world.claims.looks.watcher(&spec.log, &spec.path, Arc::clone(&wake)),
             seat: world.handles.seat(wake),
-            looker: world.claims.looks.watcher(&spec.log, &spec.path),
             recipe: Recipe::new(spec.max_line, &spec.shape),
             spec,
             world,
@@ -205,6 +208,7 @@ impl Watcher {
             pick: None,
             rescued: None,
             condition: Condition::Absent,
+            read_bytes: 0,
         }
     }
 
@@ -315,8 +319,11 @@ impl Watcher {
 
     fn poll_inner(&mut self, now: Instant) -> io::Result<Todo> {
         self.pick = None;
-        self.looker
-            .begin_if(self.look || !self.resumed, &self.world.claims.looks);
+        if self.looker.take_asked() {
+            self.reconcile();
+        }
+        let looks = self.look || !self.resumed || self.look_again.is_some_and(|at| at <= now);
+        self.looker.begin_if(looks, &self.world.claims.looks);
         self.look_at_path(now)?;
         let look_around = std::mem::take(&mut self.look_around);
         if look_around {
@@ -403,6 +410,7 @@ impl Watcher {
 
     fn read_inner(&mut self, now: Instant, budget: usize) -> io::Result<Option<Batch>> {
         if let Some(batch) = self.rescued.take() {
+            self.read_bytes += batch.bytes;
             return Ok(Some(batch));
         }
         let reading = match self.pick.take() {
@@ -413,6 +421,7 @@ impl Watcher {
                 };
                 let reading = generation.read(&self.recipe, &stat, budget, false)?;
                 if let Reading::Chunk(chunk) = reading {
+                    self.read_bytes += chunk.lines_bytes();
                     return Ok(hand_out(generation, &stat, chunk));
                 }
                 reading
@@ -423,6 +432,7 @@ impl Watcher {
                 };
                 let reading = old.generation.read(&self.recipe, &stat, budget, last)?;
                 if let Reading::Chunk(chunk) = reading {
+                    self.read_bytes += chunk.lines_bytes();
                     return Ok(hand_out(&mut old.generation, &stat, chunk));
                 }
                 if matches!(reading, Reading::Rewritten) {

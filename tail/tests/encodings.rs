@@ -8,7 +8,7 @@ use std::io::Write;
 use std::os::unix::fs::FileExt;
 
 use logcatch_tail::{Charset, QUIET, STEP};
-use rig::Rig;
+use rig::{Rig, copy};
 
 /// How a code unit is written.
 type ToBytes = fn(u16) -> [u8; 2];
@@ -141,4 +141,83 @@ fn another_encoding_counts_from_the_next_line_on() {
     let values: Vec<Vec<u8>> = rig.delivered.iter().map(|record| record.bytes.clone()).collect();
     let expected = ["one", "twoਊ", "three"].map(|line| encoded(line, u16::to_le_bytes));
     assert_eq!(values, expected);
+}
+
+/// The high byte of the last unit of a head is NUL in little endian, and no room that a writer may yet fill.
+#[test]
+fn a_shorter_copy_of_a_log_of_two_bytes_a_character_is_not_read_again() {
+    for (label, to_bytes) in BYTE_ORDERS {
+        for is_known in [false, true] {
+            let mut rig = rig_of(label);
+            rig.watch("app.log.1");
+            fs::write(&rig.spec.path, encoded(&"a line\n".repeat(10_000), to_bytes)).unwrap();
+            rig.settle();
+            copy(&rig.spec.path, &rig.path("app.log.1"));
+            let mut log = File::options().append(true).open(&rig.spec.path).unwrap();
+            log.write_all(&encoded("read before the truncation\n", to_bytes))
+                .unwrap();
+            rig.settle();
+            if !is_known {
+                rig.stop();
+            }
+            fs::write(&rig.spec.path, encoded("b\n", to_bytes)).unwrap();
+            if !is_known {
+                rig.start();
+            }
+            for _ in 0..4 {
+                rig.pass(QUIET);
+            }
+            assert_eq!(
+                rig.delivered.len(),
+                10_002,
+                "{label}, seen by the running service: {is_known}"
+            );
+        }
+    }
+}
+
+/// It would identify nothing: all files in the encoding begin with these bytes.
+#[test]
+fn a_position_is_never_right_after_a_byte_order_mark() {
+    let mut rig = rig_of("utf-8");
+    let mut log = File::create(&rig.spec.path).unwrap();
+    for part in ["\u{feff}", "on", "e\ntw"] {
+        log.write_all(part.as_bytes()).unwrap();
+        rig.settle();
+        let record = rig.world.positions.all()[0].record();
+        assert_eq!(record.mark.offset, if part == "e\ntw" { 7 } else { 0 });
+    }
+    assert_eq!(rig.values(), ["one"]);
+    assert_eq!(rig.delivered[0].offset, 3);
+    assert_eq!(rig.world.positions.account("app").balance().skipped_marks, 3);
+    // With nothing after it, it is passed over at the end.
+    fs::rename(&rig.spec.path, rig.path("app.log.1")).unwrap();
+    fs::write(&rig.spec.path, "\u{feff}").unwrap();
+    rig.settle();
+    fs::rename(&rig.spec.path, rig.path("app.log.2")).unwrap();
+    fs::write(&rig.spec.path, "").unwrap();
+    for _ in 0..3 {
+        rig.pass(QUIET);
+    }
+    assert_eq!(rig.values(), ["one", "tw"]);
+    assert_eq!(rig.world.positions.account("app").balance().skipped_marks, 6);
+}
+
+#[test]
+fn long_lines_and_nuls_after_a_byte_order_mark_are_read() {
+    for (max_line, end) in [(10, "\n"), (10, "\0\0\0\0x\n"), (STEP, "\n"), (2 * STEP, "\n")] {
+        let mut rig = Rig::new();
+        rig.spec.max_line = max_line;
+        rig.restart();
+        let line = "x".repeat(max_line - 1) + "yz" + end;
+        let mut text = format!("\u{feff}{line}");
+        text += &"more\n".repeat(STEP);
+        fs::write(&rig.spec.path, &text).unwrap();
+        assert!(rig.run(10_000));
+        rig.acknowledge();
+        let bytes: usize = rig.delivered.iter().map(|record| record.bytes.len()).sum();
+        assert_eq!(bytes, line.len() - 1 + 4 * STEP);
+        assert_eq!(rig.delivered[0].offset, 3);
+        assert_eq!(rig.delivered[0].bytes.len(), max_line);
+    }
 }

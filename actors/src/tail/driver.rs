@@ -260,12 +260,13 @@ impl Driver {
         self.gauge.enter(now);
         let batch = self.watcher.read(now, cost)?;
         self.gauge.leave();
+        let read = self.watcher.take_read();
+        if let Some(rate) = &self.rate {
+            rate.spend(read, now);
+        }
         let Some(batch) = batch else {
             return Ok(None);
         };
-        if let Some(rate) = &self.rate {
-            rate.spend(batch.bytes, now);
-        }
         // The file may have been taken from us while we were in a call that did not return.
         if !batch.stream.hand_over(batch.seq) {
             return Ok(None);

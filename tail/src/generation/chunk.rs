@@ -46,6 +46,11 @@ pub struct Chunk {
 }
 
 impl Chunk {
+    /// File bytes of its lines, those that do not ship included.
+    pub(crate) fn lines_bytes(&self) -> u64 {
+        self.bytes + self.passed.excluded + self.passed.not_included
+    }
+
     /// The same with records that were composed of its lines.
     pub(super) fn with(mut self, composed: Option<Composed>) -> Self {
         if let Some(mut composed) = composed {
@@ -81,13 +86,18 @@ impl Generation {
     #[must_use]
     pub(crate) fn cost(&mut self, recipe: &Recipe, size: u64) -> usize {
         let unread = usize::try_from(size.saturating_sub(self.next.offset)).unwrap_or(usize::MAX);
-        let most = recipe.window(self.window);
+        let most = self.window(recipe);
         let window = if self.source.has_more() { most } else { unread.min(most) };
         let records = match recipe.composer(&self.stream, &mut self.kept) {
             Some(composer) => composer.space(window, STEP),
             None => window / 4 + 64 * recipe.record_cost(),
         };
         window + records + GUARD_LEN
+    }
+
+    /// How much is read at once.
+    pub(super) fn window(&self, recipe: &Recipe) -> usize {
+        self.window.unwrap_or_else(|| recipe.step())
     }
 
     /// Finds the byte-order mark that the file begins with. How many of these bytes it takes, at the start of the file.

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::sync::Arc;
 
-use super::{Generation, HeadBytes, STEP};
+use super::{Generation, HeadBytes};
 use crate::charset::Charset;
 use crate::identity::{Head, Inode};
 use crate::position::Mark;
@@ -66,7 +66,7 @@ impl Generation {
             hole: paused.hole,
             charset: paused.charset,
             kept: None,
-            window: STEP,
+            window: None,
             largest: paused.largest,
             modified: 0,
             rest: paused.rest,
