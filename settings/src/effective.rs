@@ -116,7 +116,7 @@ fn shown(text: &Text) -> Value {
     if text.is_hidden() {
         return json!(HIDDEN);
     }
-    // A number in JSON, true and false stay what they are: among `fields` they are no texts.
+    // Numbers, true and false stay what they are: among `fields` they are no texts.
     let plain = text.is_plain.then(|| serde_json::from_str(&text.value).ok()).flatten();
     plain.unwrap_or_else(|| json!(text.value))
 }
