@@ -12,7 +12,7 @@ impl Reason {
                 "correct the entry's `topic`, or exclude the path: what it gives for this path cannot be the name of a topic"
             }
             Self::KafkaLoginRefused => {
-                "correct login and password under [kafka.properties], or the user's rights in Kafka"
+                "correct login and password under [kafka.properties], or make the user known to Kafka"
             }
             Self::KafkaTlsFailed => {
                 "correct certificates and `security.protocol` under [kafka.properties], or renew the brokers' certificates"
