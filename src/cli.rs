@@ -34,7 +34,8 @@ Examples:
   logcatch run --config logcatch.toml          the service
   logcatch status --watch                      how it stands, live
 
-Exit codes: 0 done, 1 failure, 2 usage, 3 another logcatch holds the state directory, 78 settings refused";
+Exit codes: 0 done, 1 failure, 2 usage, 3 another logcatch holds the state directory or has taken
+over kafka.instance, 78 settings refused";
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
@@ -93,6 +94,8 @@ Examples:
     Reload(ServiceArgs),
     /// Says what applying the settings file would start, stop and change in the running service
     #[command(after_help = "\
+Exit code 78: it would be refused.
+
 Examples:
   logcatch plan
   logcatch plan --json | jq '.entries[] | {log, what, start, stop}'")]
@@ -265,14 +268,14 @@ pub fn print_on(text: &str) -> Result<bool, Failure> {
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
         Ok(()) => Ok(true),
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
-        Err(error) => Err(Failure::new(crate::error::CannotPrint(error))),
+        Err(error) => Err(Failure::from(crate::error::CannotPrint(error))),
     }
 }
 
 /// Prints JSON to stdout, indented.
 pub fn print_json(value: &impl serde::Serialize) -> Result<(), Failure> {
     let text =
-        serde_json::to_string_pretty(value).map_err(|error| Failure::new(crate::error::CannotPrint(error.into())))?;
+        serde_json::to_string_pretty(value).map_err(|error| Failure::from(crate::error::CannotPrint(error.into())))?;
     print(&format!("{text}\n"))
 }
 

@@ -120,7 +120,7 @@ fn finish(printed: io::Result<()>, unreadable: u64) -> Result<(), Failure> {
         cli::note(&format!("{unreadable} lines are no dead letters, and are left out"));
     }
     match printed {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Failure::new(CannotPrint(error))),
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Failure::from(CannotPrint(error))),
         _ => Ok(()),
     }
 }
@@ -142,7 +142,7 @@ fn each(
     // False when nobody reads it any more.
     let mut shown = |raw: &[u8], letter: &DeadLetter| match show(raw, letter) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
-        shown => shown.map(|()| true).map_err(|error| Failure::new(CannotPrint(error))),
+        shown => shown.map(|()| true).map_err(|error| Failure::from(CannotPrint(error))),
     };
     match place {
         Place::Service(state) => of_the_service(state, meant, &mut shown),

@@ -27,7 +27,7 @@ pub struct Failure {
 pub enum Exit {
     /// Anything else.
     Failure = 1,
-    /// Another logcatch holds the state directory.
+    /// Another logcatch holds the state directory, or has taken over `kafka.instance`.
     Held = 3,
     /// The settings are refused: EX_CONFIG of sysexits.h, so that a service manager does not try again at once.
     Settings = 78,
@@ -116,6 +116,12 @@ impl From<Refused> for Failure {
     }
 }
 
+impl From<CannotPrint> for Failure {
+    fn from(error: CannotPrint) -> Self {
+        Self::new(error).help("look at where it is redirected to: a full disk, or a file that may not be written")
+    }
+}
+
 impl From<control::Refused> for Failure {
     fn from(refused: control::Refused) -> Self {
         let failure = Self::new(refused.error);
@@ -151,6 +157,15 @@ mod tests {
     use std::path::Path;
 
     use super::*;
+
+    #[test]
+    fn a_full_disk_behind_standard_output_says_where_to_look() {
+        let failure = Failure::from(CannotPrint(io::Error::from_raw_os_error(28)));
+        let text = failure.rendered(false);
+        let said =
+            "error: cannot write to standard output: No space left on device\nhelp: look at where it is redirected";
+        assert!(text.starts_with(said), "{text}");
+    }
 
     #[test]
     fn a_failure_says_cause_and_help_and_has_its_code() {

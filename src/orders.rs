@@ -6,7 +6,7 @@ use crate::cli;
 use crate::control::args::{ClientArgs, OrderArgs, ServiceArgs};
 use crate::control::client::{ask, state_of};
 use crate::control::{Answer, Done, Named, Plan, Request, What, unexpected};
-use crate::error::Failure;
+use crate::error::{Exit, Failure};
 
 /// Of a longer list of paths the rest is counted.
 const LISTED: usize = 10;
@@ -23,10 +23,26 @@ pub fn reload(config: &Path, args: &ServiceArgs) -> Result<(), Failure> {
 pub fn plan(config: &Path, args: &ServiceArgs) -> Result<(), Failure> {
     let state = state_of(config, args.client.state.as_deref())?;
     match ask(&state, &Request::Plan)? {
-        Answer::Plan(plan) if args.json => cli::print_json(&plan),
-        Answer::Plan(plan) => cli::print(&planned(&plan)),
+        Answer::Plan(plan) => {
+            if args.json {
+                cli::print_json(&plan)?;
+            } else {
+                cli::print(&planned(&plan))?;
+            }
+            would_be_refused(&plan)
+        }
         answer => Err(unexpected(&answer)),
     }
+}
+
+/// A failure where applying would change nothing but the log, so that `logcatch plan && logcatch reload` ends here.
+fn would_be_refused(plan: &Plan) -> Result<(), Failure> {
+    if plan.refused.is_empty() {
+        return Ok(());
+    }
+    let refused = format!("cannot apply the settings: {}", plan.refused.join("; "));
+    let help = "take these changes back, or restart the service";
+    Err(Failure::new(refused).help(help).exit(Exit::Settings))
 }
 
 fn order(config: &Path, client: &ClientArgs, request: &Request, json: bool) -> Result<(), Failure> {

@@ -84,7 +84,7 @@ pub fn run(config: &Path, args: &PreviewArgs) -> Result<(), Failure> {
     let mut print = |batch: &Batch| print(&mut out, batch, args.json, meant.as_ref());
     let printed = follow(&mut watcher, args.follow, &mut print)?;
     match printed {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Failure::new(CannotPrint(error))),
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Failure::from(CannotPrint(error))),
         _ => Ok(()),
     }
 }

@@ -93,6 +93,8 @@ fn say_accounts(positions: &Positions) {
 enum End {
     /// Nothing is in flight.
     Drained,
+    /// Nothing was read: positions were not there yet.
+    Unopened,
     /// What is in flight will be sent again.
     Cut,
 }
@@ -113,7 +115,7 @@ async fn serve(
     ));
     let shipping = match Shipping::start(&settings, Arc::clone(&letters), &positions, &manager, &mut signals).await? {
         Some(shipping) => shipping,
-        None => return Ok(End::Drained),
+        None => return Ok(End::Unopened),
     };
     let Shipping {
         kafka,
@@ -298,7 +300,7 @@ async fn end_resend(letters: &DeadLetterStore, timeout: Duration) {
 /// Properties that make no producer.
 pub fn kafka_failure(error: StartError) -> Failure {
     Failure::new(error)
-        .help("correct [kafka.properties] in the settings")
+        .help("correct [kafka.properties] in the settings; `logcatch check --broker` tries them and starts nothing")
         .exit(Exit::Settings)
 }
 

@@ -82,7 +82,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("f.toml");
         let text = "host = \"h\"\n[kafka]\nbrokers = [\"a:1\"]\n[kafka.properties]\nlinger.ms = 5\n\
-                    [[logs]]\npath = [\"/l/*.log\"]\ntopic = \"t\"\n[[logs]]\nname = \"b\"\npath = \"/m\"\ntopic = \"u\"\n";
+                    [[logs]]\npath = [\"/l/*.log\"]\ntopic = \"t\"\nfields = { n = 5, yes = true, text = \"5\" }\n\
+                    [[logs]]\nname = \"b\"\npath = \"/m\"\ntopic = \"u\"\n";
         std::fs::write(&path, text).unwrap();
         let first = load(&path, &|_| None).unwrap();
         let printed = as_toml(&first.effective);
@@ -91,7 +92,7 @@ mod tests {
             "{printed}"
         );
         assert!(
-            printed.contains("\n[kafka.properties]\n\"linger.ms\" = \"5\" "),
+            printed.contains("\n[kafka.properties]\n\"linger.ms\" = 5 "),
             "{printed}"
         );
         assert!(printed.contains("# default: the first path\n"), "{printed}");

@@ -24,6 +24,7 @@ cases![
     preview_prints_the_records_and_keeps_no_position,
     settings_prints_what_applies_and_hides_secrets,
     help_shows_examples,
+    a_stop_before_positions_are_read_back_says_nothing_of_draining,
     the_demo_kills_and_rotates_by_itself_and_finds_every_line,
 ];
 
@@ -209,6 +210,18 @@ fn help_shows_examples() {
     for command in ["run", "check", "preview", "demo", "settings", "dead-letters"] {
         assert_says(&ok(host.run(&[command, "--help"])), &["logcatch", "xample"]);
     }
+}
+
+fn a_stop_before_positions_are_read_back_says_nothing_of_draining() {
+    let host = Host::new("unopened");
+    host.settings(&format!(
+        "{KAFKA}delivery = \"exactly-once\"\ninstance = \"web-1\"\n{LOGS}"
+    ));
+    let service = host.start_managed(&[]).service;
+    service.wait_log("exactly once: positions are read back");
+    let log = service.stop();
+    assert_says(&log, &["stopped before positions were read back: nothing was shipped"]);
+    assert!(!log.contains("drained"), "{log}");
 }
 
 /// The README's first command, without a terminal: it plays its script and ends by itself.

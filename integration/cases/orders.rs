@@ -91,7 +91,9 @@ fn plan_says_what_applying_would_do_and_applies_nothing() {
     fs::write(host.path("comes/new.log"), "x\n").unwrap();
     host.settings(&(after + turned + "[limits]\nin_flight = \"8MiB\"\n"));
     service.wait_log("`state.directory` cannot change");
-    let plan = json(host, &["plan", "--state", "state"]);
+    let output = host.run(&["plan", "--state", "state", "--json"]);
+    assert_eq!(output.code, Some(78), "{output:?}");
+    let plan: serde_json::Value = serde_json::from_str(&output.stdout).unwrap();
     let path = |name: &str| host.path(name).display().to_string();
     let expected = serde_json::json!([
         { "log": "comes", "what": "added", "changes": [], "start": [path("comes/new.log")], "stop": [], "go_on": 0 },
@@ -101,7 +103,12 @@ fn plan_says_what_applying_would_do_and_applies_nothing() {
     assert_eq!(plan["entries"], expected);
     assert_eq!(plan["unchanged"], 1);
     assert_eq!(plan["service"], serde_json::json!(["limits change"]));
-    let text = ok(host, &["plan", "--state", "state"]);
+    let output = host.run(&["plan", "--state", "state"]);
+    assert_eq!(output.code, Some(78), "{output:?}");
+    let said =
+        "error: cannot apply the settings: `state.directory` cannot change while the service runs: restart it\nhelp: ";
+    assert!(output.stderr.starts_with(said), "{output:?}");
+    let text = output.stdout;
     for part in [
         "+ comes is added\n    start ",
         "~ turns changes: topic\n    1 go on",
@@ -116,8 +123,9 @@ fn plan_says_what_applying_would_do_and_applies_nothing() {
     ok(host, &["reload"]);
     wait_watched(host, 3);
     host.settings(&before.replace("test-host", "other-host"));
-    let text = ok(host, &["plan"]);
-    assert!(text.contains("! `host` cannot change"), "{text}");
+    let output = host.run(&["plan"]);
+    assert_eq!(output.code, Some(78), "{output:?}");
+    assert!(output.stdout.contains("! `host` cannot change"), "{output:?}");
     host.settings(&(before + "what = = this\n"));
     assert!(fails(host, &["plan"], 78).contains("logcatch.toml:"));
     fixture.finish(service);
@@ -138,6 +146,7 @@ fn positions_are_set_and_reset_through_the_service() {
     fixture.reader.until_count(3);
     let host = &fixture.host;
     assert!(ok(host, &["positions", "set", &path, "4"]).contains("at byte 4 of 14; it was at 14"));
+    service.wait_log("from=14 to=4 size=14");
     fixture.reader.until_count(5);
     ok(host, &["positions", "set", &path, "begin"]);
     fixture.reader.until_count(8);

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::settings::{KafkaSettings, LogEntry, Settings};
+use crate::settings::{Delivery, ExactlyOnce, KafkaSettings, LogEntry, Settings};
 use crate::template::{Placeholder, Template};
 
 /// The difference between two settings. Entries are known by their names.
@@ -94,10 +94,22 @@ pub fn diff(old: &Settings, new: &Settings) -> Diff {
 
 /// Why these settings cannot take the place of those while the service runs, key by key; empty when they can.
 pub fn needs_restart(old: &Settings, new: &Settings) -> Vec<String> {
+    let exactly_once = |settings: &'_ Settings| match &settings.kafka.delivery {
+        Delivery::AtLeastOnce => None,
+        Delivery::ExactlyOnce(exactly_once) => Some(exactly_once.clone()),
+    };
+    let (was, is) = (exactly_once(old), exactly_once(new));
+    // With another mode the others say nothing.
+    let differs = |of: fn(&ExactlyOnce) -> &String| {
+        let both = was.as_ref().zip(is.as_ref());
+        both.is_some_and(|(was, is)| of(was) != of(is))
+    };
     let keys = [
         ("state.directory", old.state.directory != new.state.directory),
         ("host", old.host != new.host),
-        ("kafka.delivery", old.kafka.delivery != new.kafka.delivery),
+        ("kafka.delivery", was.is_some() != is.is_some()),
+        ("kafka.instance", differs(|one| &one.instance)),
+        ("kafka.positions_topic", differs(|one| &one.positions_topic)),
     ];
     let changed = keys.into_iter().filter(|(_, changed)| *changed);
     changed

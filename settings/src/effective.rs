@@ -114,8 +114,9 @@ fn value(given: &Given, shape: &Shape) -> Value {
 
 fn shown(text: &Text) -> Value {
     if text.is_hidden() {
-        json!(HIDDEN)
-    } else {
-        json!(text.value)
+        return json!(HIDDEN);
     }
+    // Numbers, true and false stay what they are: among `fields` they are no texts.
+    let plain = text.is_plain.then(|| serde_json::from_str(&text.value).ok()).flatten();
+    plain.unwrap_or_else(|| json!(text.value))
 }

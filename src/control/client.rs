@@ -90,7 +90,11 @@ impl Client {
 
     /// Asks what is answered in parts: [`Client::hear`] waits for each.
     pub fn tell(&mut self, request: &Request) -> Result<(), Failure> {
-        self.send(request).map_err(|source| self.failed(source))
+        match self.send(request) {
+            // It may have refused before it was asked, and that is still to be heard.
+            Err(source) if source.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+            sent => sent.map_err(|source| self.failed(source)),
+        }
     }
 
     /// Waits for the next part of the answer; one that refuses is a failure.
@@ -134,7 +138,9 @@ impl From<ConnectError> for Failure {
     fn from(error: ConnectError) -> Self {
         let help = match &error {
             ConnectError::NoService { .. } => {
-                "start it with `logcatch run`, or name its state directory by --state".to_owned()
+                "start it with `logcatch run`, or name its state directory by --state; with exactly-once, one that waits for \
+                 Kafka to give positions back does not answer yet, its log says why"
+                    .to_owned()
             }
             ConnectError::Socket { path, source } if source.kind() == io::ErrorKind::PermissionDenied => allowed(path),
             ConnectError::Socket { .. } => "the service's log says more".to_owned(),
@@ -166,4 +172,27 @@ fn name_in(file: &str, id: u32) -> String {
         (fields.nth(1)?.parse() == Ok(id)).then(|| name.to_owned())
     });
     named.unwrap_or_else(|| id.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::net::UnixListener;
+
+    use super::super::protocol::Refused;
+    use super::*;
+
+    #[test]
+    fn a_refusal_that_comes_before_the_question_is_heard() {
+        let state = tempfile::tempdir().unwrap();
+        let listener = UnixListener::bind(socket::path(state.path())).unwrap();
+        let mut client = Client::connect(state.path()).unwrap();
+        // As a service does that has no seat left.
+        let (mut stream, _) = listener.accept().unwrap();
+        let refused = Answer::Refused(Refused::new("cannot serve you"));
+        serde_json::to_writer(&mut stream, &refused).unwrap();
+        stream.write_all(b"\n").unwrap();
+        drop(stream);
+        let failure = client.ask(&Request::Plan).unwrap_err();
+        assert_eq!(failure.sentence(), "cannot serve you");
+    }
 }

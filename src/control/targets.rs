@@ -10,6 +10,8 @@ use super::protocol::{Named, Refused};
 const ALIKE: f64 = 0.6;
 /// What a path counts whose last part is, or holds, that of the one typed: such a file elsewhere is likely meant.
 const SAME_FILE: f64 = 0.9;
+/// What tells names.
+const LISTS: &str = "`logcatch status` lists what is watched, and which entries match no file";
 /// How many of them are named.
 const NAMED: usize = 3;
 
@@ -26,7 +28,7 @@ pub fn pick(keys: &[Key], of: &Named, verb: &str) -> Result<Vec<Key>, Refused> {
 
 fn unknown(keys: &[Key], of: &Named, verb: &str) -> Refused {
     let refused = Refused::new(format!(
-        "cannot {verb} `{}`: no entry and no watched path is called so",
+        "cannot {verb} `{}`: no watched file is called so, nor belongs to an entry of that name",
         of.typed
     ));
     if keys.is_empty() {
@@ -48,7 +50,7 @@ fn unknown(keys: &[Key], of: &Named, verb: &str) -> Refused {
         .map(|(_, name)| format!("`{name}`"))
         .collect();
     if alike.is_empty() {
-        refused.help("`logcatch status` lists what is watched")
+        refused.help(LISTS)
     } else {
         refused.help(format!("did you mean {}?", alike.join(" or ")))
     }
@@ -95,6 +97,11 @@ mod tests {
             let first = "did you mean `/var/log/nginx/access.log`";
             assert!(help(of).starts_with(first), "{}", help(of));
         }
-        assert_eq!(help("zzz"), "`logcatch status` lists what is watched");
+        assert_eq!(help("zzz"), LISTS);
+        // As an entry that matches no file would be: it may well be in the settings.
+        assert_eq!(
+            pick(&keys(), &Named::new("zzz"), "restart").unwrap_err().error,
+            "cannot restart `zzz`: no watched file is called so, nor belongs to an entry of that name"
+        );
     }
 }

@@ -8,7 +8,7 @@ use thiserror::Error;
 
 use crate::control::client::Client;
 use crate::control::{Named, Request, offline, reported};
-use crate::error::Failure;
+use crate::error::{Failure, chain};
 
 /// The page answers within milliseconds; one that says nothing for so long hangs.
 const SILENCE: Duration = Duration::from_secs(20);
@@ -39,11 +39,18 @@ pub enum Origin {
 
 /// A page that gives no report.
 #[derive(Debug, Error)]
-#[error("cannot read `{url}`")]
+#[error("cannot read `{url}`: {cause}")]
 struct PageError {
     url: String,
-    #[source]
-    cause: ureq::Error,
+    cause: String,
+}
+
+/// Without the client's own words around an error of the system, and without that one's number.
+fn cause_of(error: ureq::Error) -> String {
+    match error {
+        ureq::Error::Io(error) => chain(&error),
+        error => chain(&error),
+    }
 }
 
 impl Origin {
@@ -93,10 +100,13 @@ impl Origin {
                     .get(url.as_str())
                     .call()
                     .and_then(|mut answer| answer.body_mut().with_config().limit(LONGEST).read_to_vec())
-                    .map_err(|cause| Failure::new(failed(cause)).help(help))
+                    .map_err(|error| Failure::new(failed(cause_of(error))).help(help))
                     .and_then(|body| {
                         let read: Result<Report, _> = serde_json::from_slice(&body);
-                        read.map_err(|error| Failure::new(error).place(url.clone()).help(help))
+                        read.map_err(|error| {
+                            let cause = format!("this is no report of logcatch ({error})");
+                            Failure::new(failed(cause)).help(help)
+                        })
                     })?;
                 if let Some(of) = of {
                     offline::narrow(&mut report, of)?;
@@ -104,5 +114,37 @@ impl Origin {
                 Ok(report)
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read as _, Write as _};
+    use std::net::TcpListener;
+    use std::thread;
+
+    use super::*;
+
+    fn failure_of(address: &str) -> String {
+        Origin::page(address, None).report().unwrap_err().sentence()
+    }
+
+    #[test]
+    fn a_page_without_a_report_says_what_was_read_and_why_not() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let page = thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let _ = stream.read(&mut [0; 4096]).unwrap();
+            let answer = "HTTP/1.1 200 OK\r\ncontent-length: 5\r\nconnection: close\r\n\r\nhello";
+            stream.write_all(answer.as_bytes()).unwrap();
+        });
+        let said = failure_of(&address);
+        let url = format!("http://{address}/api/v1/status");
+        let start = format!("cannot read `{url}`: this is no report of logcatch (expected value at");
+        assert!(said.starts_with(&start), "{said}");
+        page.join().unwrap();
+        // Nobody listens there any more.
+        assert_eq!(failure_of(&address), format!("cannot read `{url}`: Connection refused"));
     }
 }

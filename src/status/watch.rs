@@ -109,7 +109,7 @@ fn listen_for_signals(tell: Sender<News>) {
 }
 
 fn cannot_draw(error: io::Error) -> Failure {
-    Failure::new(CannotPrint(error))
+    Failure::from(CannotPrint(error))
 }
 
 /// The terminal, in raw mode and on its second page.

@@ -8,6 +8,15 @@ impl Reason {
     pub fn advice(self) -> Option<&'static str> {
         Some(match self {
             Self::TopicMissing => "create the topic, or correct `topic` in the settings",
+            Self::TopicIllegal => {
+                "correct the entry's `topic`, or exclude the path: what it gives for this path cannot be the name of a topic"
+            }
+            Self::KafkaLoginRefused => {
+                "correct login and password under [kafka.properties], or make the user known to Kafka"
+            }
+            Self::KafkaTlsFailed => {
+                "correct certificates and `security.protocol` under [kafka.properties], or renew the brokers' certificates"
+            }
             Self::TopicForbidden => "give the service's Kafka user the right to write to the topic",
             Self::ClockWrong => "set this host's clock: Kafka refuses its timestamps",
             Self::DeadLettersFull => {
@@ -31,7 +40,10 @@ mod tests {
     #[test]
     fn what_needs_somebody_says_what_to_do() {
         for reason in [
+            Reason::KafkaLoginRefused,
+            Reason::KafkaTlsFailed,
             Reason::TopicMissing,
+            Reason::TopicIllegal,
             Reason::TopicForbidden,
             Reason::ClockWrong,
             Reason::DeadLettersFull,

@@ -35,7 +35,7 @@ pub fn mood(report: &Report) -> Mood {
     }
 }
 
-/// "keeping up: 131 of 132 files, worst lag 0.4 s; 1 blocked"
+/// "keeping up: 131 of 132 files, worst lag 70 s, 2.0 KiB to ship; 1 blocked"
 #[must_use]
 pub fn sentence(report: &Report) -> String {
     let files = &report.files;
@@ -50,8 +50,8 @@ pub fn sentence(report: &Report) -> String {
         () if up == 0 => "not shipping",
         () => "keeping up",
     };
-    let moving = files.iter().filter(|file| is_moving(file));
-    let worst = moving.map(|file| file.lag_seconds).fold(0.0, f64::max);
+    // Of those that wait for somebody, too: their lines are late all the same.
+    let worst = files.iter().map(|file| file.lag_seconds).fold(0.0, f64::max);
     let behind: u64 = files.iter().map(|file| file.lag_bytes).sum();
     let verb = if head == "keeping up" { "" } else { " up to date" };
     let files_up = format!("{up} of {}{verb}", count(files.len(), "file"));
@@ -188,14 +188,14 @@ pub(crate) mod tests {
         let blocked = report(files.clone());
         assert_eq!(
             sentence(&blocked),
-            "keeping up: 131 of 132 files, worst lag 0.4 s, 2.0 KiB to ship; 1 blocked"
+            "keeping up: 131 of 132 files, worst lag 70 s, 2.0 KiB to ship; 1 blocked"
         );
         assert_eq!(mood(&blocked), Mood::Bad);
         assert_eq!(mood(&report(files[..131].to_vec())), Mood::Good);
         files[1] = file("1", State::Waiting, 42.0);
         assert_eq!(mood(&report(files[..131].to_vec())), Mood::Attention);
         let mut late = report(files);
-        assert!(sentence(&late).starts_with("behind: 130 of 132 files up to date, worst lag 42 s"));
+        assert!(sentence(&late).starts_with("behind: 130 of 132 files up to date, worst lag 70 s"));
         late.kafka.up = Some(false);
         late.kafka.since_seconds = Some(61.0);
         assert!(sentence(&late).starts_with("waiting for Kafka: "));

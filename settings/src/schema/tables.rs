@@ -166,7 +166,7 @@ static LIMITS: &[Key] = &[
         "in_flight",
         Shape::Size(MIB, 64 * GIB),
         Default::Value("16MiB"),
-        "Bytes read and not yet acknowledged, of all files, bookkeeping included.",
+        "Bytes read and not yet acknowledged, of all files, bookkeeping included; with exactly-once the default is 64MiB.",
     ),
     key(
         "open_files",
@@ -214,7 +214,7 @@ static LOGS: &[Key] = &[
         "exclude_paths",
         Shape::Texts,
         Default::Values(COMPRESSED),
-        "Patterns of files to leave out; one without a slash is a file name.",
+        "Patterns of files to leave out, in place of the default; one without a slash is a file name.",
     ),
     key(
         "topic",

@@ -316,4 +316,15 @@ fn exactly_once_needs_a_name_and_cannot_come_or_go_while_the_service_runs() {
             "{refused:?}"
         );
     }
+    let other = |keys: &str| {
+        let new = settings(&format!("{KAFKA}delivery = \"exactly-once\"\n{keys}{LOGS}"));
+        crate::needs_restart(&exactly_once, &new)
+    };
+    assert!(other("instance = \"web-1\"\n").is_empty());
+    let refused = other("instance = \"web-2\"\npositions_topic = \"p\"\n");
+    let restart = "cannot change while the service runs: restart it";
+    assert_eq!(
+        refused,
+        ["instance", "positions_topic"].map(|key| format!("`kafka.{key}` {restart}"))
+    );
 }

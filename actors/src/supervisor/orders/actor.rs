@@ -6,6 +6,8 @@ use std::time::Instant;
 
 use actix::prelude::*;
 
+use logcatch_tail::Moved;
+
 use super::{Change, Changed, OrderError, change};
 use crate::observe::{Activity, Key};
 use crate::supervisor::actor::{SETTLE_POLL, SupervisorActor};
@@ -95,8 +97,15 @@ impl Handler<ChangePosition> for SupervisorActor {
                 .map_err(OrderError::from)
         };
         Box::pin(changed.into_actor(self).map(move |changed, actor, ctx| {
-            if let Ok(changed) = &changed {
-                log::info!(log = key.0, path:% = key.1.display(), changed:?; "position was changed by an operator");
+            let (log, path) = (&key.0, key.1.display());
+            match &changed {
+                Ok(Changed::Moved(Moved { from, to, size })) => {
+                    log::info!(log, path:%, from, to, size; "position was moved by an operator");
+                }
+                Ok(Changed::Forgotten(forgotten)) => {
+                    log::info!(log, path:%, forgotten; "positions were forgotten by an operator");
+                }
+                Err(_) => {}
             }
             if let Some(incarnation) = incarnation {
                 actor.begin_again(key, incarnation, ctx);
