@@ -20,6 +20,7 @@ cases![
     k9_a_wrong_password_is_told_and_mended_without_loss,
     k9_a_password_rotates_under_load,
     k9_tokens_are_fetched_renewed_and_refused,
+    k9_positions_are_read_back_with_a_password_and_with_tokens,
 ];
 
 /// A host whose logs are shipped to the secured broker, and the books of it.
@@ -248,11 +249,11 @@ fn k9_a_password_rotates_under_load() {
     safe.finish(service);
 }
 
-fn k9_tokens_are_fetched_renewed_and_refused() {
-    let mut safe = Safe::new("tokens");
+/// A token for the secret in a file.
+fn bearer() -> [(&'static str, &'static str); 9] {
     let url = secure().provider.url().leak();
     let [_, ca] = tls();
-    let bearer = [
+    [
         ca,
         ("security.protocol", "SASL_SSL"),
         ("sasl.mechanisms", "OAUTHBEARER"),
@@ -262,7 +263,12 @@ fn k9_tokens_are_fetched_renewed_and_refused() {
         ("sasl.oauthbearer.scope", "write"),
         ("sasl.oauthbearer.token.endpoint.url", &*url),
         ("https.ca.location", ca.1),
-    ];
+    ]
+}
+
+fn k9_tokens_are_fetched_renewed_and_refused() {
+    let mut safe = Safe::new("tokens");
+    let bearer = bearer();
     safe.file("secret", "not-the-secret");
     safe.settings(Door::Bearer, &bearer);
     let service = safe.start_refused(
@@ -281,5 +287,23 @@ fn k9_tokens_are_fetched_renewed_and_refused() {
         when(secure().provider.given() >= given + 2, || "not yet".to_owned())
     });
     log.write(100);
+    safe.finish(service);
+}
+
+fn k9_positions_are_read_back_with_a_password_and_with_tokens() {
+    let mut safe = Safe::new("positions");
+    safe.fixture.host.exactly_once("safe");
+    safe.file("password", SCRAM);
+    safe.file("secret", identity::SECRET);
+    let mut log = safe.fixture.log("logs/app.log");
+    for (door, properties) in [(Door::Login, &scram(USER)[..]), (Door::Bearer, &bearer()[..])] {
+        safe.settings(door, properties);
+        let service = safe.fixture.host.start();
+        log.write(100);
+        safe.fixture.caught_up();
+        service.stop();
+    }
+    // What was read back is where it goes on: nothing comes twice.
+    let service = safe.fixture.host.start();
     safe.finish(service);
 }

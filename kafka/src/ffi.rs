@@ -15,6 +15,7 @@
 mod inquirer;
 mod producer;
 mod tls;
+mod token;
 mod transaction;
 
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
@@ -34,6 +35,7 @@ use crate::wake::Wake;
 
 pub use inquirer::Inquirer;
 pub use producer::Producer;
+pub(crate) use token::set_token;
 
 /// The longest name of a topic that a broker takes.
 const TOPIC_NAME_MAX: usize = 249;

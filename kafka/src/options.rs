@@ -149,12 +149,8 @@ impl Options {
             config.set(name, value);
         }
         config.set("bootstrap.servers", self.broker_list());
-        for (names, value) in DEFAULTS {
-            if let Some(name) = names.first()
-                && !names.iter().any(|name| self.property(name).is_some())
-            {
-                config.set(*name, value);
-            }
+        for (name, value) in self.defaults() {
+            config.set(name, value);
         }
         if let Some(bytes) = batch_bytes {
             config.set("batch.size", bytes.to_string());
@@ -181,9 +177,9 @@ impl Options {
         Ok(config)
     }
 
-    /// Those properties that are about connections: for a client that only reads.
+    /// Those properties that are about connections, and our defaults of them: for a client that only reads.
     pub(crate) fn connection(&self) -> ClientConfig {
-        const PARTS: [&str; 8] = [
+        const PARTS: [&str; 9] = [
             "security.",
             "sasl.",
             "ssl.",
@@ -192,16 +188,28 @@ impl Options {
             "broker.",
             "https.",
             "client.",
+            "reconnect.",
         ];
+        let is_about_it = |name: &str| PARTS.iter().any(|part| name.starts_with(part)) && !oidc::OURS.contains(&name);
         let mut config = ClientConfig::new();
         config.set("bootstrap.servers", self.broker_list());
-        config.set("client.id", "logcatch");
+        for (name, value) in self.defaults().filter(|(name, _)| is_about_it(name)) {
+            config.set(name, value);
+        }
         for (name, value) in &self.properties {
-            if PARTS.iter().any(|part| name.starts_with(part)) {
+            if is_about_it(name) {
                 config.set(name, value);
             }
         }
         config
+    }
+
+    /// Ours that the user does not set.
+    fn defaults(&self) -> impl Iterator<Item = (&'static str, &'static str)> {
+        let names = DEFAULTS
+            .into_iter()
+            .filter(|(names, _)| !names.iter().any(|name| self.property(name).is_some()));
+        names.filter_map(|(names, value)| names.first().map(|name| (*name, value)))
     }
 
     /// The limit of one batch in bytes that the user or librdkafka sets.
@@ -382,5 +390,36 @@ mod tests {
             config.get("queue.buffering.max.messages"),
             Some(QUEUE_RECORDS.to_string().as_str())
         );
+    }
+
+    #[test]
+    fn a_client_that_only_reads_connects_like_the_producer() {
+        let config = with(&[
+            ("client.id", "me"),
+            ("sasl.mechanisms", "OAUTHBEARER"),
+            ("sasl.oauthbearer.method", "oidc"),
+            ("sasl.oauthbearer.client.secret", "hunter2"),
+            ("linger.ms", "1"),
+        ]);
+        let config = config.connection();
+        for (name, value) in [
+            ("client.id", Some("me")),
+            ("sasl.mechanisms", Some("OAUTHBEARER")),
+            ("ssl.ca.location", Some("probe")),
+            ("reconnect.backoff.max.ms", Some("1000")),
+            ("socket.keepalive.enable", Some("true")),
+            ("sasl.oauthbearer.method", None),
+            ("sasl.oauthbearer.client.secret", None),
+            ("linger.ms", None),
+            ("compression.type", None),
+        ] {
+            assert_eq!(config.get(name), value, "{name}");
+        }
+        let own = with(&[("ssl.ca.pem", "x"), ("reconnect.backoff.ms", "5000")]).connection();
+        assert_eq!(
+            (own.get("ssl.ca.location"), own.get("reconnect.backoff.max.ms")),
+            (None, None)
+        );
+        assert_eq!(own.get("reconnect.backoff.ms"), Some("5000"));
     }
 }

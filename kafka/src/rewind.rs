@@ -9,7 +9,7 @@ use crate::lane::Phase;
 use crate::outlet::{Outlet, ParcelId};
 use crate::redo::{Failure, Resolution};
 use crate::shipper::Shipper;
-use crate::transaction::{Stage, Transaction};
+use crate::transaction::Transaction;
 
 impl<O: Outlet> Shipper<O> {
     /// Lanes with batches that cannot be sent as a whole send all of theirs piece by piece, in order.
@@ -140,15 +140,16 @@ impl<O: Outlet> Shipper<O> {
             lane.empty();
             lane.restart(Vec::new(), &self.parcels, now);
         }
-        let was_committing = txn.stage == Stage::Committing;
-        txn.is_unsure |= txn.is_pledged;
+        // Also one that was being aborted may be committed: by a commit before that, whose answer was lost.
+        let is_pledged = txn.is_pledged;
+        txn.is_unsure |= is_pledged;
         let members = txn.renew();
         for id in &members {
             if let Some(parcel) = self.parcels.get_mut(*id) {
                 parcel.start_over();
             }
         }
-        if was_committing {
+        if is_pledged {
             txn.unsure.clone_from(&members);
         }
         txn.put_back(members, &self.parcels);

@@ -9,12 +9,14 @@ use std::time::{Duration, Instant};
 
 use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
-use rdkafka::client::{ClientContext, DefaultClientContext};
+use rdkafka::client::{Client as Any, ClientContext, DefaultClientContext};
 use rdkafka::consumer::{BaseConsumer as Client, Consumer, ConsumerContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::Message;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
+use crate::ffi::set_token;
+use crate::oidc::{Token, TokenSource};
 use crate::options::Options;
 use crate::transact::PositionRecord;
 
@@ -75,6 +77,60 @@ pub enum ReadError {
     },
 }
 
+/// How clients are made that may log in.
+struct Access<'a> {
+    options: &'a Options,
+    config: ClientConfig,
+    source: Option<TokenSource>,
+    /// One for all: they live for seconds.
+    token: Option<Token>,
+}
+
+impl<'a> Access<'a> {
+    /// Fetches a token where one is needed; blocks for ten seconds at most.
+    fn new(options: &'a Options) -> Result<Self, String> {
+        let source = TokenSource::of(options).map_err(|error| error.to_string())?;
+        let token = source.as_ref().map(TokenSource::fetch).transpose();
+        Ok(Self {
+            options,
+            config: options.connection(),
+            token: token.map_err(|error| error.to_string())?,
+            source,
+        })
+    }
+
+    fn consumer(&self, isolation: &str) -> Result<BaseConsumer, String> {
+        let mut config = self.config.clone();
+        // The library assigns no partition without one; it is never joined, and needs no right.
+        config.set("group.id", "logcatch");
+        config.set("enable.auto.commit", "false");
+        config.set("enable.partition.eof", "true");
+        // What is there is answered at once; what is not is not waited for.
+        config.set("fetch.wait.max.ms", "10");
+        config.set("allow.auto.create.topics", "false");
+        config.set("isolation.level", isolation);
+        let made: Result<BaseConsumer, _> = config.create_with_context(Quiet);
+        let consumer = made.map_err(|error| self.options.redact(error).to_string())?;
+        self.log_in(consumer.client())?;
+        Ok(consumer)
+    }
+
+    fn admin(&self) -> Result<AdminClient<DefaultClientContext>, String> {
+        let made: Result<AdminClient<_>, _> = self.config.create();
+        let admin = made.map_err(|error| self.options.redact(error).to_string())?;
+        self.log_in(admin.inner())?;
+        Ok(admin)
+    }
+
+    /// It connects once it has its token.
+    fn log_in<C: ClientContext>(&self, client: &Any<C>) -> Result<(), String> {
+        match (&self.source, &self.token) {
+            (Some(source), Some(token)) => set_token(client, token, &source.extensions),
+            _ => Ok(()),
+        }
+    }
+}
+
 /// Reads what is committed, of keys that begin with `prefix`. Makes the topic where it is missing. Blocks for some seconds, or as
 /// long as reading takes.
 ///
@@ -85,36 +141,22 @@ pub fn read_back(options: &Options, topic: &str, prefix: &[u8]) -> Result<Found,
         topic: topic.to_owned(),
         reason,
     };
-    let mut config = options.connection();
-    // The library assigns no partition without one; it is never joined, and needs no right.
-    config.set("group.id", "logcatch");
-    config.set("enable.auto.commit", "false");
-    config.set("enable.partition.eof", "true");
-    // What is there is answered at once; what is not is not waited for.
-    config.set("fetch.wait.max.ms", "10");
-    config.set("allow.auto.create.topics", "false");
-    let create = |isolation| -> Result<BaseConsumer, ReadError> {
-        let mut config = config.clone();
-        config.set("isolation.level", isolation);
-        config
-            .create_with_context(Quiet)
-            .map_err(|error| later(options.redact(error).to_string()))
-    };
-    let everything = create("read_uncommitted")?;
+    let access = Access::new(options).map_err(later)?;
+    let everything = access.consumer("read_uncommitted").map_err(later)?;
     let partitions = match partitions(&everything, topic) {
         Ok(Some(partitions)) => partitions,
         Ok(None) => {
-            make(options, &everything, topic).map_err(later)?;
+            make(&access, &everything, topic).map_err(later)?;
             let made = partitions_or_none(&everything, topic);
             made.ok_or_else(|| later("it was made, and its partitions are not there yet".to_owned()))?
         }
         Err(error) => return Err(later(words(&error))),
     };
-    check_policy(options, topic)?;
+    check_policy(&access, topic)?;
     let cluster = everything.client().fetch_cluster_id(PATIENCE);
     let cluster = cluster.ok_or_else(|| later("the cluster does not tell its id".to_owned()))?;
 
-    let committed = create("read_committed")?;
+    let committed = access.consumer("read_committed").map_err(later)?;
     let mut filled = Vec::new();
     for partition in 0..partitions {
         let marks = |consumer: &BaseConsumer| {
@@ -205,7 +247,7 @@ fn partitions_or_none(consumer: &BaseConsumer, topic: &str) -> Option<i32> {
 }
 
 /// Makes it: before anything else touches the name, because a broker may make it in its own way then.
-fn make(options: &Options, consumer: &BaseConsumer, topic: &str) -> Result<(), String> {
+fn make(access: &Access, consumer: &BaseConsumer, topic: &str) -> Result<(), String> {
     let brokers = consumer
         .fetch_metadata(None, PATIENCE)
         .map_err(|error| words(&error))?
@@ -216,7 +258,7 @@ fn make(options: &Options, consumer: &BaseConsumer, topic: &str) -> Result<(), S
     let new = NewTopic::new(topic, PARTITIONS, TopicReplication::Fixed(replicas))
         .set("cleanup.policy", "compact")
         .set("min.insync.replicas", in_sync);
-    let admin = admin(&options.connection()).map_err(|error| options.redact(error).to_string())?;
+    let admin = access.admin()?;
     let made = wait(admin.create_topics([&new], &AdminOptions::new().request_timeout(Some(PATIENCE))))?;
     match made.map_err(|error| words(&error))?.into_iter().next() {
         Some(Err((_, RDKafkaErrorCode::TopicAlreadyExists))) | None => Ok(()),
@@ -231,13 +273,13 @@ fn make(options: &Options, consumer: &BaseConsumer, topic: &str) -> Result<(), S
 }
 
 /// Anything but compaction would forget positions. Where the rights do not allow to see it, that is said.
-fn check_policy(options: &Options, topic: &str) -> Result<(), ReadError> {
+fn check_policy(access: &Access, topic: &str) -> Result<(), ReadError> {
     const NAME: &str = "cleanup.policy";
     let later = |reason: String| ReadError::Later {
         topic: topic.to_owned(),
         reason,
     };
-    let admin = admin(&options.connection()).map_err(|error| later(options.redact(error).to_string()))?;
+    let admin = access.admin().map_err(later)?;
     let of = ResourceSpecifier::Topic(topic);
     let answer = wait(admin.describe_configs([&of], &AdminOptions::new().request_timeout(Some(PATIENCE))));
     let described = answer.map_err(later)?.map_err(|error| later(words(&error)))?;
@@ -257,10 +299,6 @@ fn check_policy(options: &Options, topic: &str) -> Result<(), ReadError> {
         Some(Err(code)) => Err(later(code.to_string())),
         None => Ok(()),
     }
-}
-
-fn admin(config: &ClientConfig) -> Result<AdminClient<DefaultClientContext>, KafkaError> {
-    config.create()
 }
 
 /// The client's own threads complete its futures: nothing but a waker is needed.

@@ -94,7 +94,7 @@ pub(crate) struct Transaction {
     pub(crate) failed: bool,
     /// What made it fail, where that names no record.
     pub(crate) cause: Option<Code>,
-    /// Those of a client that was lost while it committed: it may have.
+    /// Those of a client that was lost after it took their positions: it may have committed them.
     pub(crate) unsure: Vec<ParcelId>,
     /// Positions were taken by a client that was lost.
     pub(crate) is_unsure: bool,

@@ -14,6 +14,13 @@ use crate::transaction::{Stage, Transaction};
 /// Waiting for Kafka to give positions back is said after this.
 const GRACE: Duration = Duration::from_secs(3);
 
+/// A commit that goes on for so long while Kafka answers is said.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// What is complained of: positions are not given back, or not taken.
+const NOT_GIVEN: i32 = 0;
+const NOT_TAKEN: i32 = 1;
+
 /// A transaction that is all acknowledged and gets nothing more is worth committing from so many bytes on: its files may
 /// wait for just that.
 const WORTH: u64 = 256 * 1024;
@@ -260,6 +267,7 @@ impl<O: Outlet> Shipper<O> {
                         None
                     }
                     Cure::Again => {
+                        self.commit_later(txn, &error.text, now);
                         self.call(txn, Call::Commit);
                         None
                     }
@@ -289,9 +297,21 @@ impl<O: Outlet> Shipper<O> {
         }
     }
 
+    /// Says that no lane is to blame: all lines are acknowledged, and its positions are not, or nobody commits it.
+    fn commit_later(&self, txn: &mut Transaction, reason: &str, now: Instant) {
+        let only_positions = self.outlet.outstanding() <= txn.flying;
+        // An outage is said for itself.
+        if self.connection.is_down() || !only_positions || !txn.complaint.raise(NOT_TAKEN, PATIENCE, now) {
+            return;
+        }
+        log::warn!(topic = txn.log.topic(), partition = txn.partition, positions = txn.flying, reason,
+            help = "nothing is lost: lines stay in their files until their positions are committed";
+            "Kafka does not commit positions, nothing is shipped");
+    }
+
     fn open_later(&mut self, txn: &mut Transaction, reason: &str, now: Instant) {
         txn.stage = Stage::Shut(now + txn.retry.pause());
-        if txn.complaint.raise(0, GRACE, now) {
+        if txn.complaint.raise(NOT_GIVEN, GRACE, now) {
             log::warn!(reason, help = "nothing is lost: lines stay in their files until positions are known";
                 "cannot ship yet, positions are not read back");
         }
@@ -329,6 +349,9 @@ impl<O: Outlet> Shipper<O> {
         self.stats.committed += 1;
         txn.version += 1;
         txn.rest.reset();
+        if txn.complaint.clear(now).is_some() {
+            log::info!(topic = txn.log.topic(); "Kafka commits positions again");
+        }
         if let Some(suspect) = txn.suspects.pop()
             && let Some(lane) = self.lanes.get_mut(suspect as usize).and_then(Option::as_mut)
         {
@@ -347,5 +370,36 @@ impl<O: Outlet> Shipper<O> {
         if let Some(parcel) = self.parcels.remove(id) {
             self.settle(parcel, true);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use crate::fake::transactions::{batch_of, rig};
+
+    #[test]
+    fn positions_that_are_not_taken_are_complained_of_until_they_are_committed() {
+        let (mut rig, log) = rig(&[("t", 1)], 1 << 20);
+        rig.run();
+        let (batch, fate) = batch_of(&log, "t", "f", &["1"], 1);
+        rig.shipper.push(batch, rig.now);
+        for _ in 0..5 {
+            rig.run();
+            rig.broker.judge_some(|item| item.topic == "t");
+            rig.now += Duration::from_secs(1);
+        }
+        let complaint =
+            |shipper: &crate::Shipper<_>| shipper.transaction.as_ref().and_then(|txn| txn.complaint.due_at());
+        assert!(complaint(&rig.shipper).is_some());
+        assert!(fate.told().is_empty());
+        for _ in 0..5 {
+            rig.broker.accept();
+            rig.run();
+            rig.now += Duration::from_secs(1);
+        }
+        fate.delivered();
+        assert_eq!(complaint(&rig.shipper), None);
     }
 }

@@ -96,6 +96,8 @@ impl Positions {
                 stream.retire();
             }
         }
+        // Also the entries: what the store alone knows to be applied was never committed, and `start` still counts for it.
+        self.forget_applied();
         for name in &contents.entries {
             self.applied(name);
         }
@@ -313,6 +315,28 @@ mod tests {
         assert_eq!((offset(&positions, "/a"), offset(&positions, "/gone")), (Some(8), None));
         positions.close();
         assert_eq!(offset(&open(directory.path()), "/a"), Some(8), "the store followed");
+    }
+
+    #[test]
+    fn an_entry_whose_application_was_never_committed_is_applied_anew() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut topic = Topic::default();
+        let positions = open(directory.path());
+        let (outbox, generation) = topic.enter(&positions);
+        positions.applied("old");
+        topic.write(&outbox, generation);
+        outbox.committed();
+        positions.applied("new");
+        positions.close();
+
+        let positions = open(directory.path());
+        assert!(!positions.is_first_application("new"), "the store knows it");
+        topic.enter(&positions);
+        assert!(!positions.is_first_application("old"));
+        assert!(positions.is_first_application("new"), "the topic does not");
+        positions.applied("new");
+        topic.write(&positions.dirty.outbox.get().unwrap().clone(), generation);
+        assert!(topic.contents().entries.iter().any(|name| name == "new"), "and is told");
     }
 
     #[test]

@@ -256,6 +256,11 @@ impl Positions {
         }
     }
 
+    /// No entry was applied, as far as is known. The store keeps what it knows.
+    pub(crate) fn forget_applied(&self) {
+        self.lock().applied.clear();
+    }
+
     /// Every generation is taken out, and given back.
     pub(crate) fn take_all(&self) -> Vec<Arc<Stream>> {
         let mut index = self.lock();

@@ -26,6 +26,8 @@ pub(crate) struct Transactions {
     pub(crate) commits: u32,
     /// The client is lost in the next commit; whether that takes effect.
     pub(crate) lose_commit: Option<bool>,
+    /// That commit wants to be aborted, and only the abort loses the client.
+    pub(crate) lose_at_abort: bool,
 }
 
 impl Transact for Broker {
@@ -60,11 +62,15 @@ impl Transact for Broker {
         }
         match lost {
             None => Ok(()),
+            Some(_) if cluster.transactions.lose_at_abort => Err(error(Code::STATE, Cure::Abort)),
             Some(_) => Err(error(Code::FENCED, Cure::NewClient)),
         }
     }
 
     fn abort(&self, _timeout: Duration) -> Result<(), TransactError> {
+        if std::mem::take(&mut self.cluster().transactions.lose_at_abort) {
+            return Err(error(Code::FENCED, Cure::NewClient));
+        }
         self.judge(|_| Err(Code::PURGE_QUEUE));
         let mut cluster = self.cluster();
         let committed = cluster.transactions.committed;

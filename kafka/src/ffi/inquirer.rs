@@ -1,19 +1,18 @@
 //! Questions to brokers, on a producer's connections.
 
-use std::ffi::{CString, c_char, c_int};
+use std::ffi::{CString, c_int};
 use std::ptr::{self, NonNull};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use rdkafka::bindings as c;
 use rdkafka::error::KafkaError;
 
 use super::{
-    Event, Queue, Shared, rd_kafka_ConfigResource_error, rd_kafka_event_error, rd_kafka_oauthbearer_set_token,
-    rd_kafka_oauthbearer_set_token_failure, text, topic_name,
+    Event, Queue, Shared, rd_kafka_ConfigResource_error, rd_kafka_event_error, rd_kafka_oauthbearer_set_token_failure,
+    set_token, text, topic_name,
 };
 use crate::error::Code;
-use crate::oidc::Token;
 use crate::options::Secrets;
 use crate::outlet::Inquire;
 
@@ -47,7 +46,7 @@ impl Inquire for Inquirer {
             let renewed = tokens
                 .fetch()
                 .map_err(|error| error.to_string())
-                .and_then(|token| self.set_token(&token, &tokens.extensions));
+                .and_then(|token| set_token(&self.shared.client, &token, &tokens.extensions));
             if let Err(cause) = renewed {
                 self.set_no_token(&cause);
             }
@@ -56,36 +55,6 @@ impl Inquire for Inquirer {
 }
 
 impl Inquirer {
-    /// Logs in with this token from now on. Before its life is over, the client asks for another.
-    fn set_token(&self, token: &Token, extensions: &[(String, String)]) -> Result<(), String> {
-        let c_text = |text: &str| CString::new(text).map_err(|_| "the token is no text".to_owned());
-        let until = (SystemTime::now() + token.lifetime).duration_since(SystemTime::UNIX_EPOCH);
-        let until = i64::try_from(until.unwrap_or_default().as_millis()).unwrap_or(i64::MAX);
-        let (value, client) = (c_text(&token.value)?, c_text(&token.client)?);
-        let extensions = extensions.iter().flat_map(|(name, value)| [name, value]);
-        let extensions: Vec<CString> = extensions.map(|text| c_text(text)).collect::<Result<_, _>>()?;
-        let mut pointers: Vec<*const c_char> = extensions.iter().map(|text| text.as_ptr()).collect();
-        let mut why = [0; 512];
-        // SAFETY: the client is alive; all texts are, too, and are copied; the error is written within its buffer.
-        let error = unsafe {
-            rd_kafka_oauthbearer_set_token(
-                self.shared.client.native_ptr(),
-                value.as_ptr(),
-                until,
-                client.as_ptr(),
-                pointers.as_mut_ptr(),
-                pointers.len(),
-                why.as_mut_ptr(),
-                why.len(),
-            )
-        };
-        if error == Code::NONE.0 {
-            return Ok(());
-        }
-        // SAFETY: the library ends what it writes with a zero.
-        Err(format!("the token cannot be used: {}", unsafe { text(why.as_ptr()) }))
-    }
-
     /// There is no token. The client reports it, and asks again after ten seconds.
     fn set_no_token(&self, cause: &str) {
         let cause = CString::new(cause.replace('\0', "?")).unwrap_or_default();

@@ -192,10 +192,11 @@ fn a_dead_letter_that_cannot_be_kept_holds_only_its_own_file() {
 
 #[test]
 fn a_commit_that_was_never_answered_is_looked_up() {
-    for took_effect in [true, false] {
+    for (took_effect, lose_at_abort) in [(true, false), (false, false), (true, true), (false, true)] {
         let mut case = Case::new(&[("t", 1)]);
         let fate = case.push("t", "f", &["1", "2"]);
         case.rig.broker.cluster().transactions.lose_commit = Some(took_effect);
+        case.rig.broker.cluster().transactions.lose_at_abort = lose_at_abort;
         let next = case.push("t", "f", &["3"]);
         case.settle();
         fate.delivered();

@@ -153,8 +153,17 @@ fn positions_topic(table: &Table, report: &mut Report) -> String {
     let Some(text) = table.text("positions_topic") else {
         return String::new();
     };
-    let found = topic(text, report).and_then(|template| template.literal().map(str::to_owned));
-    found.unwrap_or_default()
+    let Some(template) = topic(text, report) else {
+        return String::new();
+    };
+    let literal = template.literal().map(str::to_owned);
+    if literal.is_none() {
+        let problem = text.spot.problem("cannot hold placeholders");
+        report
+            .problems
+            .push(problem.help("all positions of a service are in one topic"));
+    }
+    literal.unwrap_or_default()
 }
 
 /// Whether the value of a property of librdkafka is never shown.

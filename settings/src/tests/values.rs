@@ -205,6 +205,10 @@ fn what_is_not_built_yet_is_said_after_its_shape_is_checked() {
             "f.toml:4: `kafka.positions_topic` must be a topic name, not \"a b\"",
         ),
         (
+            "positions_topic = \"positions-{host}\"",
+            "f.toml:4: `kafka.positions_topic` cannot hold placeholders | all positions of a service",
+        ),
+        (
             "[web]\nlisten = \"5642\"",
             "f.toml:5: `web.listen` must be an address and a port, or empty for no page | write it as",
         ),
