@@ -146,6 +146,7 @@ fn record(number: u64) -> StreamRecord {
         copy: false,
         absent_seconds: 0,
         archived: None,
+        charset: None,
         placement: None,
     }
 }

@@ -48,7 +48,7 @@ pub struct Generation {
     seen: Head,
     /// NULs at `next` are a hole left by a truncation.
     hole: bool,
-    /// What its byte-order mark says it is written in.
+    /// What its byte-order mark says it is written in, or said before a truncation.
     charset: Option<Charset>,
     kept: Option<Kept>,
     /// How much is read at once, for a line that is longer than a step.
@@ -77,7 +77,8 @@ impl Generation {
     fn at(mut source: Source, stat: &Stat, stream: Arc<Stream>, next: Mark, hole: bool) -> io::Result<Self> {
         let known = next.offset.min(HEAD_LEN as u64);
         let bytes = source.head(usize::try_from(known).unwrap_or(HEAD_LEN))?;
-        let record_head = stream.record().head;
+        let record = stream.record();
+        let before = record.charset.as_deref().and_then(Charset::of_label);
         Ok(Self {
             source,
             inode: stat.inode,
@@ -86,9 +87,9 @@ impl Generation {
             looked: next.offset,
             looked_modified: 0,
             checked: 0,
-            charset: Charset::of_mark(&bytes).map(|(charset, _)| charset),
+            charset: Charset::of_mark(&bytes).map(|(charset, _)| charset).or(before),
             head: HeadBytes::new(bytes, next.offset),
-            seen: record_head,
+            seen: record.head,
             hole,
             kept: None,
             window: None,
@@ -343,7 +344,8 @@ impl Generation {
         let whole = length == unread && found == guard + length && !is_open;
         let mut tail = if last && whole { Tail::Final } else { Tail::Open };
         let hole = if self.hole {
-            match self.hole_end(&buffer[guard..], size, recipe.unit())? {
+            let unit = self.charset.map_or(recipe.unit(), Charset::unit);
+            match self.hole_end(&buffer[guard..], size, unit)? {
                 Some(hole) => hole,
                 None => return Ok(Reading::Nothing),
             }

@@ -106,6 +106,9 @@ pub struct StreamRecord {
     /// Whether it began with a truncation: NULs at its start are then a hole, not data.
     #[serde(default)]
     pub truncated: bool,
+    /// The encoding that the byte-order mark said which went with that truncation, by its name in the standard.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub charset: Option<String>,
     /// Whether the file is a copy of what another path holds: what is before the mark was not read here.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub copy: bool,
@@ -143,6 +146,7 @@ impl StreamRecord {
             copy: false,
             absent_seconds: 0,
             archived: None,
+            charset: None,
             placement: None,
         }
     }

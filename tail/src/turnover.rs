@@ -132,6 +132,7 @@ impl Watcher {
             copy: false,
             absent_seconds: 0,
             archived: None,
+            charset: None,
             placement: None,
         };
         self.world.positions.begin_under(&self.world.lease, record)
@@ -245,6 +246,9 @@ impl Watcher {
         }
         log::info!(path:% = self.spec.path.display(); "file was truncated or written anew; reading it from its start");
         let stream = self.begin(head, &stat, true);
+        // Who appends writes no other mark.
+        let charset = generation.charset().map(|charset| charset.name().to_owned());
+        stream.update(|record| record.charset = charset);
         self.live = Some(Generation::open(file, &stat, stream)?);
         Ok(())
     }

@@ -6,8 +6,9 @@ mod rig;
 use std::fs::{self, File};
 use std::io::Write;
 use std::os::unix::fs::FileExt;
+use std::sync::Arc;
 
-use logcatch_tail::{Charset, QUIET, STEP};
+use logcatch_tail::{Charset, Filter, QUIET, STEP};
 use rig::{Rig, copy};
 
 /// How a code unit is written.
@@ -219,5 +220,37 @@ fn long_lines_and_nuls_after_a_byte_order_mark_are_read() {
         assert_eq!(bytes, line.len() - 1 + 4 * STEP);
         assert_eq!(rig.delivered[0].offset, 3);
         assert_eq!(rig.delivered[0].bytes.len(), max_line);
+    }
+}
+
+/// Who appends to a log does not see that it was cut, and writes no other mark.
+#[test]
+fn what_a_mark_said_holds_on_after_a_truncation() {
+    for (label, to_bytes) in BYTE_ORDERS {
+        let mut rig = rig_of("utf-8");
+        rig.spec.shape.filter = Filter::new(&["^line".into()], &[]).unwrap().map(Arc::new);
+        rig.restart();
+        let mut log = File::options().append(true).create(true).open(&rig.spec.path).unwrap();
+        log.write_all(&encoded("\u{feff}line 1\n", to_bytes)).unwrap();
+        rig.settle();
+        for n in 2..4 {
+            copy(&rig.spec.path, &rig.path(&format!("app.log.{n}")));
+            log.set_len(0).unwrap();
+            rig.settle();
+            log.write_all(&encoded(&format!("line {n}\n"), to_bytes)).unwrap();
+            rig.settle();
+        }
+        rig.restart();
+        log.write_all(&encoded("line 4\n", to_bytes)).unwrap();
+        rig.settle();
+        assert_eq!(
+            shipped(&rig, to_bytes, "line 1\nline 2\nline 3\nline 4"),
+            [true; 4],
+            "{label}"
+        );
+        // What begins with a mark of its own is that.
+        fs::write(&rig.spec.path, "\u{feff}line 5\n").unwrap();
+        rig.settle();
+        assert_eq!(rig.values().last(), Some(&"line 5"));
     }
 }

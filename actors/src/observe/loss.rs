@@ -196,6 +196,7 @@ mod tests {
             copy: false,
             absent_seconds: 0,
             archived: None,
+            charset: None,
             placement: None,
         };
         let records = [

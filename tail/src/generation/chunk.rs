@@ -82,6 +82,11 @@ impl Chunk {
 }
 
 impl Generation {
+    /// The encoding that a byte-order mark said.
+    pub(crate) fn charset(&self) -> Option<Charset> {
+        self.charset
+    }
+
     /// Bytes of memory the next read of a file of this size may take.
     #[must_use]
     pub(crate) fn cost(&mut self, recipe: &Recipe, size: u64) -> usize {
@@ -106,7 +111,7 @@ impl Generation {
             return 0;
         }
         let mark = Charset::of_mark(bytes);
-        self.charset = mark.map(|(charset, _)| charset);
+        self.charset = mark.map(|(charset, _)| charset).or(self.charset);
         mark.map_or(0, |(_, length)| length)
     }
 }
