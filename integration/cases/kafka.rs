@@ -30,6 +30,7 @@ cases![
     k5_a_topic_deleted_while_lines_flow_and_made_anew_gets_all_that_follow,
     k6_a_line_that_the_topic_refuses_is_a_dead_letter_and_its_neighbours_arrive,
     k7_rights_withdrawn_and_restored_lose_nothing,
+    k7_rights_withdrawn_hold_only_their_topic_with_exactly_once,
     k8_partitions_added_while_lines_flow,
     k10_records_out_of_the_topics_time_wait_and_are_no_dead_letters,
     k11_a_batch_over_the_topics_limit_made_of_small_lines_arrives_whole,
@@ -198,7 +199,10 @@ impl Two {
     }
 
     fn on(address: &str, topic: String, held_topic: String) -> Two {
-        let host = Host::new("two");
+        Two::of(Host::new("two"), address, topic, held_topic)
+    }
+
+    fn of(host: Host, address: &str, topic: String, held_topic: String) -> Two {
         host.settings(&format!(
             "{}[limits]\nin_flight = \"1MiB\"\n[[logs]]\npath = \"logs/*.log\"\nmax_line = \"64KiB\"\n[[logs]]\n\
              name = \"held\"\npath = \"held/*.log\"\ntopic = \"{held_topic}\"\nmax_line = \"64KiB\"\n",
@@ -283,10 +287,23 @@ fn k5_a_topic_deleted_while_lines_flow_and_made_anew_gets_all_that_follow() {
 
 fn k7_rights_withdrawn_and_restored_lose_nothing() {
     let broker = kafka::private_with_rights("rights");
-    let mut two = Two::new(&broker);
+    let two = Two::new(&broker);
+    rights_are_withdrawn_and_restored(&broker, two);
+}
+
+fn k7_rights_withdrawn_hold_only_their_topic_with_exactly_once() {
+    let broker = kafka::private_with_rights("once");
+    let mut host = Host::new("once");
+    host.exactly_once("once");
+    let [topic, held_topic] = ["flows", "held"].map(|name| broker.topic(name, 2));
+    let two = Two::of(host, &broker.address(), topic, held_topic);
+    rights_are_withdrawn_and_restored(&broker, two);
+}
+
+fn rights_are_withdrawn_and_restored(broker: &Broker, mut two: Two) {
     two.held.iter_mut().for_each(|log| log.write(1_000));
     let service = two.fixture.host.start();
-    let mut reader = Reader::new(&broker, &two.held_topic);
+    let mut reader = Reader::new(broker, &two.held_topic);
     caught_up(&two.oracle, &mut reader);
     let topic = two.held_topic.clone();
     let rights = |verb, right, operations: &[&str]| {

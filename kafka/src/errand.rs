@@ -65,7 +65,7 @@ pub(crate) enum Call {
     Abort,
 }
 
-/// What came of a [`Call`]. The second result is that of beginning the next transaction.
+/// What came of a [`Call`]. The last result is that of beginning the next transaction.
 pub(crate) enum Came {
     Opened {
         /// Others are fenced by now.
@@ -73,7 +73,12 @@ pub(crate) enum Came {
         result: Result<Opened, OpenFailure>,
     },
     Committed(Result<(), TransactError>, Result<(), TransactError>),
-    Aborted(Result<(), TransactError>, Result<(), TransactError>),
+    Aborted {
+        /// What made it fail, where that is known.
+        why: Option<Code>,
+        aborted: Result<(), TransactError>,
+        begun: Result<(), TransactError>,
+    },
 }
 
 pub(crate) enum OpenFailure {
@@ -164,9 +169,10 @@ fn transact<I: Transact>(call: Call, inquirer: &I, log: &dyn PositionLog, option
             Came::Committed(committed, begun)
         }
         Call::Abort => {
+            let why = inquirer.why();
             let aborted = inquirer.abort(PATIENCE);
             let begun = next(&aborted);
-            Came::Aborted(aborted, begun)
+            Came::Aborted { why, aborted, begun }
         }
     }
 }

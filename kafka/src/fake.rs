@@ -125,7 +125,7 @@ pub(crate) struct Cluster {
     pub(crate) built: Vec<Option<u64>>,
     /// How often a client was purged.
     pub(crate) purges: u32,
-    queue: Vec<Item>,
+    pub(crate) queue: Vec<Item>,
     reports: Vec<Report>,
     /// A client that is purged reports nothing.
     pub(crate) keeps_when_purged: bool,

@@ -143,6 +143,7 @@ impl<O: Outlet> Shipper<O> {
         // Also one that was being aborted may be committed: by a commit before that, whose answer was lost.
         let is_pledged = txn.is_pledged;
         txn.is_unsure |= is_pledged;
+        let cause = txn.cause.filter(|code| code.verdict() == Verdict::Ask);
         let members = txn.renew();
         for id in &members {
             if let Some(parcel) = self.parcels.get_mut(*id) {
@@ -151,6 +152,10 @@ impl<O: Outlet> Shipper<O> {
         }
         if is_pledged {
             txn.unsure.clone_from(&members);
+        }
+        // Kafka knows no transaction to which nothing could be added, so that aborting it loses the client.
+        if let Some(code) = cause {
+            self.suspect(&mut txn, &members, code, now);
         }
         txn.put_back(members, &self.parcels);
         self.take_care(&txn);

@@ -30,6 +30,10 @@ pub trait Transact: Send + 'static {
     /// See [`Cure`]. Unless it says [`Cure::Abort`], it may have been committed.
     fn commit(&self, timeout: Duration) -> Result<(), TransactError>;
 
+    /// What made the transaction one that can only be aborted, where the client knows. Records that come back because of it do
+    /// not say.
+    fn why(&self) -> Option<Code>;
+
     /// Aborts it. What is not sent yet comes back.
     ///
     /// # Errors

@@ -119,9 +119,12 @@ impl<O: Outlet> Shipper<O> {
             let Some(&suspect) = txn.suspects.last() else {
                 break None;
             };
-            if all
-                .iter()
-                .any(|id| self.parcels.get(*id).is_some_and(|parcel| parcel.lane == suspect))
+            // One that is held by now would keep the others.
+            let lane = self.lanes.get(suspect as usize).and_then(Option::as_ref);
+            if lane.is_some_and(|lane| !matches!(lane.phase, Phase::Held(..)))
+                && all
+                    .iter()
+                    .any(|id| self.parcels.get(*id).is_some_and(|parcel| parcel.lane == suspect))
             {
                 break Some(suspect);
             }
@@ -281,19 +284,22 @@ impl<O: Outlet> Shipper<O> {
                     Cure::NewClient | Cure::Unknown => Some(error),
                 },
             },
-            Came::Aborted(aborted, begun) => match aborted {
-                Ok(()) => {
-                    txn.stage = Stage::Aborted;
-                    begun.err()
-                }
-                Err(error) => match error.cure {
-                    Cure::Again | Cure::Abort => {
-                        self.call(txn, Call::Abort);
-                        None
+            Came::Aborted { why, aborted, begun } => {
+                txn.cause = why.or(txn.cause);
+                match aborted {
+                    Ok(()) => {
+                        txn.stage = Stage::Aborted;
+                        begun.err()
                     }
-                    Cure::NewClient | Cure::Unknown => Some(error),
-                },
-            },
+                    Err(error) => match error.cure {
+                        Cure::Again | Cure::Abort => {
+                            self.call(txn, Call::Abort);
+                            None
+                        }
+                        Cure::NewClient | Cure::Unknown => Some(error),
+                    },
+                }
+            }
         }
     }
 
@@ -377,6 +383,7 @@ impl<O: Outlet> Shipper<O> {
 mod tests {
     use std::time::Duration;
 
+    use crate::error::Code;
     use crate::fake::transactions::{batch_of, rig};
 
     #[test]
@@ -401,5 +408,32 @@ mod tests {
         }
         fate.delivered();
         assert_eq!(complaint(&rig.shipper), None);
+    }
+
+    #[test]
+    fn a_topic_that_makes_every_record_come_back_is_found_and_the_others_are_committed() {
+        let (mut rig, log) = rig(&[("denied", 1), ("t", 1), ("u", 1)], 1 << 20);
+        rig.run();
+        let fates = ["denied", "t", "u"].map(|topic| {
+            let (batch, fate) = batch_of(&log, topic, topic, &["1"], 1);
+            rig.shipper.push(batch, rig.now);
+            fate
+        });
+        for _ in 0..200 {
+            rig.run();
+            let is_denied = rig.broker.cluster().queue.iter().any(|item| item.topic == "denied");
+            if is_denied {
+                rig.broker.cluster().transactions.why = Some(Code::TOPIC_AUTHORIZATION_FAILED);
+                rig.broker.judge(|_| Err(Code::PURGE_QUEUE));
+            } else {
+                rig.broker.accept();
+            }
+            rig.run();
+            rig.now += Duration::from_millis(100);
+        }
+        let [denied, t, u] = fates;
+        t.delivered();
+        u.delivered();
+        assert!(denied.told().is_empty());
     }
 }

@@ -22,6 +22,8 @@ pub(crate) struct Transactions {
     pub(crate) committed: usize,
     /// A record came back since the transaction began.
     pub(crate) failed: bool,
+    /// What made the one under way fail.
+    pub(crate) why: Option<Code>,
     pub(crate) aborts: u32,
     pub(crate) commits: u32,
     /// The client is lost in the next commit; whether that takes effect.
@@ -65,6 +67,10 @@ impl Transact for Broker {
             Some(_) if cluster.transactions.lose_at_abort => Err(error(Code::STATE, Cure::Abort)),
             Some(_) => Err(error(Code::FENCED, Cure::NewClient)),
         }
+    }
+
+    fn why(&self) -> Option<Code> {
+        self.cluster().transactions.why.take()
     }
 
     fn abort(&self, _timeout: Duration) -> Result<(), TransactError> {

@@ -53,6 +53,16 @@ impl Transact for Inquirer {
         unsafe { self.read(c::rd_kafka_commit_transaction(self.native(), millis(timeout))) }
     }
 
+    /// The library says it to whoever begins another one too early, which changes nothing.
+    fn why(&self) -> Option<Code> {
+        // SAFETY: as above.
+        let begun = unsafe { self.read(c::rd_kafka_begin_transaction(self.native())) };
+        begun
+            .err()
+            .filter(|error| error.cure == Cure::Abort)
+            .map(|error| error.code)
+    }
+
     fn abort(&self, timeout: Duration) -> Result<(), TransactError> {
         // SAFETY: as above.
         unsafe { self.read(c::rd_kafka_abort_transaction(self.native(), millis(timeout))) }
