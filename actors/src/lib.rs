@@ -1,7 +1,7 @@
 //! The actors of logcatch and their messages: a [`ConfigActor`] watches the settings file and messages the
 //! [`SupervisorActor`], which spawns a TailActor per log path; each sends batches to the one [`KafkaActor`].
 //!
-//! Only files named `actor.rs` know actix; the logic is in plain types beside them.
+//! Only files named `actor.rs` know actix, but for `watchdog/crew.rs`, which makes arbiters; the logic is in plain types.
 
 mod budget;
 mod config;
