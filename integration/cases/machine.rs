@@ -269,11 +269,10 @@ fn a_start_on_the_settings_of_before_is_activating_until_the_file_is_good() {
     installed.log.write(10);
     installed.caught_up();
     assert_eq!(installed.property("ActiveState"), "activating");
-    assert!(
-        installed
-            .property("StatusText")
-            .starts_with("not ready: the settings are refused")
-    );
+    eventually("the status says why it is not ready", || {
+        let text = installed.property("StatusText");
+        when(text.starts_with("not ready: the settings are refused"), || text)
+    });
     installed.settings("");
     installed.wait("ActiveState", "active");
     installed.log.write(10);

@@ -1,6 +1,6 @@
 # Boots a machine of its own over the files of this one: the same programs, and a real systemd as its first process. What it
 # writes is in memory and goes with it; it sees this machine's network and nothing else of it can be changed from there. It has
-# none of the units of this machine, which mount, clean and configure what is not theirs.
+# none of the units of this machine, which mount, clean and configure what is not theirs, and no state or settings of logcatch.
 # $1 a directory for it, $2 its cgroup, $3 its console; then pairs: a file of this machine, and where it is seen there.
 set -e
 base=$1 cgroup=$2 console=$3
@@ -16,6 +16,7 @@ mount -t tmpfs -o size=256m tmpfs "$base"
 mkdir "$base/up" "$base/work" "$base/root"
 mount -t overlay -o "lowerdir=/,upperdir=$base/up,workdir=$base/work" overlay "$base/root"
 cd "$base/root"
+rm -rf var/lib/logcatch etc/logcatch
 mount -t proc proc proc
 mount --bind proc/sys proc/sys
 mount -o remount,bind,ro proc/sys
