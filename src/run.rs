@@ -24,7 +24,7 @@ use crate::exactly_once::{self, Shipping};
 use crate::last_good::{self, Keeper};
 use crate::logging;
 use crate::service_manager::{ServiceManager, feed_watchdog};
-use crate::web::{Parts, Web};
+use crate::web::Web;
 
 /// Runs until SIGTERM or SIGINT.
 pub fn run(config: &Path) -> Result<(), Failure> {
@@ -162,19 +162,6 @@ async fn serve(
     )
     .shown_on(Arc::clone(&common.board))
     .start();
-    outside.web.start(Parts {
-        supervisor: supervisor.clone(),
-        config: config.clone(),
-        kafka: kafka.clone(),
-        common: common.clone(),
-        letters: Arc::clone(&letters),
-        settings: settings_path.clone(),
-    });
-    #[cfg(feature = "etcd")]
-    {
-        outside.etcd.tell(config.clone().recipient());
-        outside.etcd.follow(settings.etcd.as_ref());
-    }
     let desk = Desk {
         supervisor: supervisor.clone(),
         config: config.clone(),
@@ -183,6 +170,12 @@ async fn serve(
         letters: Arc::clone(&letters),
         settings: settings_path,
     };
+    outside.web.start(desk.clone());
+    #[cfg(feature = "etcd")]
+    {
+        outside.etcd.tell(config.clone().recipient());
+        outside.etcd.follow(settings.etcd.as_ref());
+    }
     // Without it the service ships all the same.
     let _control = Server::start(&settings.state.directory, desk).inspect_err(|error| {
         log::error!(cause:% = error, state:% = settings.state.directory.display();

@@ -1,25 +1,20 @@
 //! The status page of the service: what it looks at, and where it listens, which may change while the service runs.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use actix::Addr;
 use actix_rt::task::spawn_blocking;
-use logcatch_actors::{
-    Board, Common, ConfigActor, DeadLetterStore, GetStats, KafkaActor, Ping, Sources, SupervisorActor,
-};
+use logcatch_actors::{Board, Common, GetStats, Ping};
 use logcatch_kafka::Stats;
 use logcatch_settings::{Section, Settings, Texts, WebSettings, effective};
 use logcatch_web::{EntryFigures, Listening, Looking, Observatory, PACE, Service, Snapshot, listen};
 use tokio::sync::watch;
 
 use crate::cli::environment;
+use crate::control::{Desk, GLANCE};
 
-/// The Kafka side answers within milliseconds, also under load.
-const GLANCE: Duration = Duration::from_secs(2);
 /// An address that is taken is tried again this often.
 const RETRY: Duration = Duration::from_secs(10);
 
@@ -35,24 +30,8 @@ struct Shown {
     effective: Mutex<Arc<Vec<Section>>>,
 }
 
-/// The running service.
-pub struct Parts {
-    /// All watchers.
-    pub supervisor: Addr<SupervisorActor>,
-    /// The settings.
-    pub config: Addr<ConfigActor>,
-    /// The Kafka side.
-    pub kafka: Addr<KafkaActor>,
-    /// What is read without asking anybody.
-    pub common: Common,
-    /// The lines that Kafka refused.
-    pub letters: Arc<DeadLetterStore>,
-    /// The settings file.
-    pub settings: PathBuf,
-}
-
 struct Seen {
-    parts: Parts,
+    service: Desk,
     web: watch::Receiver<WebSettings>,
     shown: Arc<Shown>,
     /// Of a Kafka side that hangs the counters stay what they were.
@@ -89,9 +68,9 @@ impl Web {
     }
 
     /// Starts to look at the service, and to listen.
-    pub fn start(&self, parts: Parts) {
+    pub fn start(&self, service: Desk) {
         let seen = Seen {
-            parts,
+            service,
             web: self.settings.subscribe(),
             shown: Arc::clone(&self.shown),
             stats: Mutex::default(),
@@ -173,26 +152,20 @@ async fn begin(address: &str, observatory: &Arc<Observatory<Seen>>) -> Listening
 
 impl Seen {
     async fn see(&self) -> Snapshot {
-        let parts = &self.parts;
-        let answer = tokio::time::timeout(GLANCE, parts.kafka.send(GetStats)).await;
+        let service = &self.service;
+        let answer = tokio::time::timeout(GLANCE, service.kafka.send(GetStats)).await;
         if let Ok(Ok(stats)) = answer {
             *lock(&self.stats) = stats;
         }
         let stats = lock(&self.stats).clone();
-        let (common, letters) = (parts.common.clone(), Arc::clone(&parts.letters));
-        let settings_path = parts.settings.display().to_string();
+        let service = service.clone();
         let looked = spawn_blocking(move || {
-            let report = common.board.report(&Sources {
-                common: &common,
-                stats: &stats,
-                settings_path,
-                version: env!("CARGO_PKG_VERSION"),
-            });
+            let report = service.report(&stats);
             Snapshot {
                 report,
-                entries: entries(&common),
-                reloads: common.board.reloads(),
-                dead_letter_bytes: letters.stored(),
+                entries: entries(&service.common),
+                reloads: service.common.board.reloads(),
+                dead_letter_bytes: service.letters.stored(),
                 stats,
                 ..Snapshot::default()
             }
@@ -208,11 +181,11 @@ impl Seen {
     }
 
     async fn not_answering(&self) -> Vec<&'static str> {
-        let parts = &self.parts;
+        let service = &self.service;
         let answers = tokio::join!(
-            tokio::time::timeout(GLANCE, parts.config.send(Ping)),
-            tokio::time::timeout(GLANCE, parts.supervisor.send(Ping)),
-            tokio::time::timeout(GLANCE, parts.kafka.send(Ping)),
+            tokio::time::timeout(GLANCE, service.config.send(Ping)),
+            tokio::time::timeout(GLANCE, service.supervisor.send(Ping)),
+            tokio::time::timeout(GLANCE, service.kafka.send(Ping)),
         );
         let silent = [
             ("settings", !matches!(answers.0, Ok(Ok(_)))),
@@ -233,7 +206,7 @@ impl Service for Seen {
     }
 
     fn board(&self) -> &Board {
-        &self.parts.common.board
+        &self.service.common.board
     }
 }
 

@@ -23,9 +23,9 @@ use super::targets::pick;
 /// A watcher whose lines Kafka does not acknowledge rests for as long as that lasts. Who ordered it is told sooner.
 const PATIENCE: Duration = Duration::from_secs(20);
 /// The Kafka side answers within milliseconds, also under load.
-const GLANCE: Duration = Duration::from_secs(2);
+pub const GLANCE: Duration = Duration::from_secs(2);
 
-/// The service, as the control socket reaches it.
+/// The service, as the control socket and the page reach it.
 #[derive(Clone)]
 pub struct Desk {
     /// All watchers.
@@ -78,18 +78,23 @@ impl Desk {
         Reply::One(answered.unwrap_or_else(Answer::Refused))
     }
 
+    /// How everything stands, with what the Kafka side counts. Looks at all watchers, so not for an arbiter.
+    pub fn report(&self, stats: &Stats) -> Report {
+        self.common.board.report(&Sources {
+            common: &self.common,
+            stats,
+            settings_path: self.settings.display().to_string(),
+            version: env!("CARGO_PKG_VERSION"),
+        })
+    }
+
     async fn status(&self, of: Option<Named>) -> Result<Answer, Refused> {
         // Of a Kafka side that hangs nothing is known, and the files still show.
         let stats = tokio::time::timeout(GLANCE, self.kafka.send(GetStats)).await;
         let stats = stats.map_or_else(|_| Ok(Stats::default()), |stats| stats.map_err(broken))?;
-        let (common, settings_path) = (self.common.clone(), self.settings.display().to_string());
+        let desk = self.clone();
         let report = blocking(move || {
-            let mut report = common.board.report(&Sources {
-                common: &common,
-                stats: &stats,
-                settings_path,
-                version: env!("CARGO_PKG_VERSION"),
-            });
+            let mut report = desk.report(&stats);
             of.map_or(Ok(()), |of| narrow(&mut report, &of))?;
             Ok(report)
         });

@@ -14,7 +14,7 @@ use logcatch_actors::Report;
 
 use crate::error::Failure;
 
-pub use desk::Desk;
+pub use desk::{Desk, GLANCE};
 pub use letters::{ResendError, resend};
 pub use plan::{Plan, What};
 pub use protocol::{Answer, Done, Meant, Named, PositionRow, Refused, Request};
