@@ -25,6 +25,18 @@ pub enum Skip {
     NotIncluded,
 }
 
+impl Skip {
+    const ALL: [Self; 7] = [
+        Self::Start,
+        Self::Old,
+        Self::Nuls,
+        Self::Mark,
+        Self::Copy,
+        Self::Excluded,
+        Self::NotIncluded,
+    ];
+}
+
 /// The counters of a file or of an entry at one moment, since the service started; bytes are file bytes, line ends
 /// included.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -77,6 +89,8 @@ pub(crate) enum Posting {
     Forgotten(u64, Passed),
     /// Read and passed over.
     Skipped(Skip, u64),
+    /// What was passed over will be read again.
+    TakenBack(Skip, u64),
     /// Never to be read.
     Unreachable(u64),
 }
@@ -151,6 +165,19 @@ impl Balance {
         self.read == self.delivered + self.skipped() + self.dead_lettered + self.in_flight
     }
 
+    /// These counters, but those that only rise where nothing is taken back are not below what they were before: for
+    /// metrics, whose counters never fall.
+    #[must_use]
+    pub fn held_at(mut self, before: &Self) -> Self {
+        let mut before = *before;
+        self.read = self.read.max(before.read);
+        for why in Skip::ALL {
+            let most = (*before.skipped_for(why)).max(*self.skipped_for(why));
+            *self.skipped_for(why) = most;
+        }
+        self
+    }
+
     fn skipped_for(&mut self, why: Skip) -> &mut u64 {
         match why {
             Skip::Start => &mut self.skipped_start,
@@ -185,6 +212,10 @@ impl Balance {
             Posting::Skipped(why, bytes) => {
                 self.read += bytes;
                 *self.skipped_for(why) += bytes;
+            }
+            Posting::TakenBack(why, bytes) => {
+                self.read -= bytes;
+                *self.skipped_for(why) -= bytes;
             }
             Posting::Unreachable(bytes) => self.unreachable += bytes,
         }
@@ -286,6 +317,23 @@ mod tests {
             (17, 5, 2)
         );
         assert_eq!(balance, positions.account("app").balance());
+    }
+
+    #[test]
+    fn what_is_read_after_all_is_no_longer_skipped_and_no_counter_of_the_metrics_falls() {
+        let positions = Positions::in_memory();
+        let stream = positions.begin(record(&positions));
+        stream.skip(Skip::Copy, 10);
+        stream.skip(Skip::Nuls, 2);
+        let before = stream.balance();
+        stream.read_copy_after_all();
+        let balance = stream.balance();
+        assert_eq!((balance.read, balance.skipped_copy, balance.skipped_nuls), (2, 0, 2));
+        assert_eq!(balance, positions.account("app").balance());
+        assert_eq!(balance.held_at(&before), before);
+        stream.skip(Skip::Nuls, 20);
+        let after = stream.balance().held_at(&before);
+        assert_eq!((after.read, after.skipped_copy, after.skipped_nuls), (22, 10, 22));
     }
 
     #[test]

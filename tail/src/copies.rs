@@ -230,6 +230,9 @@ impl Watcher {
                 (record.mark, record.head) = (Mark::default(), Head::default());
             }
         });
+        if !is_sure {
+            stream.read_copy_after_all();
+        }
         self.set_condition(Condition::Present);
         self.live = Some(Generation::open(file.try_clone()?, stat, stream)?);
         Ok(true)

@@ -189,6 +189,15 @@ impl Stream {
         self.post_unless_fenced(Posting::Skipped(why, bytes));
     }
 
+    /// What was passed over as a copy, as far as it was counted since the start, will be read.
+    pub(crate) fn read_copy_after_all(&self) {
+        let mut state = self.lock();
+        if !state.fenced {
+            let skipped = state.balance.skipped_copy;
+            self.post(&mut state, Posting::TakenBack(Skip::Copy, skipped));
+        }
+    }
+
     /// Counts bytes that can no longer be read.
     pub fn unreachable(&self, bytes: u64) {
         self.post_unless_fenced(Posting::Unreachable(bytes));

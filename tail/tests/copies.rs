@@ -337,11 +337,18 @@ fn a_small_file_that_began_as_a_copy_and_goes_on_otherwise_is_read_whole() {
     rig.pass(QUIET);
     rig.pass(QUIET);
     assert_once(&rig, "a1\na2\n");
+    assert_eq!(rig.world.positions.account("app").balance().skipped_copy, 3);
     append(&rig.path("app.log.1"), "b\n");
     rig.settle();
     rig.pass(QUIET);
     rig.pass(QUIET);
     assert_once(&rig, "a1\na2\na1\nb\n");
+    let balance = rig.world.positions.account("app").balance();
+    assert_eq!(
+        (balance.skipped_copy, balance.read),
+        (0, 6 + 5),
+        "every byte counts once"
+    );
 }
 
 /// Renamed within the pattern before it was known to be a copy: the log's watcher still finds it.

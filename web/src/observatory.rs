@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use logcatch_actors::{Board, Event, EventKind, FileRow, words};
+use logcatch_tail::Balance;
 use tokio::sync::Mutex;
 
 use crate::history::{History, Sample};
@@ -31,8 +32,8 @@ struct State {
     sampled: Option<Instant>,
     reached_kafka: bool,
     kafka_is_up: Option<bool>,
-    /// Per entry, the most bytes that were read. What a restarted watcher reads again is first taken back, which a counter must not show.
-    read: HashMap<String, u64>,
+    /// Per entry, the most that was counted. What is read again is first taken back, which a counter must not show.
+    counted: HashMap<String, Balance>,
     unreachable: HashMap<String, u64>,
     /// Of these files it was said that loss is ahead.
     warned: HashSet<(String, String)>,
@@ -86,9 +87,9 @@ impl<S: Service> Observatory<S> {
         state.reached_kafka |= snapshot.stats.connected == Some(true) || snapshot.stats.last_ack.is_some();
         snapshot.reached_kafka = state.reached_kafka;
         for entry in &mut snapshot.entries {
-            let most = state.read.entry(entry.log.clone()).or_default();
-            *most = entry.balance.read.max(*most);
-            entry.balance.read = *most;
+            let most = state.counted.entry(entry.log.clone()).or_default();
+            *most = entry.balance.held_at(most);
+            entry.balance = *most;
         }
         let snapshot = Arc::new(snapshot);
         state.tell(&snapshot, self.service.board());
