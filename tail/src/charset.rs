@@ -6,6 +6,7 @@
 //! RFC 1468 wants each line to end in ASCII; where a text breaks that rule, the lines after it are still whole.
 
 use encoding_rs::{DecoderResult, Encoding};
+use serde::{Deserialize, Serialize};
 
 /// Bytes that are decoded at once to find out whether they end within a character.
 const SCRATCH: usize = 4096;
@@ -13,7 +14,8 @@ const SCRATCH: usize = 4096;
 const LONGEST: usize = 4;
 
 /// An encoding in which lines are found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "&'static str")]
 pub struct Charset(&'static Encoding);
 
 impl Charset {
@@ -131,6 +133,20 @@ impl Charset {
         }
         let (end, ..) = decoder.decode_to_utf8_without_replacement(&[], &mut scratch, true);
         end == DecoderResult::InputEmpty
+    }
+}
+
+impl TryFrom<String> for Charset {
+    type Error = String;
+
+    fn try_from(label: String) -> Result<Self, String> {
+        Self::of_label(&label).ok_or_else(|| format!("unknown encoding `{label}`"))
+    }
+}
+
+impl From<Charset> for &'static str {
+    fn from(charset: Charset) -> Self {
+        charset.name()
     }
 }
 

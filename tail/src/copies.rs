@@ -100,7 +100,7 @@ impl Watcher {
         }
         if self.suspect.is_none() {
             // On record at once: what becomes of it is not forgotten when the service ends before that is decided.
-            let stream = self.begin(Head::of(&first_bytes(file)?), stat, false);
+            let stream = self.begin(Head::of(&first_bytes(file)?), stat);
             stream.update(|record| record.copy = true);
             self.suspect = Some(Suspect {
                 inode: stat.inode,
@@ -169,7 +169,7 @@ impl Watcher {
                 }
                 // Nothing was ever seen in it, and it was changed after this one came: it may have been cut.
                 let was_cut = |record: &StreamRecord| {
-                    let is_untouched = record.head.len == 0 && record.mark.offset == 0;
+                    let is_untouched = record.head.is_empty() && record.mark.offset == 0;
                     let is_changed = stat.inode.born.is_some_and(|born| theirs.modified >= born);
                     is_untouched && is_changed && record.inode == theirs.inode && came_after(stat, record)
                 };
@@ -180,7 +180,7 @@ impl Watcher {
             let bytes = first_bytes(file)?;
             // Where there is too little to tell, it waits as well: that costs a few seconds, once.
             let begins_like = |head: Head| match bytes.get(..usize::from(head.len)) {
-                Some(beginning) => head.len > 0 && Head::of(beginning) == head,
+                Some(beginning) => !head.is_empty() && Head::of(beginning) == head,
                 None => true,
             };
             // One that was there first is a log of its own.

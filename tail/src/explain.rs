@@ -101,7 +101,7 @@ impl Watcher {
             };
             return Ok(fits(&file, &stat, record, mark, head)?.then_some((Source::Plain(file), stat)));
         }
-        let holds = if mark.offset == 0 && head.len == 0 {
+        let holds = if head.is_empty() {
             sibling.stat.inode == record.inode
         } else {
             record.is_read_in(&sibling.stat) || self.inspections.holds(sibling, head, mark)?
@@ -136,7 +136,7 @@ impl Watcher {
     /// The generation that an archive holds. It is taken out of `contents`: each explains one archive at the most.
     pub(crate) fn explained(&mut self, archive: &Sibling, contents: &mut Vec<Content>) -> io::Result<Option<FileId>> {
         for (index, Content { id, head, mark }) in contents.iter().enumerate() {
-            if mark.offset > 0 && self.inspections.holds(archive, *head, mark)? {
+            if mark.offset > 0 && !head.is_empty() && self.inspections.holds(archive, *head, mark)? {
                 let id = *id;
                 contents.remove(index);
                 return Ok(Some(id));
@@ -156,8 +156,8 @@ impl Watcher {
             let record = stream.record();
             let Content { id, head, mark } = Content::of(&record);
             // Of its own path, or read: a beginning alone does not tell whose it is. What may be a copy is the original's.
-            let is_its_own = archive.is_of(&record.path) && head.len > 0 && !record.is_undecided_copy();
-            if (mark.offset > 0 || is_its_own) && self.inspections.holds(archive, head, &mark)? {
+            let is_its_own = archive.is_of(&record.path) && !record.is_undecided_copy();
+            if !head.is_empty() && (mark.offset > 0 || is_its_own) && self.inspections.holds(archive, head, &mark)? {
                 return Ok(Some(id));
             }
         }
@@ -258,8 +258,7 @@ impl Watcher {
         around: &[Sibling],
         found: &mut Vec<Found>,
     ) -> io::Result<Vec<Arc<Stream>>> {
-        let is_untouched =
-            |record: &StreamRecord| record.mark.offset == 0 && record.head.len == 0 && !record.is_undecided_copy();
+        let is_untouched = |record: &StreamRecord| record.head.is_empty() && !record.is_undecided_copy();
         let records: Vec<_> = missing.iter().map(|stream| stream.record()).collect();
         let may_hold = |sibling: &Sibling| {
             let is_found = found.iter().any(|hit| hit.stat.inode == sibling.stat.inode);
@@ -334,7 +333,7 @@ impl Watcher {
             if !sibling.is_archive() || self.is_known(sibling) {
                 continue;
             }
-            let holder = if record.mark.offset > 0 || record.head.len > 0 {
+            let holder = if !record.head.is_empty() {
                 self.holding(sibling, &record, &record.mark, record.head)?
             } else if index >= first
                 && may_hold(sibling, &record)

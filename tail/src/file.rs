@@ -82,7 +82,7 @@ pub fn holds(file: &File, mark: &Mark) -> io::Result<bool> {
 }
 
 /// Whether a file holds the content of a record up to `mark`: the same first bytes, and the same before the mark.
-/// A record of which nothing was delivered fits by device, inode and birth time only.
+/// A record of which nothing was delivered, or only a byte-order mark passed over, fits by device, inode and birth time only.
 ///
 /// # Errors
 /// When it cannot be read.
@@ -90,15 +90,17 @@ pub fn fits(file: &File, stat: &Stat, record: &StreamRecord, mark: &Mark, head: 
     if does(Wrong::IdentityByInode) {
         return Ok((stat.inode.dev, stat.inode.ino) == (record.inode.dev, record.inode.ino));
     }
-    if mark.offset == 0 && head.len == 0 {
-        return Ok(stat.inode == record.inode);
-    }
     if stat.size < mark.offset || stat.size < u64::from(head.len) {
         return Ok(false);
     }
-    let mut bytes = Vec::new();
-    read_at(file, &mut bytes, 0, usize::from(head.len))?;
-    Ok(Head::of(&bytes) == head && holds(file, mark)?)
+    let begins_alike = if head.is_empty() {
+        stat.inode == record.inode
+    } else {
+        let mut bytes = Vec::new();
+        read_at(file, &mut bytes, 0, usize::from(head.len))?;
+        Head::of(&bytes) == head
+    };
+    Ok(begins_alike && holds(file, mark)?)
 }
 
 /// Opens a file that was just found; none when it went meanwhile, or may not be read.

@@ -19,6 +19,7 @@ use crate::position::Mark;
 use crate::shape::{Kept, Recipe};
 use crate::source::Source;
 use crate::stream::Stream;
+use chunk::named_charset;
 pub use chunk::{Chunk, Reading};
 use head::HeadBytes;
 pub use paused::Paused;
@@ -77,8 +78,7 @@ impl Generation {
     fn at(mut source: Source, stat: &Stat, stream: Arc<Stream>, next: Mark, hole: bool) -> io::Result<Self> {
         let known = next.offset.min(HEAD_LEN as u64);
         let bytes = source.head(usize::try_from(known).unwrap_or(HEAD_LEN))?;
-        let record = stream.record();
-        let before = record.charset.as_deref().and_then(Charset::of_label);
+        let ((charset, _), seen) = (named_charset(&bytes, &stream), stream.record().head);
         Ok(Self {
             source,
             inode: stat.inode,
@@ -87,9 +87,9 @@ impl Generation {
             looked: next.offset,
             looked_modified: 0,
             checked: 0,
-            charset: Charset::of_mark(&bytes).map(|(charset, _)| charset).or(before),
+            charset,
             head: HeadBytes::new(bytes, next.offset),
-            seen: record.head,
+            seen,
             hole,
             kept: None,
             window: None,
@@ -180,7 +180,7 @@ impl Generation {
     /// Whether nothing was ever seen in it.
     #[must_use]
     pub fn is_untouched(&self) -> bool {
-        self.next.offset == 0 && self.seen.len == 0
+        self.next.offset == 0 && self.seen.is_empty()
     }
 
     /// Whether a file of `size` bytes, less than was handed out, begins like this one, as far as can be told.
@@ -194,7 +194,7 @@ impl Generation {
         } else {
             self.head.bytes.starts_with(&bytes)
         };
-        Ok(begins && !bytes.is_empty() && size < self.next.offset)
+        Ok(begins && !Head::of(&bytes).is_empty() && size < self.next.offset)
     }
 
     /// Whether a file is a copy of the beginning of this one as it is now.

@@ -9,6 +9,7 @@ use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
 
+use crate::charset::Charset;
 use crate::wrong::{Wrong, does};
 
 /// How many bytes from the start of a file are compared to tell two files apart.
@@ -85,14 +86,23 @@ impl Default for Head {
 }
 
 impl Head {
-    /// The fingerprint of these first bytes; what exceeds [`HEAD_LEN`] does not count.
+    /// The fingerprint of these first bytes; what exceeds [`HEAD_LEN`] does not count. A byte-order mark alone is as good as
+    /// nothing: all files in its encoding begin with it.
     #[must_use]
     pub fn of(bytes: &[u8]) -> Self {
-        let bytes = &bytes[..bytes.len().min(HEAD_LEN)];
+        let is_mark = Charset::of_mark(bytes).is_some_and(|(_, length)| length == bytes.len());
+        let length = if is_mark { 0 } else { bytes.len().min(HEAD_LEN) };
+        let bytes = &bytes[..length];
         Self {
             len: u16::try_from(bytes.len()).unwrap_or(u16::MAX),
             hash: xxh3_64(bytes),
         }
+    }
+
+    /// Whether it tells nothing: nothing was seen of the file, or a byte-order mark alone.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
     }
 
     /// Whether it covers as many bytes as a fingerprint can: only then does equality say "the same content".

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::account::Skip;
+use crate::charset::Charset;
 use crate::filter::Split;
 use crate::identity::{Guard, Head, Inode, Stat};
 
@@ -106,9 +107,9 @@ pub struct StreamRecord {
     /// Whether it began with a truncation: NULs at its start are then a hole, not data.
     #[serde(default)]
     pub truncated: bool,
-    /// The encoding that the byte-order mark said which went with that truncation, by its name in the standard.
+    /// The encoding that its byte-order mark says, or that of an earlier generation which a truncation took away.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub charset: Option<String>,
+    pub charset: Option<Charset>,
     /// Whether the file is a copy of what another path holds: what is before the mark was not read here.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub copy: bool,

@@ -50,6 +50,15 @@ impl Watcher {
         self.order = self.order.max(youngest.record().order);
         streams.iter().for_each(|stream| stream.forget_in_flight());
         let live = self.claimed_live(now)?;
+        // The inode that a record had, with other content, if it turns out so: it was truncated meanwhile.
+        let had_inode = |stat: &Stat| {
+            streams
+                .iter()
+                .map(|s| s.record())
+                .rfind(|record| record.inode == stat.inode)
+        };
+        let before_cut = live.as_ref().and_then(|(_, stat)| had_inode(stat));
+        let opened = self.olds.len();
         // Before the siblings are looked at: a truncation after this moment shows by another beginning.
         let beginning = live.as_ref().map(|(file, _)| first_bytes(file)).transpose()?;
         let around = self.siblings()?;
@@ -126,10 +135,16 @@ impl Watcher {
             && !live_is_known
             && !self.adopt(&file, &stat, now)?
         {
-            // The inode that a record had, with other content: it was truncated meanwhile.
-            let truncated = streams.iter().any(|stream| stream.record().inode == stat.inode);
             let head = beginning.as_deref().map(Head::of).unwrap_or_default();
-            let stream = self.begin(head, &stat, truncated);
+            let stream = match before_cut {
+                Some(record) => {
+                    let is_unseen = |old: &&mut Old| !streams.iter().any(|s| Arc::ptr_eq(s, old.generation.stream()));
+                    let copies = self.olds[opened..].iter_mut().filter(is_unseen);
+                    copies.for_each(|copy| copy.generation.is_written_in(record.charset));
+                    self.begin_after_cut(head, &stat, record.charset)
+                }
+                None => self.begin(head, &stat),
+            };
             self.live = Some(Generation::open(file, &stat, stream)?);
         }
         self.keep_claims();
@@ -279,7 +294,7 @@ impl Watcher {
         mut contents: Vec<Content>,
     ) -> io::Result<Found> {
         let record = &hit.stream.record();
-        if record.head.len > 0 || record.mark.offset > 0 || record.is_undecided_copy() {
+        if !record.head.is_empty() || record.mark.offset > 0 || record.is_undecided_copy() {
             return Ok(hit);
         }
         let older = hit.sibling.map_or(0, |index| index + 1);

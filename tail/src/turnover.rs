@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use crate::account::Skip;
 use crate::batch::hand_out;
+use crate::charset::Charset;
 use crate::file::{first_bytes, is_exhausted, mark_at, open_regular};
 use crate::generation::Generation;
 use crate::identity::{Head, Stat};
@@ -83,7 +84,7 @@ impl Watcher {
             None => {
                 let head = Head::of(&first_bytes(&file)?);
                 self.open_unseen_before_live(stat.inode, now)?;
-                self.begin(head, &stat, false)
+                self.begin(head, &stat)
             }
         };
         self.live = Some(Generation::open(file, &stat, stream)?);
@@ -98,8 +99,16 @@ impl Watcher {
     }
 
     /// A new stream at the start of a file.
-    pub(crate) fn begin(&mut self, head: Head, stat: &Stat, truncated: bool) -> Arc<Stream> {
-        self.begin_with(stat, truncated, Mark::default(), head)
+    pub(crate) fn begin(&mut self, head: Head, stat: &Stat) -> Arc<Stream> {
+        self.begin_with(stat, false, Mark::default(), head)
+    }
+
+    /// A new stream at the start of a file that was cut. What a byte-order mark said before holds on: who appends writes no
+    /// other.
+    pub(crate) fn begin_after_cut(&mut self, head: Head, stat: &Stat, charset: Option<Charset>) -> Arc<Stream> {
+        let stream = self.begin_with(stat, true, Mark::default(), head);
+        stream.update(|record| record.charset = charset);
+        stream
     }
 
     /// A new stream of which nothing can be seen yet.
@@ -218,7 +227,10 @@ impl Watcher {
                     complete: true,
                     ..Old::new(in_copy, now)
                 });
+                let opened = self.olds.len();
                 self.open_unseen_after(&copy.stat, stat.inode, now)?;
+                let copies = self.olds[opened..].iter_mut();
+                copies.for_each(|copy| copy.generation.is_written_in(generation.charset()));
             }
             shorter => {
                 if let Some(chunk) = generation.take_rest(&self.recipe) {
@@ -245,10 +257,7 @@ impl Watcher {
             }
         }
         log::info!(path:% = self.spec.path.display(); "file was truncated or written anew; reading it from its start");
-        let stream = self.begin(head, &stat, true);
-        // Who appends writes no other mark.
-        let charset = generation.charset().map(|charset| charset.name().to_owned());
-        stream.update(|record| record.charset = charset);
+        let stream = self.begin_after_cut(head, &stat, generation.charset());
         self.live = Some(Generation::open(file, &stat, stream)?);
         Ok(())
     }

@@ -146,7 +146,7 @@ impl Watcher {
         log::info!(path:% = self.spec.path.display(), generation:% = sibling.path.display(), bytes = stat.size;
             "reading a rotated file that was never seen before");
         let stream = match &source {
-            Source::Plain(file) => self.begin(Head::of(&first_bytes(file)?), &stat, false),
+            Source::Plain(file) => self.begin(Head::of(&first_bytes(file)?), &stat),
             // Nothing of it is decoded yet.
             Source::Archive(_) => self.begin_unread(&Stat { size: 0, ..stat }),
         };

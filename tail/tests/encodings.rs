@@ -6,10 +6,13 @@ mod rig;
 use std::fs::{self, File};
 use std::io::Write;
 use std::os::unix::fs::FileExt;
+use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use logcatch_tail::{Charset, Filter, QUIET, STEP};
-use rig::{Rig, copy};
+use rig::archive::{Gz, Zst, rotate};
+use rig::{Rig, append, copy};
 
 /// How a code unit is written.
 type ToBytes = fn(u16) -> [u8; 2];
@@ -252,5 +255,171 @@ fn what_a_mark_said_holds_on_after_a_truncation() {
         fs::write(&rig.spec.path, "\u{feff}line 5\n").unwrap();
         rig.settle();
         assert_eq!(rig.values().last(), Some(&"line 5"));
+    }
+}
+
+/// While the service runs or is down: the rest in the copy and what comes after it are what the mark said.
+#[test]
+fn what_a_mark_said_holds_on_after_truncations_between_two_looks() {
+    for (label, to_bytes) in BYTE_ORDERS {
+        for (is_down, is_copied) in [(true, true), (true, false), (false, true), (false, false)] {
+            for is_again in [false, true] {
+                let mut rig = rig_of("utf-8");
+                rig.spec.shape.filter = Filter::new(&["^line".into()], &[]).unwrap().map(Arc::new);
+                rig.restart();
+                let mut log = File::options().append(true).create(true).open(&rig.spec.path).unwrap();
+                log.write_all(&encoded("\u{feff}line 1 is longer\n", to_bytes)).unwrap();
+                rig.settle();
+                let mut expected = String::from("line 1 is longer");
+                if is_down {
+                    rig.stop();
+                }
+                for n in 2..if is_again { 4 } else { 3 } {
+                    if is_copied {
+                        let line = format!("line {n}, only in a copy");
+                        log.write_all(&encoded(&format!("{line}\n"), to_bytes)).unwrap();
+                        expected = format!("{expected}\n{line}");
+                        let _ = fs::rename(rig.path("app.log.1"), rig.path("app.log.2"));
+                        copy(&rig.spec.path, &rig.path("app.log.1"));
+                    }
+                    log.set_len(0).unwrap();
+                }
+                log.write_all(&encoded("line 4\n", to_bytes)).unwrap();
+                if is_down {
+                    rig.start();
+                }
+                rig.settle();
+                rig.restart();
+                log.write_all(&encoded("line 5\n", to_bytes)).unwrap();
+                rig.settle();
+                let expected = format!("{expected}\nline 4\nline 5");
+                let context = format!("{label}, down: {is_down}, copied: {is_copied}, twice: {is_again}");
+                assert_eq!(rig.delivered.len(), expected.lines().count(), "{context}");
+                assert!(
+                    shipped(&rig, to_bytes, &expected).into_iter().all(|is_it| is_it),
+                    "{context}"
+                );
+            }
+        }
+    }
+}
+
+/// What begins with a mark of its own is that; the rest in the copy is what it was.
+#[test]
+fn after_a_truncation_while_the_service_is_down_each_content_has_its_own_mark() {
+    let (first, second) = (u16::to_be_bytes as ToBytes, u16::to_le_bytes as ToBytes);
+    let mut rig = rig_of("utf-8");
+    rig.spec.shape.filter = Filter::new(&["^line".into()], &[]).unwrap().map(Arc::new);
+    rig.restart();
+    let mut log = File::options().append(true).create(true).open(&rig.spec.path).unwrap();
+    log.write_all(&encoded("\u{feff}line 1\n", first)).unwrap();
+    rig.settle();
+    rig.stop();
+    log.write_all(&encoded("line 2\n", first)).unwrap();
+    copy(&rig.spec.path, &rig.path("app.log.1"));
+    log.set_len(0).unwrap();
+    log.write_all(&encoded("\u{feff}line 3\n", second)).unwrap();
+    rig.start();
+    rig.settle();
+    assert_eq!(shipped(&rig, first, "line 1\nline 2"), [true; 2]);
+    assert_eq!(rig.delivered[2].bytes, encoded("line 3", second));
+}
+
+#[test]
+fn u4_a_hole_left_by_a_truncation_while_the_service_is_down_is_skipped() {
+    for is_copied in [false, true] {
+        let mut rig = Rig::new();
+        let mut log = File::create(&rig.spec.path).unwrap();
+        log.write_all(b"before\n").unwrap();
+        rig.settle();
+        rig.stop();
+        log.write_all(b"rest\n").unwrap();
+        if is_copied {
+            copy(&rig.spec.path, &rig.path("app.log.1"));
+        }
+        log.set_len(0).unwrap();
+        log.write_all(b"after\n").unwrap();
+        rig.start();
+        rig.settle();
+        let expected: &[&str] = if is_copied {
+            &["before", "rest", "after"]
+        } else {
+            &["before", "after"]
+        };
+        assert_eq!(rig.values(), expected);
+        assert_eq!(rig.world.positions.account("app").balance().skipped_nuls, 12);
+    }
+}
+
+/// A file that is older than what comes now, by all that the times of file systems can say.
+fn write_long_before(path: &Path, text: &str) {
+    /// Births are compared as closely as this.
+    const SURE: Duration = Duration::from_millis(20);
+    fs::write(path, text).unwrap();
+    let born = fs::metadata(path).unwrap().created().unwrap();
+    while born.elapsed().unwrap_or_default() < SURE {
+        std::thread::yield_now();
+    }
+}
+
+/// All files in the encoding begin with it: what was there at first sight is no copy of what was cut.
+#[test]
+fn a_byte_order_mark_alone_is_no_copy_of_another_file() {
+    let mut rig = rig_of("utf-8");
+    write_long_before(&rig.path("app.log.1"), "\u{feff}from before the first sight\n");
+    fs::write(&rig.spec.path, "\u{feff}").unwrap();
+    rig.settle();
+    fs::write(&rig.spec.path, "").unwrap();
+    rig.settle();
+    append(&rig.spec.path, "new\n");
+    rig.settle();
+    rig.restart();
+    rig.settle();
+    assert_eq!(rig.values(), ["new"]);
+}
+
+/// Nothing was in it but the mark, which was passed over when it was rotated.
+#[test]
+fn a_rotated_byte_order_mark_is_in_no_other_file() {
+    let mut rig = rig_of("utf-8");
+    write_long_before(&rig.path("app.log.2"), "\u{feff}from before the first sight\n");
+    fs::write(&rig.spec.path, "\u{feff}").unwrap();
+    rig.settle();
+    fs::rename(&rig.spec.path, rig.path("app.log.1")).unwrap();
+    fs::write(&rig.spec.path, "").unwrap();
+    for _ in 0..3 {
+        rig.pass(QUIET);
+    }
+    rig.stop();
+    fs::remove_file(rig.path("app.log.1")).unwrap();
+    fs::write(&rig.spec.path, "new\n").unwrap();
+    rig.start();
+    rig.settle();
+    assert_eq!(rig.values(), ["new"]);
+}
+
+#[test]
+fn a_rotated_byte_order_mark_explains_no_archive() {
+    for kind in [Gz, Zst] {
+        let mut rig = rig_of("utf-8");
+        fs::write(&rig.spec.path, "\u{feff}").unwrap();
+        rig.settle();
+        rotate(&rig, false);
+        for _ in 0..3 {
+            rig.pass(QUIET);
+        }
+        rig.stop();
+        append(&rig.spec.path, "\u{feff}born and compressed unseen\n");
+        rotate(&rig, false);
+        append(&rig.spec.path, "\u{feff}unseen, too\n");
+        rotate(&rig, false);
+        kind.compress(&rig.path("app.log.1"));
+        append(&rig.spec.path, "new\n");
+        rig.start();
+        rig.settle();
+        for _ in 0..3 {
+            rig.pass(QUIET);
+        }
+        assert_eq!(rig.values(), ["born and compressed unseen", "unseen, too", "new"]);
     }
 }

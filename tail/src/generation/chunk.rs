@@ -1,6 +1,7 @@
 //! What one read of a generation gives.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use super::{Generation, STEP};
 use crate::account::Passed;
@@ -9,6 +10,7 @@ use crate::compose::Composed;
 use crate::identity::GUARD_LEN;
 use crate::position::Mark;
 use crate::shape::Recipe;
+use crate::stream::Stream;
 
 /// What one read found.
 #[derive(Debug)]
@@ -110,8 +112,29 @@ impl Generation {
         if self.next.offset > 0 {
             return 0;
         }
-        let mark = Charset::of_mark(bytes);
-        self.charset = mark.map(|(charset, _)| charset).or(self.charset);
-        mark.map_or(0, |(_, length)| length)
+        let (charset, length) = named_charset(bytes, &self.stream);
+        self.charset = charset;
+        length
     }
+
+    /// It is a copy of what was in a file that was written so. A mark of its own says more.
+    pub(crate) fn is_written_in(&mut self, charset: Option<Charset>) {
+        if self.charset.is_none() && charset.is_some() {
+            self.charset = charset;
+            self.stream.update(|record| record.charset = charset);
+        }
+    }
+}
+
+/// The encoding that the byte-order mark at the start of a file says, on record from then on, else what is on record; and
+/// how many bytes the mark takes.
+pub(super) fn named_charset(first: &[u8], stream: &Arc<Stream>) -> (Option<Charset>, usize) {
+    let known = stream.record().charset;
+    let Some((charset, length)) = Charset::of_mark(first) else {
+        return (known, 0);
+    };
+    if known != Some(charset) {
+        stream.update(|record| record.charset = Some(charset));
+    }
+    (Some(charset), length)
 }

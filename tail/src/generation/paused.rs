@@ -88,7 +88,7 @@ impl Paused {
     /// Whether nothing was ever seen in it.
     #[must_use]
     pub fn is_untouched(&self) -> bool {
-        self.next.offset == 0 && self.seen.len == 0
+        self.next.offset == 0 && self.seen.is_empty()
     }
 
     /// The file has this size now. Less than what is known of it means that it was cut, whatever is written to it until it
