@@ -129,6 +129,23 @@ Examples:
   logcatch demo --log /var/log/syslog
   logcatch demo --seconds 30 < /dev/null      plays its script and ends with a verdict")]
     Demo(DemoArgs),
+    /// Prints what completes these commands in a shell
+    #[command(after_help = "\
+The Debian package brings it.
+
+Examples:
+  logcatch completions bash > ~/.local/share/bash-completion/completions/logcatch
+  logcatch completions zsh > /usr/local/share/zsh/site-functions/_logcatch
+  logcatch completions fish > ~/.config/fish/completions/logcatch.fish")]
+    Completions(CompletionsArgs),
+    /// Writes the manual pages of these commands
+    #[command(after_help = "\
+The Debian package brings them.
+
+Examples:
+  logcatch man /usr/local/share/man/man1
+  logcatch man . && man ./logcatch.1")]
+    Man(ManArgs),
 }
 
 #[derive(Debug, Args)]
@@ -210,6 +227,20 @@ pub struct ResendLetters {
     /// Prints JSON
     #[arg(long)]
     pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct CompletionsArgs {
+    /// The shell
+    #[arg(value_name = "SHELL")]
+    pub shell: clap_complete::Shell,
+}
+
+#[derive(Debug, Args)]
+pub struct ManArgs {
+    /// The directory, which must exist
+    #[arg(value_name = "DIR")]
+    pub directory: PathBuf,
 }
 
 #[derive(Debug, Args)]

@@ -9,6 +9,7 @@ mod error;
 #[cfg(feature = "etcd")]
 mod etcd;
 mod exactly_once;
+mod generate;
 mod last_good;
 mod logging;
 mod orders;
@@ -40,6 +41,8 @@ fn main() -> ExitCode {
         Command::Plan(args) => orders::plan(&config, &args),
         Command::Positions(args) => positions_command::run(&config, &args),
         Command::DeadLetters(args) => dead_letters_command::run(&config, &args),
+        Command::Completions(args) => generate::print_completions(&args),
+        Command::Man(args) => generate::write_man_pages(&args),
         Command::Demo(args) => return demo::run(args),
     };
     match done {

@@ -2,11 +2,13 @@
 //! reference all come from here.
 
 mod json;
+mod reference;
 mod tables;
 
 use std::time::Duration;
 
 pub use json::json_schema;
+pub use reference::reference;
 pub use tables::{INCLUDED, ROOT};
 
 use crate::units::{format_duration, format_size};

@@ -16,6 +16,7 @@ use crate::explain::came_after;
 use crate::file::{first_bytes, is_copy, mark_at, open_found};
 use crate::generation::Generation;
 use crate::identity::{Head, Inode, Stat};
+use crate::inspect::is_undecided;
 use crate::looks::Moment;
 use crate::olds::Old;
 use crate::position::{Life, Mark, StreamRecord};
@@ -292,8 +293,11 @@ impl Watcher {
     fn is_read_from_archive(&self, file: &File, stat: &Stat, is_late: bool) -> io::Result<Option<bool>> {
         let mut answer = Some(false);
         for other in self.live_paths().filter(|_| stat.links == 0) {
-            // Where they cannot be listed, it is read.
-            let around = siblings(&other, &self.spec.rotated, &self.world.listings).unwrap_or_default();
+            let around = match siblings(&other, &self.spec.rotated, &self.world.listings) {
+                Err(error) if is_undecided(&error) => return Ok(None),
+                // Where they cannot be listed, it is read.
+                around => around.unwrap_or_default(),
+            };
             let streams = self.world.positions.of(&self.spec.log, &other);
             let is_it = |sibling: &&Sibling| sibling.is_archive() && sibling.stat.modified == stat.modified;
             for archive in around.iter().filter(is_it) {

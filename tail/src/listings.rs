@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, Metadata};
 use std::io;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{DirEntryExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -49,20 +49,23 @@ struct Stamp {
     changed: (i64, i64),
 }
 
+/// A name in a directory, and the number of the file that has it.
+pub(crate) type Entry = (OsString, u64);
+
 /// The names in a directory, by the names of which they may be rotated generations.
 #[derive(Debug)]
-struct Listing(HashMap<PathBuf, Vec<OsString>>);
+struct Listing(HashMap<PathBuf, Vec<Entry>>);
 
 impl Listings {
     /// Names in `directory` that may be rotated generations of `live` by [`live_names`], and others perhaps.
     ///
     /// # Errors
     /// When the directory cannot be read.
-    pub(crate) fn around(&self, directory: &Path, live: &OsStr) -> io::Result<Vec<OsString>> {
+    pub(crate) fn around(&self, directory: &Path, live: &OsStr) -> io::Result<Vec<Entry>> {
         self.around_at(directory, live, SystemTime::now())
     }
 
-    fn around_at(&self, directory: &Path, live: &OsStr, now: SystemTime) -> io::Result<Vec<OsString>> {
+    fn around_at(&self, directory: &Path, live: &OsStr, now: SystemTime) -> io::Result<Vec<Entry>> {
         let Some(stamp) = Stamp::settled(&fs::metadata(directory)?, now) else {
             return self.read(directory)?.collect();
         };
@@ -101,9 +104,9 @@ impl Listings {
         self.read.load(Ordering::Relaxed)
     }
 
-    fn read(&self, directory: &Path) -> io::Result<impl Iterator<Item = io::Result<OsString>> + use<>> {
+    fn read(&self, directory: &Path) -> io::Result<impl Iterator<Item = io::Result<Entry>> + use<>> {
         self.read.fetch_add(1, Ordering::Relaxed);
-        Ok(fs::read_dir(directory)?.map(|entry| Ok(entry?.file_name())))
+        Ok(fs::read_dir(directory)?.map(|entry| entry.map(|entry| (entry.file_name(), entry.ino()))))
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<PathBuf, Known>> {
@@ -125,11 +128,11 @@ impl Stamp {
 }
 
 impl Listing {
-    fn of(names: impl Iterator<Item = io::Result<OsString>>) -> io::Result<Self> {
-        let mut by_live: HashMap<PathBuf, Vec<OsString>> = HashMap::new();
+    fn of(names: impl Iterator<Item = io::Result<Entry>>) -> io::Result<Self> {
+        let mut by_live: HashMap<PathBuf, Vec<Entry>> = HashMap::new();
         for name in names {
             let name = name?;
-            for live in live_names(&name) {
+            for live in live_names(&name.0) {
                 let listed = by_live.entry(live).or_default();
                 if listed.last() != Some(&name) {
                     listed.push(name.clone());
@@ -139,7 +142,7 @@ impl Listing {
         Ok(Self(by_live))
     }
 
-    fn around(&self, live: &OsStr) -> Vec<OsString> {
+    fn around(&self, live: &OsStr) -> Vec<Entry> {
         self.0.get(Path::new(live)).cloned().unwrap_or_default()
     }
 }
@@ -166,7 +169,8 @@ mod tests {
     use std::os::unix::ffi::OsStrExt;
 
     fn around(listings: &Listings, directory: &Path, live: &str, now: SystemTime) -> Vec<OsString> {
-        let mut names = listings.around_at(directory, OsStr::new(live), now).unwrap();
+        let names = listings.around_at(directory, OsStr::new(live), now).unwrap();
+        let mut names: Vec<_> = names.into_iter().map(|(name, _)| name).collect();
         // As its caller does: what is not ordered yet is everything.
         names.retain(|name| live_names(name).contains(&live.into()));
         names

@@ -397,6 +397,56 @@ mod tests {
     }
 
     #[test]
+    fn what_changes_after_the_pledge_goes_into_the_next_transaction() {
+        let directory = tempfile::tempdir().unwrap();
+        let positions = open(directory.path());
+        let (outbox, _) = Topic::default().enter(&positions);
+        let stream = begin(&positions, "/a");
+        outbox.take();
+        outbox.committed();
+        let batch = stream.issue(mark(10), 10);
+        stream.pledge(batch, None);
+        stream.update(|record| record.copy = true);
+        outbox.take();
+        stream.settle_committed(batch, Settled::default(), None);
+        outbox.committed();
+        let posts = outbox.take();
+        assert!(
+            matches!(posts.as_slice(), [Post::File(_, Some(record))] if record.copy),
+            "{posts:?}"
+        );
+    }
+
+    #[test]
+    fn a_pledge_is_in_its_transaction_whatever_else_changes_meanwhile() {
+        let directory = tempfile::tempdir().unwrap();
+        let positions = open(directory.path());
+        let (outbox, _) = Topic::default().enter(&positions);
+        let stream = begin(&positions, "/a");
+        let ends = std::sync::atomic::AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !ends.load(std::sync::atomic::Ordering::Relaxed) {
+                    stream.update(|record| record.absent_seconds += 1);
+                }
+            });
+            let is_in = (1..20_000).all(|offset| {
+                let batch = stream.issue(mark(offset), 1);
+                stream.pledge(batch, None);
+                let is_in = outbox.take().iter().any(|post| match post {
+                    Post::File(_, Some(record)) => record.mark.offset == offset,
+                    _ => false,
+                });
+                stream.settle_committed(batch, Settled::default(), None);
+                outbox.committed();
+                is_in
+            });
+            ends.store(true, std::sync::atomic::Ordering::Relaxed);
+            assert!(is_in, "lines were committed without their position");
+        });
+    }
+
+    #[test]
     fn who_waits_hears_after_the_commit() {
         let directory = tempfile::tempdir().unwrap();
         let positions = open(directory.path());

@@ -69,9 +69,15 @@ impl Outbox {
 
     /// A file's position changed.
     pub(crate) fn push(&self, stream: &Arc<Stream>) {
-        if !stream.posted.swap(true, Ordering::AcqRel) {
-            self.change(|waiting| waiting.streams.push(Arc::clone(stream)));
+        if stream.posted.load(Ordering::Acquire) {
+            return;
         }
+        self.change(|waiting| {
+            // Under the lock that `take` holds: who sees it set may rely on the next transaction to take it.
+            if !stream.posted.swap(true, Ordering::AcqRel) {
+                waiting.streams.push(Arc::clone(stream));
+            }
+        });
     }
 
     /// A file is known to the topic and not here.
@@ -144,9 +150,8 @@ impl Outbox {
         };
         for (stream, posted) in posted {
             stream.unpledge();
-            let now = stream.to_post();
-            if now.as_ref().map(|record| record.mark) != posted.map(|record| record.mark) {
-                // Forgotten with its last batch, or moved on by bytes that made no record.
+            if !is_posted(stream.to_post().as_ref(), posted.as_ref()) {
+                // Forgotten with its last batch, moved on by bytes that made no record, or changed after it was pledged.
                 self.push(&stream);
             }
         }
@@ -163,11 +168,11 @@ impl Outbox {
         if taken.is_empty() {
             return;
         }
+        let mut queue = self.lock();
         taken.streams.retain(|stream| {
             stream.unpledge();
             !stream.posted.swap(true, Ordering::AcqRel)
         });
-        let mut queue = self.lock();
         let newer = std::mem::replace(&mut queue.waiting, taken);
         queue.waiting.append(newer);
         queue.since.get_or_insert_with(Instant::now);
@@ -185,6 +190,20 @@ impl Outbox {
         // A panic elsewhere leaves lists that are whole.
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Whether what is known now is what was written. What a file looks like is written with its next position.
+fn is_posted(now: Option<&StreamRecord>, posted: Option<&StreamRecord>) -> bool {
+    let (Some(now), Some(posted)) = (now, posted) else {
+        return now.is_none() && posted.is_none();
+    };
+    let seen = StreamRecord {
+        head: now.head,
+        size: now.size,
+        modified: now.modified,
+        ..posted.clone()
+    };
+    *now == seen
 }
 
 impl Changes {

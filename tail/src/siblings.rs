@@ -4,13 +4,15 @@ use std::ffi::OsStr;
 use std::fs;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use crate::archive::Coding;
 use crate::discovery::sweep;
 use crate::glob::PathGlob;
 use crate::identity::Stat;
-use crate::listings::Listings;
+use crate::inspect::undecided;
+use crate::listings::{Entry, Listings};
 
 /// What the name of a sibling says about its age.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,6 +64,9 @@ fn token(text: &[u8]) -> Option<Age> {
     let dated = |byte: &u8| byte.is_ascii_digit() || matches!(byte, b'-' | b'_' | b'.' | b':' | b'T' | b'Z' | b'+');
     (digits >= 4 && token.iter().all(dated)).then(|| Age::Date(token.to_vec()))
 }
+
+/// While files are renamed, so many looks in a row may see different ones; who asks comes back then.
+const LOOKS: usize = 4;
 
 /// The names of which `name` may be a rotated generation, whether or not they exist.
 #[must_use]
@@ -205,23 +210,51 @@ pub fn siblings(live: &Path, rotated: &Rotated, listings: &Listings) -> io::Resu
     Ok(found)
 }
 
+/// Files are renamed while they are listed and looked at. One that nobody sees, because it left its name before the look and came
+/// to one that was looked at before, would be no generation of anybody: its lines would be lost, or read again as another's.
 fn beside(directory: &Path, live: &OsStr, listings: &Listings, found: &mut Vec<Sibling>) -> io::Result<()> {
-    for name in listings.around(directory, live)? {
-        let (coding, stem) = Coding::of(name.as_bytes());
-        let is_in_place = coding != Coding::Plain && stem == live.as_bytes();
-        if !is_in_place && age_of(live, OsStr::from_bytes(stem)).is_none() {
-            continue;
+    let list = || -> io::Result<Vec<Entry>> {
+        let mut names = listings.around(directory, live)?;
+        names.retain(|(name, _)| {
+            let (coding, stem) = Coding::of(name.as_bytes());
+            let is_in_place = coding != Coding::Plain && stem == live.as_bytes();
+            is_in_place || age_of(live, OsStr::from_bytes(stem)).is_some()
+        });
+        names.sort_unstable();
+        Ok(names)
+    };
+    let mut names = list()?;
+    for _ in 0..LOOKS {
+        let (mut is_as_listed, mut is_gone) = (true, false);
+        let begin = found.len();
+        for (name, number) in &names {
+            let path = directory.join(name);
+            match fs::metadata(&path) {
+                Ok(meta) => {
+                    is_as_listed &= meta.ino() == *number;
+                    if meta.is_file() {
+                        found.push(Sibling::new(live, path, Stat::from(&meta)));
+                    }
+                }
+                // A link to nowhere stays what it is.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    is_gone |= fs::symlink_metadata(&path).is_err()
+                }
+                Err(error) => return Err(error),
+            }
         }
-        let path = directory.join(name);
-        match fs::metadata(&path) {
-            Ok(meta) if meta.is_file() => found.push(Sibling::new(live, path, Stat::from(&meta))),
-            Ok(_) => {}
-            // Rotated away between the listing and the look; whoever needs it looks again.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => return Err(error),
+        if is_as_listed && !is_gone {
+            return Ok(());
         }
+        // A link leads to another number than its own, and some file systems list others than they show.
+        let again = list()?;
+        if again == names && !is_gone {
+            return Ok(());
+        }
+        names = again;
+        found.truncate(begin);
     }
-    Ok(())
+    Err(undecided())
 }
 
 /// Puts the youngest first: by names as long as all follow one scheme, else by when they were changed last, as after a
@@ -248,6 +281,7 @@ fn sort(found: &mut [Sibling]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::inspect::is_undecided;
 
     fn age(live: &str, name: &str) -> Option<String> {
         age_of(OsStr::new(live), OsStr::new(name)).map(|age| match age {
@@ -285,6 +319,30 @@ mod tests {
         }
         assert_eq!(age("syslog", "syslog.1").as_deref(), Some("1"));
         assert!(live_names(OsStr::new("app.log.3.gz")).contains(&"app.log".into()));
+    }
+
+    #[test]
+    fn a_file_that_is_renamed_meanwhile_is_there_under_one_of_its_names() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = |name: &str| directory.path().join(name);
+        fs::write(path("a.log.1"), "x").unwrap();
+        let inode = Stat::from(&fs::metadata(path("a.log.1")).unwrap()).inode;
+        let ends = std::sync::atomic::AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !ends.load(std::sync::atomic::Ordering::Relaxed) {
+                    fs::rename(path("a.log.1"), path("a.log.2")).unwrap();
+                    fs::rename(path("a.log.2"), path("a.log.1")).unwrap();
+                }
+            });
+            let is_there = |_| match siblings(&path("a.log"), &Rotated::default(), &Listings::default()) {
+                Ok(found) => found.iter().any(|sibling| sibling.stat.inode == inode),
+                Err(error) => is_undecided(&error),
+            };
+            let is_there = (0..2_000).all(is_there);
+            ends.store(true, std::sync::atomic::Ordering::Relaxed);
+            assert!(is_there, "it was overlooked");
+        });
     }
 
     #[track_caller]

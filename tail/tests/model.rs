@@ -26,6 +26,8 @@ fn action() -> impl Strategy<Value = Action> {
         1 => Just(Action::Restart),
         1 => (1u8..5).prop_map(Action::Down),
         1 => Just(Action::Crash),
+        1 => (1u8..5).prop_map(Action::Killed),
+        1 => (0u8..4).prop_map(Action::Commit),
         2 => (0u8..6).prop_map(Action::Close),
     ]
 }
@@ -55,5 +57,10 @@ proptest! {
     #[test]
     fn every_line_once_and_in_order(actions in proptest::collection::vec(action(), 1..NAMES), pattern in pattern()) {
         World::live(&actions, pattern).map_err(TestCaseError::fail)?;
+    }
+
+    #[test]
+    fn every_line_exactly_once_and_in_order(actions in proptest::collection::vec(action(), 1..NAMES), pattern in pattern()) {
+        World::live_exactly_once(&actions, pattern).map_err(TestCaseError::fail)?;
     }
 }

@@ -54,6 +54,10 @@ pub enum Action {
     Down(u8),
     /// `kill -9`, and a start.
     Crash,
+    /// `kill -9`; the next actions happen while the service is down; start after so many of them.
+    Killed(u8),
+    /// A transaction of so many batches is committed: with exactly-once only.
+    Commit(u8),
     /// Other files have all handles; this one gets one again after so many actions.
     Close(u8),
 }
@@ -83,6 +87,8 @@ pub struct World {
     may_repeat: HashMap<String, usize>,
     saved: usize,
     is_acknowledged: usize,
+    /// What is delivered is committed.
+    is_exact: bool,
 }
 
 impl World {
@@ -91,7 +97,21 @@ impl World {
     /// # Errors
     /// What is wrong, in words.
     pub fn live(actions: &[Action], pattern: Pattern) -> Result<(), String> {
-        let mut world = Self::new(pattern);
+        Self::new(pattern, Rig::new()).through(actions)
+    }
+
+    /// A whole life with exactly-once: nothing may come again.
+    ///
+    /// # Errors
+    /// What is wrong, in words.
+    pub fn live_exactly_once(actions: &[Action], pattern: Pattern) -> Result<(), String> {
+        let mut world = Self::new(pattern, Rig::exactly_once());
+        world.is_exact = true;
+        world.through(actions)
+    }
+
+    fn through(mut self, actions: &[Action]) -> Result<(), String> {
+        let world = &mut self;
         for action in actions {
             world.act(action);
         }
@@ -99,8 +119,7 @@ impl World {
         world.check()
     }
 
-    fn new(pattern: Pattern) -> Self {
-        let mut rig = Rig::new();
+    fn new(pattern: Pattern, mut rig: Rig) -> Self {
         rig.others_first = pattern == Pattern::AllBefore;
         if pattern != Pattern::One {
             (1..=NAMES).for_each(|n| rig.watch(&format!("app.log.{n}")));
@@ -118,6 +137,7 @@ impl World {
             may_repeat: HashMap::new(),
             saved: 0,
             is_acknowledged: 0,
+            is_exact: false,
         }
     }
 
@@ -164,6 +184,19 @@ impl World {
             self.rig.checkpoint();
             self.saved = self.is_acknowledged;
         }
+    }
+
+    fn kill(&mut self) {
+        if self.is_exact {
+            self.saved = self.rig.delivered.len();
+        }
+        for record in &self.rig.delivered[self.saved..] {
+            *self.may_repeat.entry(record.value.clone()).or_default() += 1;
+        }
+        self.rig.kill();
+        self.closed = 0;
+        self.is_acknowledged = self.rig.delivered.len();
+        self.saved = self.is_acknowledged;
     }
 
     fn settle(&mut self) {
@@ -314,14 +347,20 @@ impl World {
             }
             Action::Crash => {
                 if self.is_up() {
-                    for record in &self.rig.delivered[self.saved..] {
-                        *self.may_repeat.entry(record.value.clone()).or_default() += 1;
-                    }
-                    self.rig.crash();
-                    self.closed = 0;
-                    self.is_acknowledged = self.rig.delivered.len();
-                    self.saved = self.is_acknowledged;
+                    self.kill();
+                    self.rig.start();
                     self.read(0);
+                }
+            }
+            Action::Killed(actions) => {
+                if self.is_up() {
+                    self.kill();
+                    self.down = actions + 1;
+                }
+            }
+            Action::Commit(batches) => {
+                if self.is_up() {
+                    self.rig.commit(batches.into());
                 }
             }
             Action::Close(actions) => {

@@ -7,6 +7,7 @@
 )]
 
 pub mod archive;
+pub mod topic;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -30,6 +31,8 @@ struct InFlight {
     seq: u64,
     settled: Settled,
     bytes: u64,
+    /// What a reader sees once it is committed.
+    records: Vec<Delivered>,
 }
 
 pub struct Rig {
@@ -52,6 +55,8 @@ pub struct Rig {
     paths: Vec<PathBuf>,
     /// File bytes of the batches since the start.
     handed: u64,
+    /// Where positions are kept with exactly-once: what is not committed is delivered to nobody.
+    topic: Option<topic::Topic>,
 }
 
 impl Rig {
@@ -85,7 +90,17 @@ impl Rig {
             in_flight: vec![],
             paths: vec![],
             handed: 0,
+            topic: None,
         }
+    }
+
+    /// As [`Rig::new`], with exactly-once.
+    pub fn exactly_once() -> Self {
+        let mut rig = Self::new();
+        let mut topic = topic::Topic::new();
+        topic.enter(&rig.world.positions);
+        rig.topic = Some(topic);
+        rig
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
@@ -128,9 +143,7 @@ impl Rig {
             match watcher.poll(self.now).unwrap() {
                 Todo::Wait { .. } => return true,
                 Todo::Save { order } => {
-                    let (sender, receiver) = std::sync::mpsc::channel();
-                    self.world.positions.when_saved(move || sender.send(()).unwrap());
-                    receiver.recv().unwrap();
+                    self.checkpoint();
                     watcher.saved(order);
                 }
                 Todo::Read { cost } => {
@@ -142,14 +155,18 @@ impl Rig {
                         continue;
                     };
                     let id = batch.stream.id().to_string();
+                    let mut records = vec![];
                     for (index, range) in batch.records.iter().enumerate() {
                         let bytes = &batch.buffer[range.start as usize..range.end as usize];
-                        self.delivered.push(Delivered {
+                        records.push(Delivered {
                             value: String::from_utf8_lossy(bytes).into_owned(),
                             bytes: bytes.to_vec(),
                             file_id: id.clone(),
                             offset: batch.offset_of(index),
                         });
+                    }
+                    if self.topic.is_none() {
+                        self.delivered.append(&mut records);
                     }
                     let lines = batch.records.len() as u64;
                     let settled = Settled {
@@ -162,6 +179,7 @@ impl Rig {
                         seq: batch.seq,
                         settled,
                         bytes: batch.bytes,
+                        records,
                     });
                 }
             }
@@ -190,9 +208,28 @@ impl Rig {
 
     /// Kafka acknowledges everything.
     pub fn acknowledge(&mut self) {
+        if self.topic.is_some() {
+            self.commit(usize::MAX);
+        }
         for batch in self.in_flight.drain(..) {
             batch.stream.settle(batch.seq, batch.settled, None);
         }
+        self.assert_books();
+    }
+
+    /// A transaction of so many batches, the oldest, and of all that is known of files, is committed.
+    pub fn commit(&mut self, batches: usize) {
+        let Some(topic) = &mut self.topic else { return };
+        let batches: Vec<InFlight> = self.in_flight.drain(..batches.min(self.in_flight.len())).collect();
+        for batch in &batches {
+            batch.stream.pledge(batch.seq, None);
+        }
+        topic.write();
+        for batch in batches {
+            batch.stream.settle_committed(batch.seq, batch.settled, None);
+            self.delivered.extend(batch.records);
+        }
+        topic.committed();
         self.assert_books();
     }
 
@@ -215,6 +252,9 @@ impl Rig {
     /// The service ends as it should: what is in flight is acknowledged, positions are saved.
     pub fn stop(&mut self) {
         self.acknowledge();
+        while self.topic.as_ref().is_some_and(|topic| !topic.is_empty()) {
+            self.commit(0);
+        }
         self.watcher = None;
         self.paths = self.others.drain(..).map(|other| other.path().to_owned()).collect();
         self.world.positions.close();
@@ -222,6 +262,7 @@ impl Rig {
 
     pub fn start(&mut self) {
         self.world = open(self.state.path());
+        self.enter();
         self.handed = 0;
         self.watcher = Some(watcher(&self.spec, &self.world));
         for path in std::mem::take(&mut self.paths) {
@@ -240,7 +281,10 @@ impl Rig {
     }
 
     /// Positions reach the disk.
-    pub fn checkpoint(&self) {
+    pub fn checkpoint(&mut self) {
+        if self.topic.is_some() {
+            return self.commit(0);
+        }
         let (sender, receiver) = std::sync::mpsc::channel();
         self.world.positions.when_saved(move || sender.send(()).unwrap());
         receiver.recv().unwrap();
@@ -248,6 +292,12 @@ impl Rig {
 
     /// `kill -9` and start: what is in flight or was not saved is forgotten.
     pub fn crash(&mut self) {
+        self.kill();
+        self.start();
+    }
+
+    /// `kill -9`.
+    pub fn kill(&mut self) {
         let copy = tempfile::tempdir().unwrap();
         std::fs::copy(
             self.state.path().join("positions.redb"),
@@ -255,12 +305,24 @@ impl Rig {
         )
         .unwrap();
         self.in_flight.clear();
+        let copy = if self.topic.is_some() {
+            tempfile::tempdir().unwrap()
+        } else {
+            copy
+        };
         // What it saves now is saved beside the copy.
         self.world.positions.close();
         self.watcher = None;
         self.paths = self.others.drain(..).map(|other| other.path().to_owned()).collect();
         self.state = copy;
-        self.start();
+    }
+
+    /// Positions are read back from the topic, where they are in one.
+    fn enter(&mut self) {
+        if let Some(topic) = &mut self.topic {
+            topic.enter(&self.world.positions);
+            self.world.claims = Arc::new(claims(&self.world.positions));
+        }
     }
 
     pub fn values(&self) -> Vec<&str> {
@@ -289,18 +351,22 @@ fn open(state: &Path) -> World {
     };
     // Saved only when asked: a crash then forgets exactly what was not.
     let (positions, _) = Positions::open(state, lock, Duration::from_secs(3600)).unwrap();
-    let claims = Claims::default();
-    // As the supervisor does: what is known is reserved for the watcher of its path.
-    for stream in positions.all() {
-        claims.reserve(&stream.record());
-    }
     World {
+        claims: Arc::new(claims(&positions)),
         positions,
-        claims: Arc::new(claims),
         handles: Handles::new(usize::MAX),
         listings: Arc::default(),
         lease: Lease::default(),
     }
+}
+
+/// As the supervisor does: what is known is reserved for the watcher of its path.
+fn claims(positions: &Positions) -> Claims {
+    let claims = Claims::default();
+    for stream in positions.all() {
+        claims.reserve(&stream.record());
+    }
+    claims
 }
 
 /// A watcher that the test wakes itself.
