@@ -246,8 +246,14 @@ impl Rig {
         receiver.recv().unwrap();
     }
 
-    /// `kill -9` and start: what is in flight or was not saved is forgotten.
+    /// `kill -9` and start.
     pub fn crash(&mut self) {
+        self.kill();
+        self.start();
+    }
+
+    /// `kill -9`: what is in flight or was not saved is forgotten.
+    pub fn kill(&mut self) {
         let copy = tempfile::tempdir().unwrap();
         std::fs::copy(
             self.state.path().join("positions.redb"),
@@ -260,7 +266,6 @@ impl Rig {
         self.watcher = None;
         self.paths = self.others.drain(..).map(|other| other.path().to_owned()).collect();
         self.state = copy;
-        self.start();
     }
 
     pub fn values(&self) -> Vec<&str> {
