@@ -79,13 +79,32 @@ impl Watcher {
     /// sight: what was written to it meanwhile may have been copied away, and the copy be rotated with it.
     pub(crate) fn unseen_before(&mut self, inode: Inode, record: &StreamRecord) -> io::Result<Vec<Sibling>> {
         let mut around = self.siblings()?;
-        // Without a name it may have been before or after any of them.
-        let place = around.iter().position(|sibling| sibling.stat.inode == inode);
-        around.drain(..place.map_or(0, |index| index + 1));
+        match around.iter().position(|sibling| sibling.stat.inode == inode) {
+            Some(index) => drop(around.drain(..=index)),
+            None => self.drop_younger(&mut around)?,
+        }
         let unknown = self.unknown_since(around, record);
         let mut contents = self.contents();
         contents.extend(self.live.as_ref().map(Content::in_file));
         self.unexplained(unknown, contents)
+    }
+
+    /// Of siblings, youngest first, drops those that are younger than the live file, which has no name among them.
+    fn drop_younger(&mut self, around: &mut Vec<Sibling>) -> io::Result<()> {
+        let Some(live) = &self.live else { return Ok(()) };
+        let (head, mark, modified) = (live.head(), live.witness(), live.modified()?);
+        // Its copies were written before it was cut, which it says; what is equal may be older.
+        around.retain(|sibling| sibling.stat.modified <= modified);
+        if mark.offset == 0 {
+            return Ok(());
+        }
+        for index in (0..around.len()).rev() {
+            if around[index].is_archive() && self.inspections.holds(&around[index], head, &mark)? {
+                around.drain(..index);
+                break;
+            }
+        }
+        Ok(())
     }
 
     /// Siblings that are no one's, and that came to be after the first sight of a generation.

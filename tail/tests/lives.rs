@@ -11,6 +11,9 @@ use life::Action::{
 };
 use life::{Pattern, World};
 
+/// What was in flight is in Kafka.
+const CRASH: Action = Crash { arrived: true, down: 0 };
+
 /// Lives each of these.
 fn check(pattern: Pattern, lives: &[&[Action]]) {
     for life in lives {
@@ -54,7 +57,7 @@ fn what_an_open_generation_holds_is_not_in_an_unread_one() {
                 Write(1, 0),
                 Rotate,
                 Compress,
-                Crash,
+                CRASH,
                 Write(1, 0),
                 Close(2),
                 Rotate,
@@ -210,7 +213,7 @@ fn a_file_that_was_taken_from_a_watcher_of_copies_stays_with_its_reader_across_r
                 Rotate,
                 Write(2, 55),
                 Restart,
-                Crash,
+                CRASH,
                 Close(4),
                 Rotate,
                 Write(4, 17),
@@ -228,7 +231,7 @@ fn a_file_that_was_taken_from_a_watcher_of_copies_stays_with_its_reader_across_r
                 Restart,
                 Rotate,
                 Rotate,
-                Crash,
+                CRASH,
                 Write(1, 40_000),
                 Halves(false),
                 Write(1, 12),
@@ -268,7 +271,7 @@ fn a_possible_copy_that_is_compressed_is_read_once_from_its_archive() {
                 Read(1),
                 Compress,
             ],
-            &[CopyTruncate(1, false), Write(1, 0), Crash, Compress, Restart],
+            &[CopyTruncate(1, false), Write(1, 0), CRASH, Compress, Restart],
         ],
     );
     check(
@@ -291,14 +294,14 @@ fn a_possible_copy_that_is_compressed_is_read_once_from_its_archive() {
                 Rotate,
                 Read(0),
                 Compress,
-                Crash,
+                CRASH,
                 Write(1, 0),
                 CopyTruncate(0, false),
             ],
             &[
                 CopyTruncate(1, false),
                 Write(1, 0),
-                Crash,
+                CRASH,
                 Write(2, 25),
                 Compress,
                 Rotate,
@@ -385,4 +388,16 @@ fn the_archive_of_an_empty_generation_is_nobodys() {
 fn the_archive_of_a_live_file_whose_rotation_was_not_noticed_is_no_generation_that_nobody_saw() {
     let life: &[Action] = &[CopyTruncate(1, false), Write(1, 0), Rotate, Compress, ReadUntold(1)];
     check(Pattern::One, &[life]);
+}
+
+/// Nothing was ever seen in a generation when it was rotated and compressed: its successor was taken for older.
+#[test]
+fn what_came_after_an_unread_generation_that_was_compressed_is_read_after_it() {
+    check(
+        Pattern::One,
+        &[
+            &[Write(1, 0), Rotate, Compress, Write(1, 0), Rotate, Write(1, 0)],
+            &[Write(1, 0), Rotate, Write(1, 0), Compress, Rotate, Close(0)],
+        ],
+    );
 }

@@ -25,8 +25,7 @@ fn action() -> impl Strategy<Value = Action> {
         1 => (0u8..90).prop_map(Action::Pass),
         1 => Just(Action::Restart),
         1 => (1u8..5).prop_map(Action::Down),
-        1 => Just(Action::Crash),
-        1 => (1u8..5).prop_map(Action::Killed),
+        2 => (any::<bool>(), 0u8..4).prop_map(|(arrived, down)| Action::Crash { arrived, down }),
         1 => (0u8..4).prop_map(Action::Commit),
         2 => (0u8..6).prop_map(Action::Close),
     ]

@@ -7,7 +7,7 @@
     reason = "shared by several test files, each using a part"
 )]
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::Path;
@@ -52,10 +52,8 @@ pub enum Action {
     Restart,
     /// Stop; the next actions happen while the service is down; start after so many of them.
     Down(u8),
-    /// `kill -9`, and a start.
-    Crash,
-    /// `kill -9`; the next actions happen while the service is down; start after so many of them.
-    Killed(u8),
+    /// `kill -9`, with what is in flight in Kafka or not; the next actions happen while the service is down.
+    Crash { arrived: bool, down: u8 },
     /// A transaction of so many batches is committed: with exactly-once only.
     Commit(u8),
     /// Other files have all handles; this one gets one again after so many actions.
@@ -83,6 +81,9 @@ pub struct World {
     down: u8,
     /// So many actions are still to come before there is a handle.
     closed: u8,
+    /// Lines written to what was rotated: others may have overtaken them.
+    late: HashSet<String>,
+    pattern: Pattern,
     /// Records handed out before they were saved: they may come again, once per crash.
     may_repeat: HashMap<String, usize>,
     saved: usize,
@@ -134,6 +135,8 @@ impl World {
             written: vec![],
             down: 0,
             closed: 0,
+            late: HashSet::new(),
+            pattern,
             may_repeat: HashMap::new(),
             saved: 0,
             is_acknowledged: 0,
@@ -186,9 +189,11 @@ impl World {
         }
     }
 
-    fn kill(&mut self) {
+    fn kill(&mut self, arrived: bool) {
         if self.is_exact {
             self.saved = self.rig.delivered.len();
+        } else if !arrived {
+            self.rig.delivered.truncate(self.is_acknowledged);
         }
         for record in &self.rig.delivered[self.saved..] {
             *self.may_repeat.entry(record.value.clone()).or_default() += 1;
@@ -254,6 +259,7 @@ impl World {
             Action::Late => {
                 if let Some((mut writer, generation)) = self.previous.take() {
                     let line = self.line(generation, 3);
+                    self.late.insert(line.clone());
                     writeln!(writer, "{line}").unwrap();
                     self.previous = Some((writer, generation));
                 }
@@ -345,17 +351,10 @@ impl World {
                     self.down = actions + 1;
                 }
             }
-            Action::Crash => {
+            Action::Crash { arrived, down } => {
                 if self.is_up() {
-                    self.kill();
-                    self.rig.start();
-                    self.read(0);
-                }
-            }
-            Action::Killed(actions) => {
-                if self.is_up() {
-                    self.kill();
-                    self.down = actions + 1;
+                    self.kill(arrived);
+                    self.down = down + 1;
                 }
             }
             Action::Commit(batches) => {
@@ -425,6 +424,18 @@ impl World {
                 && before >= at
             {
                 return Err(format!("reordered: {line:.20} before {other:.20}"));
+            }
+        }
+        if self.pattern == Pattern::One {
+            // Watchers of their own do not wait for one another.
+            let mut last: Option<(usize, &str)> = None;
+            for (_, line) in self.written.iter().filter(|(_, line)| !self.late.contains(line)) {
+                let at = first[line.as_str()];
+                if let Some((before, other)) = last.replace((at, line))
+                    && before > at
+                {
+                    return Err(format!("overtaken: {other:.20} by {line:.20}"));
+                }
             }
         }
         Ok(())

@@ -290,13 +290,13 @@ impl Rig {
         receiver.recv().unwrap();
     }
 
-    /// `kill -9` and start: what is in flight or was not saved is forgotten.
+    /// `kill -9` and start.
     pub fn crash(&mut self) {
         self.kill();
         self.start();
     }
 
-    /// `kill -9`.
+    /// `kill -9`: what is in flight or was not saved is forgotten.
     pub fn kill(&mut self) {
         let copy = tempfile::tempdir().unwrap();
         std::fs::copy(
