@@ -15,7 +15,7 @@ use super::harness::process::{peak_memory, pid, signal};
 use super::harness::service::{HOST, Host};
 use super::harness::writers::installed;
 use super::input::Input;
-use super::measure::{Measured, wait_with_cpu};
+use super::measure::{Measured, has_failed, wait_with_cpu};
 use super::peers::Peer;
 
 /// A way to ship files.
@@ -128,6 +128,7 @@ pub fn ship(who: Contender, broker: &Broker, partitions: i32, input: &Input, che
     let mut peak = 0;
     while arrived(&watcher, &topic, partitions) < i64::from(input.lines()) {
         peak = peak.max(peak_memory(pid(&child)).unwrap_or(0));
+        assert!(!has_failed(&child), "{} ended before it shipped all lines", who.name());
         assert!(start.elapsed() < DEADLINE, "{} did not ship all lines", who.name());
         sleep(LOOK);
     }

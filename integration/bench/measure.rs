@@ -19,6 +19,13 @@ pub struct Measured {
     pub peak: u64,
 }
 
+/// Whether a child ended, and not well.
+pub fn has_failed(child: &Child) -> bool {
+    let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT | WaitIdOptions::NOHANG;
+    let ended = waitid(WaitId::Pid(pid(child)), options).expect("ask for a child");
+    ended.is_some_and(|status| status.exit_status() != Some(0))
+}
+
 /// Waits for a child's end and says what CPU time it used: read while it is a zombie, when nothing is missing any more.
 pub fn wait_with_cpu(child: &mut Child) -> (ExitStatus, Duration) {
     let pid = pid(child);
