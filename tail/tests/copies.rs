@@ -400,3 +400,36 @@ fn u3_a_copy_waits_for_the_watcher_of_its_log_however_long_that_takes() {
     rig.pass(QUIET);
     assert_eq!(rig.values(), ["a1", "b1", "c1 is longer"]);
 }
+
+/// The copy is shifted on while the watcher of the log looks for it, as by the next rotation. It was once seen under neither of
+/// its names: the log forgot what it had shipped, and the copy shipped it again under its own path.
+#[test]
+fn a_copy_that_is_renamed_while_it_is_looked_for_ships_nothing_twice() {
+    for _ in 0..30 {
+        let mut rig = pattern();
+        rig.watch("app.log.2");
+        let content = lines("a", 40);
+        append(&rig.spec.path, &content);
+        rig.settle();
+        let [first, second] = [1, 2].map(|n| rig.path(&format!("app.log.{n}")));
+        copy(&rig.spec.path, &first);
+        fs::write(&rig.spec.path, lines("b", 30)).unwrap();
+        let ends = std::sync::atomic::AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !ends.load(std::sync::atomic::Ordering::Relaxed) {
+                    fs::rename(&first, &second).unwrap();
+                    fs::rename(&second, &first).unwrap();
+                }
+            });
+            // The log alone: what its neighbours make of it comes when all is quiet.
+            let others = std::mem::take(&mut rig.others);
+            rig.run(0);
+            rig.others = others;
+            ends.store(true, std::sync::atomic::Ordering::Relaxed);
+        });
+        rig.settle();
+        (0..3).for_each(|_| rig.pass(QUIET));
+        assert_once(&rig, &(content + &lines("b", 30)));
+    }
+}
