@@ -69,33 +69,38 @@ impl Outbox {
 
     /// A file's position changed.
     pub(crate) fn push(&self, stream: &Arc<Stream>) {
-        if !stream.posted.swap(true, Ordering::AcqRel) {
-            self.change(|waiting| waiting.streams.push(Arc::clone(stream)));
+        if !stream.posted.swap(true, Ordering::AcqRel)
+            && !self.change(|waiting| waiting.streams.push(Arc::clone(stream)))
+        {
+            stream.posted.store(false, Ordering::Release);
         }
     }
 
     /// A file is known to the topic and not here.
     pub(crate) fn forget(&self, key: StreamKey) {
-        self.change(|waiting| waiting.forgotten.push(key));
+        let _ = self.change(|waiting| waiting.forgotten.push(key));
     }
 
     pub(crate) fn push_entry(&self, name: String) {
-        self.change(|waiting| waiting.entries.push(name));
+        let _ = self.change(|waiting| waiting.entries.push(name));
     }
 
     pub(crate) fn when_committed(&self, callback: Callback) {
-        if !self.lock().ended {
-            self.change(|waiting| waiting.callbacks.push(callback));
-        }
+        let _ = self.change(|waiting| waiting.callbacks.push(callback));
     }
 
-    fn change(&self, change: impl FnOnce(&mut Changes)) {
+    /// False when nothing more is committed.
+    fn change(&self, change: impl FnOnce(&mut Changes)) -> bool {
         {
             let mut queue = self.lock();
+            if queue.ended {
+                return false;
+            }
             change(&mut queue.waiting);
             queue.since.get_or_insert_with(Instant::now);
         }
         (self.bell)();
+        true
     }
 
     /// What waits; what was taken does not.
@@ -173,12 +178,19 @@ impl Outbox {
         queue.since.get_or_insert_with(Instant::now);
     }
 
-    /// Nothing more is committed: who waits is not called.
+    /// Nothing more is committed: who waits is not called, and another outbox may have the files.
     pub fn end(&self) {
-        let mut queue = self.lock();
-        queue.ended = true;
-        queue.waiting.callbacks.clear();
-        queue.taken.callbacks.clear();
+        let left = {
+            let mut queue = self.lock();
+            queue.ended = true;
+            queue.since = None;
+            queue.posted.clear();
+            [std::mem::take(&mut queue.waiting), std::mem::take(&mut queue.taken)]
+        };
+        for stream in left.iter().flat_map(|changes| &changes.streams) {
+            stream.unpledge();
+            stream.posted.store(false, Ordering::Release);
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Queue> {

@@ -3,13 +3,15 @@
 pub(crate) mod actor;
 mod errand;
 mod positions;
+mod side;
 
 use logcatch_kafka::Options;
 use logcatch_settings::Settings;
 
 pub use positions::{Lost, Standing, TopicPositions};
+pub use side::{Side, may_enter};
 
-pub use actor::{DrainKafka, GetStats, KafkaActor, Reconfigure, ShipBatch};
+pub use actor::{ChangeDelivery, DrainKafka, GetStats, KafkaActor, Reconfigure, ShipBatch};
 
 /// What of the settings makes a producer.
 #[must_use]
