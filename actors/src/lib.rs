@@ -21,7 +21,8 @@ pub use dead_letters::{
     DeadLetter, DeadLetterStore, LettersError, Line, Refusals, Resend, Resent, SealError, Sealed, Segment, Segments,
 };
 pub use kafka::{
-    DrainKafka, GetStats, KafkaActor, Lost, Reconfigure, ShipBatch, Side, Standing, TopicPositions, options,
+    DrainKafka, GetStats, KafkaActor, Lost, PositionsPlace, Reconfigure, ShipBatch, Side, Standing, TopicPositions,
+    check_positions, options,
 };
 pub use observe::{
     Board, Counts, Event, EventKind, Events, FileRow, Gauge, KafkaRow, Key, Order, PositionsRow, Reason, Refusal,

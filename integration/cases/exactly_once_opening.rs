@@ -22,6 +22,8 @@ cases![
     a_change_of_the_mode_that_cannot_be_is_refused_and_nothing_changes,
     a_change_of_the_mode_that_kafka_does_not_let_drain_is_refused_and_nothing_changes,
     the_mode_may_be_left_while_positions_are_waited_for,
+    a_check_says_whether_positions_can_be_kept,
+    a_check_leaves_a_running_service_alone,
 ];
 
 /// What `status` says first.
@@ -240,4 +242,77 @@ fn the_mode_may_be_left_while_positions_are_waited_for() {
     broker.start_again();
     log.write(500);
     fixture.finish(managed.service);
+}
+
+fn a_check_says_whether_positions_can_be_kept() {
+    let broker = kafka::private_with_rights("check");
+    let mut fixture = fixture(&broker, "check", "");
+    let topic = positions_topic(&mut fixture.host);
+    let check = || fixture.host.run(&["check", "--broker"]);
+    let passes = |text: &str| {
+        eventually(&format!("the check passes with `{text}`"), || {
+            let check = check();
+            let is_fine = check.code == Some(0) && check.stdout.contains(text);
+            when(is_fine, || format!("{check:?}"))
+        });
+    };
+    let is_refused = |text: &str, help: &str| {
+        eventually(&format!("the check fails with `{text}`"), || {
+            let check = check();
+            let is_said = check.stdout.contains(text) && check.stderr.contains(text) && check.stderr.contains(help);
+            when(check.code == Some(1) && is_said, || format!("{check:?}"))
+        });
+    };
+    let missing = format!("positions in topic `{topic}`: it does not exist, and logcatch may make it, and `logcatch-");
+    passes(&missing);
+    // Nothing was made: it is still missing.
+    passes(&missing);
+    broker.create_topic(&topic, 1, &[("cleanup.policy", "delete")]);
+    is_refused(
+        "its cleanup.policy is `delete`, not `compact`",
+        "kafka-configs.sh --alter",
+    );
+    broker.alter_topic(&topic, &[("cleanup.policy", "compact")]);
+    passes(&format!("positions in topic `{topic}`: it exists, and `logcatch-"));
+
+    let rights = |verb, resource: [&str; 2], operations: &[&str]| {
+        let operations = operations.iter().flat_map(|operation| ["--operation", operation]);
+        let words = [verb, "--allow-principal", "User:ANONYMOUS"]
+            .into_iter()
+            .chain(resource);
+        broker.acl(&words.chain(operations).collect::<Vec<_>>());
+    };
+    // With rules for it, what no rule allows is forbidden.
+    rights("--add", ["--topic", &topic], &["Read", "Describe", "DescribeConfigs"]);
+    is_refused("this user may not write to it", "--operation Write");
+    rights("--add", ["--topic", &topic], &["Write"]);
+    passes("it exists");
+    let keys = fixture.host.set_kafka_keys();
+    let instance = keys
+        .lines()
+        .find_map(|line| line.strip_prefix("instance = \""))
+        .unwrap();
+    let id = format!("logcatch-{}", instance.trim_matches('"'));
+    rights("--add", ["--transactional-id", &id], &["Describe"]);
+    is_refused(
+        &format!("this user may not use the transactional id `{id}`"),
+        &format!("--transactional-id {id}"),
+    );
+}
+
+fn a_check_leaves_a_running_service_alone() {
+    let mut fixture = fixture(kafka::shared(), "check-runs", "");
+    let service = fixture.host.start();
+    let writers = writing(&fixture, &["a"]);
+    until_more(&mut fixture, 100);
+    let said = ok(&fixture.host, &["check", "--broker"]);
+    let other = format!(
+        "is not tried, the logcatch on `test-host` with pid {} may be using it",
+        service.pid()
+    );
+    assert!(said.contains(&other), "{said}");
+    until_more(&mut fixture, 100);
+    let log = service.log();
+    assert!(!log.contains("the Kafka producer failed"), "{log}");
+    end(fixture, writers, service);
 }

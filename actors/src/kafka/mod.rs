@@ -1,6 +1,7 @@
 //! The Kafka side as an actor: batches in, settlements out.
 
 pub(crate) mod actor;
+mod check;
 mod errand;
 mod positions;
 mod side;
@@ -8,6 +9,7 @@ mod side;
 use logcatch_kafka::Options;
 use logcatch_settings::Settings;
 
+pub use check::{PositionsPlace, check_positions};
 pub use positions::{Lost, Standing, TopicPositions};
 pub use side::{Side, may_enter};
 

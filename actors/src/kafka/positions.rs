@@ -7,7 +7,9 @@ use logcatch_kafka::{
     Found, OpenError, Opened, Options, PositionLog, PositionRecord, ReadError, Wake, partition, read_back,
 };
 use logcatch_settings::ExactlyOnce;
-use logcatch_tail::{FoundRecord, Outbox, Owner, Positions, Post, TopicContents, TopicRecord, TopicWriter, Waiting};
+use logcatch_tail::{
+    FoundRecord, Outbox, Owner, Positions, Post, TopicContents, TopicError, TopicRecord, TopicWriter, Waiting,
+};
 use thiserror::Error;
 use tokio::sync::watch;
 
@@ -199,7 +201,14 @@ pub(super) fn found(
         Err(ReadError::Later { reason, .. }) => return Err(reason),
         Err(error @ ReadError::Policy { .. }) => return Ok(Err(Lost::Unusable(error.to_string()))),
     };
-    let records = std::mem::take(&mut found.records);
+    let contents = contents(instance, std::mem::take(&mut found.records));
+    Ok(contents
+        .map(|contents| (found, contents))
+        .map_err(|error| Lost::Unusable(error.to_string())))
+}
+
+/// What these records say of an instance.
+pub(super) fn contents(instance: &str, records: Vec<(i32, PositionRecord)>) -> Result<TopicContents, TopicError> {
     let records = records.into_iter().map(|(partition, record)| FoundRecord {
         partition,
         record: TopicRecord {
@@ -207,10 +216,7 @@ pub(super) fn found(
             value: record.value,
         },
     });
-    let contents = TopicContents::read(instance, records);
-    Ok(contents
-        .map(|contents| (found, contents))
-        .map_err(|error| Lost::Unusable(error.to_string())))
+    TopicContents::read(instance, records)
 }
 
 impl PositionLog for TopicPositions {
