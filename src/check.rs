@@ -1,6 +1,7 @@
 //! `logcatch check`: are the settings good, and what would they ship?
 
 mod broker;
+mod positions;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -24,6 +25,8 @@ struct Report {
     overlaps: Vec<Overlap>,
     #[serde(skip_serializing_if = "Option::is_none")]
     topics: Option<Vec<broker::Topic>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    positions: Option<positions::Positions>,
 }
 
 #[derive(Debug, Serialize)]
@@ -85,13 +88,16 @@ pub fn run(config: &Path, args: &CheckArgs) -> Result<(), Failure> {
         Err(failure) => (None, Some(failure)),
     };
     let unusable = topics.as_deref().and_then(broker::unusable);
-    report.topics = topics;
+    // Without an answer to the first question there is none to this one.
+    let positions = topics.as_ref().and_then(|_| positions::ask(&loaded.settings));
+    let homeless = positions.as_ref().and_then(positions::Positions::unusable);
+    (report.topics, report.positions) = (topics, positions);
     if args.json {
         cli::print_json(&report)?;
     } else {
         cli::print(&report.to_text())?;
     }
-    unreachable.or(unusable).map_or(Ok(()), Err)
+    unreachable.or(unusable).or(homeless).map_or(Ok(()), Err)
 }
 
 // === impl Report ===
@@ -109,6 +115,7 @@ impl Report {
             entries,
             overlaps,
             topics: None,
+            positions: None,
         }
     }
 
@@ -130,6 +137,9 @@ impl Report {
         }
         for topic in self.topics.iter().flatten() {
             text.push_str(&topic.to_text());
+        }
+        if let Some(positions) = &self.positions {
+            text.push_str(&positions.to_text());
         }
         text
     }

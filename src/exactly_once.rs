@@ -1,84 +1,34 @@
-//! How the service begins to ship: at once, or when its positions are read back from Kafka and the instance is its own.
+//! Whether positions are open and the instance is the service's own, as the service sees it.
 
-use std::sync::Arc;
-
-use actix::prelude::*;
-use logcatch_actors::{DeadLetterStore, KafkaActor, Lost, Standing, options};
-use logcatch_kafka::Lanes;
+use logcatch_actors::{Lost, Standing};
 use logcatch_settings::{Delivery, Settings};
-use logcatch_tail::Positions;
 use tokio::sync::watch;
 
 use crate::error::{Exit, Failure};
-use crate::run::{Signals, kafka_failure};
-use crate::service_manager::ServiceManager;
 
-/// The Kafka side, which may be given lines.
-pub struct Shipping {
-    pub kafka: Addr<KafkaActor>,
-    pub lanes: Lanes,
-    /// Whether the instance is still ours, with exactly-once.
-    pub standing: Option<watch::Receiver<Standing>>,
-}
-
-impl Shipping {
-    /// Starts it, and waits for positions where they are in Kafka. None: a signal ended that.
-    pub async fn start(
-        settings: &Settings,
-        letters: Arc<DeadLetterStore>,
-        positions: &Arc<Positions>,
-        manager: &ServiceManager,
-        signals: &mut Signals,
-    ) -> Result<Option<Self>, Failure> {
-        let Delivery::ExactlyOnce(exactly_once) = &settings.kafka.delivery else {
-            positions.keep_here();
-            let (kafka, lanes) = KafkaActor::start(options(settings), letters).map_err(kafka_failure)?;
-            return Ok(Some(Self {
-                kafka,
-                lanes,
-                standing: None,
-            }));
-        };
-        let (kafka, lanes, log) = KafkaActor::start_exactly_once(
-            options(settings),
-            letters,
-            exactly_once,
-            &settings.host,
-            Arc::clone(positions),
-            settings.limits.in_flight,
-        )
-        .map_err(kafka_failure)?;
-        let mut standing = log.standing();
+/// Says what a start waits for.
+pub fn say_opening(settings: &Settings, standing: &watch::Receiver<Standing>) {
+    if let Delivery::ExactlyOnce(exactly_once) = &settings.kafka.delivery
+        && *standing.borrow() == Standing::Opening
+    {
         log::info!(instance = exactly_once.instance, topic = exactly_once.positions_topic;
             "exactly once: positions are read back from Kafka before anything is shipped");
-        manager.status("waits for Kafka to give positions back");
-        tokio::select! {
-            changed = standing.wait_for(|standing| *standing != Standing::Opening) => {
-                let changed = changed.map_err(Failure::new)?;
-                if let Standing::Lost(lost) = &*changed {
-                    return Err(lost_failure(lost.clone()));
-                }
-            }
-            signal = signals.end() => {
-                log::info!(signal; "stopped before positions were read back: nothing was shipped");
-                return Ok(None);
-            }
-        }
-        log::info!(instance = exactly_once.instance, files = positions.all().len(); "the instance is ours, positions are read back");
-        Ok(Some(Self {
-            kafka,
-            lanes,
-            standing: Some(standing),
-        }))
     }
 }
 
+/// Returns when positions are open.
+pub async fn opened(standing: &mut watch::Receiver<Standing>) {
+    let is_ours = standing.wait_for(|standing| *standing == Standing::Ours).await.is_ok();
+    if !is_ours {
+        std::future::pending().await
+    }
+    log::debug!("positions are open");
+}
+
 /// Returns when nothing may be shipped any more.
-pub async fn lost(standing: &mut Option<watch::Receiver<Standing>>) -> Lost {
-    if let Some(standing) = standing
-        && let Ok(found) = standing
-            .wait_for(|standing| matches!(standing, Standing::Lost(_)))
-            .await
+pub async fn lost(standing: &mut watch::Receiver<Standing>) -> Lost {
+    let is_lost = |standing: &Standing| matches!(standing, Standing::Lost(_));
+    if let Ok(found) = standing.wait_for(is_lost).await
         && let Standing::Lost(lost) = &*found
     {
         return lost.clone();

@@ -1,5 +1,6 @@
 //! `logcatch run`: the service. Opens what must be there, starts the actors, and ends them in order.
 
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -10,7 +11,7 @@ use actix::prelude::*;
 use actix_rt::signal::unix::{SignalKind, signal};
 use logcatch_actors::{
     ApplySettings, Budget, Common, ConfigActor, DeadLetterStore, Drain, DrainKafka, Herald, KafkaActor, Ping, Reload,
-    SupervisorActor,
+    Side, Standing, SupervisorActor,
 };
 use logcatch_kafka::StartError;
 use logcatch_settings::{Loaded, Refused, Settings, Texts, load};
@@ -20,7 +21,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use crate::cli::environment;
 use crate::control::{Desk, Server};
 use crate::error::{Exit, Failure};
-use crate::exactly_once::{self, Shipping};
+use crate::exactly_once;
 use crate::last_good::{self, Keeper};
 use crate::logging;
 use crate::service_manager::{ServiceManager, feed_watchdog};
@@ -113,15 +114,9 @@ async fn serve(
         &settings.state.directory,
         settings.state.dead_letters,
     ));
-    let shipping = match Shipping::start(&settings, Arc::clone(&letters), &positions, &manager, &mut signals).await? {
-        Some(shipping) => shipping,
-        None => return Ok(End::Unopened),
-    };
-    let Shipping {
-        kafka,
-        lanes,
-        mut standing,
-    } = shipping;
+    let side = Side::new(Arc::clone(&letters) as _, Arc::clone(&positions));
+    let mut standing = side.standing();
+    let (kafka, lanes) = KafkaActor::start_service(&settings, side).map_err(kafka_failure)?;
     let common = Common {
         world: World {
             positions,
@@ -137,7 +132,8 @@ async fn serve(
         board: Arc::default(),
         rates: Arc::default(),
     };
-    let supervisor = SupervisorActor::new(common.clone(), kafka.clone()).start();
+    let supervisor = SupervisorActor::new(common.clone(), kafka.clone()).when_open(standing.clone());
+    let supervisor = supervisor.start();
     log::info!(version = env!("CARGO_PKG_VERSION"), settings:% = config.display(), host = settings.host,
         state:% = settings.state.directory.display(), brokers:? = settings.kafka.brokers, entries = settings.logs.len();
         "logcatch starts");
@@ -148,6 +144,8 @@ async fn serve(
         letters: Arc::clone(&letters),
         keeper,
         web: Web::new(&settings, loaded.effective.clone()),
+        is_open: Cell::new(false),
+        in_force: RefCell::default(),
         #[cfg(feature = "etcd")]
         etcd: crate::etcd::Follower::new(&config, &settings.state.directory),
     });
@@ -194,8 +192,11 @@ async fn serve(
         supervisor.clone(),
         kafka.clone(),
     ));
+    let mut opening = standing.clone();
+    exactly_once::say_opening(&settings, &opening);
     let name = loop {
         tokio::select! {
+            () = exactly_once::opened(&mut opening), if !outside.is_open.get() => outside.opened(),
             signal = signals.next() => match signal {
                 Signal::Reload => config.do_send(Reload),
                 Signal::End(name) => break name,
@@ -207,6 +208,11 @@ async fn serve(
             }
         }
     };
+    if *standing.borrow() == Standing::Opening {
+        manager.stopping("stopping: nothing is in flight");
+        log::info!(signal = name; "stopped before positions were read back: nothing was shipped");
+        return Ok(End::Unopened);
+    }
     manager.stopping("stopping: waits for what is in flight");
     let timeout = settings.limits.shutdown_timeout;
     log::info!(signal = name, timeout_seconds = timeout.as_secs(); "logcatch stops: nothing more is read, what is in flight is waited for");
@@ -226,6 +232,10 @@ struct Outside {
     letters: Arc<DeadLetterStore>,
     keeper: Keeper,
     web: Web,
+    /// Positions were open once.
+    is_open: Cell<bool>,
+    /// What the settings in force say to the service manager; none while those of the start are refused.
+    in_force: RefCell<Option<String>>,
     #[cfg(feature = "etcd")]
     etcd: crate::etcd::Follower,
 }
@@ -242,12 +252,33 @@ impl Herald for Outside {
         self.web.in_force(settings, texts);
         #[cfg(feature = "etcd")]
         self.etcd.follow(settings.etcd.as_ref());
-        self.manager.ready(&status(settings));
+        self.in_force.replace(Some(status(settings)));
+        self.say_ready();
     }
 
     fn refused(&self) {
         self.manager
             .reloaded("the settings are refused, the log says why; ships by those that were in force before");
+    }
+}
+
+impl Outside {
+    /// Positions are open.
+    fn opened(&self) {
+        self.is_open.set(true);
+        self.web.opened();
+        self.say_ready();
+    }
+
+    /// The service is ready when its settings apply and its positions are open.
+    fn say_ready(&self) {
+        match &*self.in_force.borrow() {
+            Some(_) if !self.is_open.get() => self
+                .manager
+                .status("waits for its positions: `logcatch status` says why"),
+            Some(status) => self.manager.ready(status),
+            None => {}
+        }
     }
 }
 
@@ -324,12 +355,12 @@ fn raise_open_files() {
 }
 
 /// What an operator asks for by signal.
-pub(crate) enum Signal {
+enum Signal {
     Reload,
     End(&'static str),
 }
 
-pub(crate) struct Signals {
+struct Signals {
     hangup: actix_rt::signal::unix::Signal,
     terminate: actix_rt::signal::unix::Signal,
     interrupt: actix_rt::signal::unix::Signal,
@@ -353,7 +384,7 @@ impl Signals {
     }
 
     /// The next signal that ends the service.
-    pub(crate) async fn end(&mut self) -> &'static str {
+    async fn end(&mut self) -> &'static str {
         loop {
             if let Signal::End(name) = self.next().await {
                 return name;

@@ -27,6 +27,7 @@ pub struct Web {
 /// What the page shows of settings besides what is on the board.
 struct Shown {
     were_in_force: AtomicBool,
+    were_open: AtomicBool,
     effective: Mutex<Arc<Vec<Section>>>,
 }
 
@@ -45,6 +46,7 @@ impl Web {
             settings: watch::Sender::new(settings.web.clone()),
             shown: Arc::new(Shown {
                 were_in_force: AtomicBool::new(false),
+                were_open: AtomicBool::new(false),
                 effective: Mutex::new(Arc::new(effective)),
             }),
         }
@@ -65,6 +67,11 @@ impl Web {
                 *lock(&shown.effective) = Arc::new(sections);
             }
         });
+    }
+
+    /// Positions are open.
+    pub fn opened(&self) {
+        self.shown.were_open.store(true, Ordering::Relaxed);
     }
 
     /// Starts to look at the service, and to listen.
@@ -175,6 +182,7 @@ impl Seen {
         Snapshot {
             file_metrics: self.web.borrow().file_metrics,
             were_in_force: self.shown.were_in_force.load(Ordering::Relaxed),
+            were_open: self.shown.were_open.load(Ordering::Relaxed),
             effective: Arc::clone(&lock(&self.shown.effective)),
             ..looked
         }

@@ -20,7 +20,10 @@ pub use config::{ConfigActor, Herald, Reload};
 pub use dead_letters::{
     DeadLetter, DeadLetterStore, LettersError, Line, Refusals, Resend, Resent, SealError, Sealed, Segment, Segments,
 };
-pub use kafka::{DrainKafka, GetStats, KafkaActor, Lost, Reconfigure, ShipBatch, Standing, TopicPositions, options};
+pub use kafka::{
+    DrainKafka, GetStats, KafkaActor, Lost, PositionsPlace, Reconfigure, ShipBatch, Side, Standing, TopicPositions,
+    check_positions, options,
+};
 pub use observe::{
     Board, Counts, Event, EventKind, Events, FileRow, Gauge, KafkaRow, Key, Order, PositionsRow, Reason, Refusal,
     Reloads, Report, Restarted, Rotation, SettingsRow, Sources, State, Tally, TopicRow, verdict, words,

@@ -39,7 +39,15 @@ pub fn hundred(broker: &Broker, lines: u32, runs: u32) {
 }
 
 /// Those of `all` that are here ship the input in turns; all are held against the first.
-pub fn compare(scenario: &str, broker: &Broker, all: &[Contender], partitions: i32, input: &Input, runs: u32) {
+/// Gives lines a second of each from its first line on, divided by those of the first.
+pub fn compare(
+    scenario: &str,
+    broker: &Broker,
+    all: &[Contender],
+    partitions: i32,
+    input: &Input,
+    runs: u32,
+) -> Vec<f64> {
     let mut turn: Vec<Contender> = all.iter().copied().filter(|who| who.is_here()).collect();
     let mut table = Table::new(turn.iter().map(|who| who.name()));
     for run in 0..runs {
@@ -64,4 +72,5 @@ pub fn compare(scenario: &str, broker: &Broker, all: &[Contender], partitions: i
         table.render(input.lines())
     );
     table.say(scenario, partitions, input);
+    table.flow_ratios()
 }

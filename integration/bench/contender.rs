@@ -125,14 +125,24 @@ pub fn ship(who: Contender, broker: &Broker, partitions: i32, input: &Input, che
     let mut command = who.command(broker, &topic, input);
     let start = Instant::now();
     let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-    let mut peak = 0;
-    while arrived(&watcher, &topic, partitions) < i64::from(input.lines()) {
+    let (mut peak, mut first) = (0, None);
+    let count = loop {
+        let count = arrived(&watcher, &topic, partitions);
+        if count >= i64::from(input.lines()) {
+            break count;
+        }
+        if count > 0 {
+            first.get_or_insert((Instant::now(), count));
+        }
         peak = peak.max(peak_memory(pid(&child)).unwrap_or(0));
         assert!(!has_failed(&child), "{} ended before it shipped all lines", who.name());
         assert!(start.elapsed() < DEADLINE, "{} did not ship all lines", who.name());
         sleep(LOOK);
-    }
+    };
     let wall = start.elapsed();
+    // Without what a start takes, which is the same for any backlog.
+    let (since, before) = first.unwrap_or((start, 0));
+    let flow = u32::try_from(count - before).map_or(0.0, f64::from) / since.elapsed().as_secs_f64();
     peak = peak.max(peak_memory(pid(&child)).unwrap_or(0));
     let cpu = end(who, &mut child);
     // The marks that end transactions have offsets, too.
@@ -146,7 +156,7 @@ pub fn ship(who: Contender, broker: &Broker, partitions: i32, input: &Input, che
     }
     check(&topic);
     broker.delete_topic(&topic);
-    Measured { wall, cpu, peak }
+    Measured { wall, flow, cpu, peak }
 }
 
 /// A service is asked to end; the others do so by themselves. Gives all CPU time used.

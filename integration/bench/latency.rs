@@ -10,9 +10,10 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::{Message, Offset, TopicPartitionList};
 use serde_json::json;
 
+use super::contender::Contender;
 use super::farm::until;
 use super::figures::{Percentiles, say};
-use super::harness::kafka::Broker;
+use super::harness::kafka::{Broker, unique};
 use super::harness::service::{Host, Service};
 use super::input::{self, Input};
 
@@ -55,30 +56,43 @@ impl Reader {
 }
 
 /// All latencies, `appends` lines for the one that is appended now and then, `seconds` for each of the others.
-pub fn measure(broker: &Broker, appends: usize, seconds: u64, lines: u32) {
+/// Gives the worst of their 99th percentiles, in milliseconds, without the one beside a backlog.
+pub fn measure(who: Contender, broker: &Broker, appends: usize, seconds: u64, lines: u32) -> f64 {
+    let mut worst: f64 = 0.0;
     if appends > 0 {
-        now_and_then(broker, appends);
+        worst = now_and_then(who, broker, appends).at(99);
     }
     for rate in RATES {
-        let taken = steadily(broker, rate, seconds, None);
-        tell("steady", rate, &taken);
+        let taken = steadily(who, broker, rate, seconds, None);
+        tell(who, "steady", rate, &taken);
+        worst = worst.max(taken.at(99));
     }
     let input = Input::one(lines);
-    let taken = steadily(broker, RATES[0], seconds, Some(&input.files()[0]));
-    tell("while another file catches up", RATES[0], &taken);
+    let taken = steadily(who, broker, RATES[0], seconds, Some(&input.files()[0]));
+    tell(who, "while another file catches up", RATES[0], &taken);
+    worst
 }
 
-fn tell(how: &str, rate: u32, taken: &Percentiles) {
+/// A host of the service in its mode.
+fn host_of(who: Contender, name: &str) -> Host {
+    let mut host = Host::new(name);
+    if who == Contender::ExactlyOnce {
+        host.exactly_once(&unique(name));
+    }
+    host
+}
+
+fn tell(who: Contender, how: &str, rate: u32, taken: &Percentiles) {
     let figures = json!({
-        "how": how, "lines_per_second": rate, "p50_ms": taken.at(50), "p99_ms": taken.at(99), "max_ms": taken.at(100),
+        "who": who.name(), "how": how, "lines_per_second": rate, "p50_ms": taken.at(50), "p99_ms": taken.at(99), "max_ms": taken.at(100),
     });
     say("latency", figures);
 }
 
 /// Appends lines one at a time, at uneven moments, each after the one before was read.
-fn now_and_then(broker: &Broker, appends: usize) {
+fn now_and_then(who: Contender, broker: &Broker, appends: usize) -> Percentiles {
     let topic = broker.topic("latency", 1);
-    let host = Host::new("latency");
+    let host = host_of(who, "latency");
     host.ship_logs(broker, &topic, "");
     let mut log = File::create(host.path("logs/app.log")).unwrap();
     let reader = Reader::at_end(broker, &topic, 1);
@@ -96,16 +110,17 @@ fn now_and_then(broker: &Broker, appends: usize) {
     taken.drain(..FIRST);
     let taken = Percentiles::of(taken);
     let figures = json!({
-        "how": "now and then", "appends": appends, "p50_ms": taken.at(50), "p99_ms": taken.at(99), "max_ms": taken.at(100),
+        "who": who.name(), "how": "now and then", "appends": appends, "p50_ms": taken.at(50), "p99_ms": taken.at(99), "max_ms": taken.at(100),
     });
     say("latency", figures);
+    taken
 }
 
 /// Appends so many lines a second, whether they arrive or not; each says when it was written. With `backlog` it ends when the
 /// service has caught up with that file, which is as long as it takes.
-fn steadily(broker: &Broker, rate: u32, seconds: u64, backlog: Option<&Path>) -> Percentiles {
+fn steadily(who: Contender, broker: &Broker, rate: u32, seconds: u64, backlog: Option<&Path>) -> Percentiles {
     let topic = broker.topic("steady", 1);
-    let host = Host::new("steady");
+    let host = host_of(who, "steady");
     let mut log = File::create(host.path("logs/app.log")).unwrap();
     host.ship_logs(broker, &topic, "");
     let service = host.start();

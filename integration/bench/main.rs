@@ -15,6 +15,7 @@ mod away;
 mod bare;
 mod catch_up;
 mod contender;
+mod exactly_once;
 mod farm;
 mod figures;
 #[allow(dead_code, unused_macros, unused_imports, reason = "the tests use more of it")]
@@ -47,6 +48,8 @@ enum Scenario {
     Hundred,
     /// How long until an appended line can be read: now and then, 10 and 10,000 lines/s, and while another file catches up
     Latency,
+    /// Exactly-once beside the default mode: backlogs in turns, and how long until a line can be read
+    ExactlyOnce,
     /// Memory and CPU while Kafka is away and the log grows
     Away,
     /// Files to which nobody writes
@@ -130,7 +133,17 @@ fn measure_all(arguments: &Arguments) {
         scaling::measure(&broker, arguments.lines);
     }
     if is_wanted(Scenario::Latency) {
-        latency::measure(&broker, arguments.appends, arguments.seconds, arguments.lines);
+        let (appends, seconds) = (arguments.appends, arguments.seconds);
+        latency::measure(
+            contender::Contender::Logcatch,
+            &broker,
+            appends,
+            seconds,
+            arguments.lines,
+        );
+    }
+    if is_wanted(Scenario::ExactlyOnce) {
+        exactly_once::measure(&broker, arguments);
     }
     if is_wanted(Scenario::Idle) {
         many::idle(&broker, arguments.files, arguments.seconds);

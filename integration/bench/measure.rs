@@ -13,6 +13,8 @@ use super::harness::process::pid;
 pub struct Measured {
     /// From the start of the process until Kafka holds every line.
     pub wall: Duration,
+    /// Lines a second, from the moment Kafka holds the first ones.
+    pub flow: f64,
     /// User and system time of the whole process, its end included.
     pub cpu: Duration,
     /// The highest resident size, in bytes.

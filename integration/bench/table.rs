@@ -14,6 +14,7 @@ pub struct Table(Vec<(&'static str, Vec<Measured>)>);
 
 struct Row {
     wall: f64,
+    flow: f64,
     cpu: f64,
     peak: f64,
 }
@@ -35,18 +36,19 @@ impl Table {
         let rows = self.rows();
         let reference = &rows[0].1;
         let mut text = String::from(
-            "| | wall s | CPU s | CPU us/line | peak MB | lines/s | wall x | CPU x |\n|---|---|---|---|---|---|---|---|\n",
+            "| | wall s | CPU s | CPU us/line | peak MB | lines/s | flowing | wall x | CPU x |\n|---|---|---|---|---|---|---|---|---|\n",
         );
         for (name, row) in &rows {
             let lines = f64::from(lines);
             writeln!(
                 text,
-                "| {name} | {:.2} | {:.2} | {:.2} | {:.1} | {:.0} | {:.2} | {:.2} |",
+                "| {name} | {:.2} | {:.2} | {:.2} | {:.1} | {:.0} | {:.0} | {:.2} | {:.2} |",
                 row.wall,
                 row.cpu,
                 row.cpu * 1e6 / lines,
                 row.peak,
                 lines / row.wall,
+                row.flow,
                 row.wall / reference.wall,
                 row.cpu / reference.cpu
             )
@@ -65,11 +67,17 @@ impl Table {
                 "bytes": input.bytes(), "wall_seconds": rounded(row.wall), "cpu_seconds": rounded(row.cpu),
                 "cpu_us_per_line": rounded(row.cpu * 1e6 / f64::from(input.lines())),
                 "cpu_ns_per_byte": rounded(row.cpu * 1e3 / megabytes(input.bytes())),
-                "peak_mb": rounded(row.peak),
+                "peak_mb": rounded(row.peak), "flow_lines_per_second": rounded(row.flow),
                 "wall_ratio": rounded(row.wall / reference.wall), "cpu_ratio": rounded(row.cpu / reference.cpu),
             });
             say(scenario, figures);
         }
+    }
+
+    /// Lines a second of each from its first line on, divided by those of the reference.
+    pub fn flow_ratios(&self) -> Vec<f64> {
+        let rows = self.rows();
+        rows.iter().map(|(_, row)| row.flow / rows[0].1.flow).collect()
     }
 
     fn rows(&self) -> Vec<(&'static str, Row)> {
@@ -81,6 +89,7 @@ impl Row {
     fn of(runs: &[Measured]) -> Row {
         Row {
             wall: median(runs.iter().map(|run| run.wall.as_secs_f64())),
+            flow: median(runs.iter().map(|run| run.flow)),
             cpu: median(runs.iter().map(|run| run.cpu.as_secs_f64())),
             peak: median(runs.iter().map(|run| megabytes(run.peak))),
         }

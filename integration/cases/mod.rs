@@ -12,6 +12,7 @@ mod encodings;
 mod etcd;
 mod exactly_once;
 mod exactly_once_kills;
+mod exactly_once_opening;
 mod filters;
 pub mod fixture;
 mod framing;
@@ -55,6 +56,7 @@ pub fn all() -> impl Iterator<Item = Case> {
         secrets::CASES,
         exactly_once::CASES,
         exactly_once_kills::CASES,
+        exactly_once_opening::CASES,
         dead_letters::CASES,
         resend::CASES,
         reasons::CASES,

@@ -176,6 +176,11 @@ impl Lanes {
         states
     }
 
+    /// Forgets all lanes: whoever asks for one gets a new one.
+    pub(crate) fn clear(&self) {
+        *self.lock() = Registry::default();
+    }
+
     /// The lanes that were asked for since the last call.
     pub(crate) fn take_unseen(&self) -> Vec<Arc<Lane>> {
         std::mem::take(&mut self.lock().unseen)

@@ -4,6 +4,7 @@
 //! is an [`Errand`] for its owner to run elsewhere.
 
 mod feeding;
+mod succession;
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -107,10 +108,10 @@ impl<O: Outlet> Shipper<O> {
         self
     }
 
-    /// From now on transactions are committed as soon as all that waits is in them.
-    pub fn hurry(&mut self) {
+    /// From now on transactions are committed as soon as all that waits is in them, or not any more.
+    pub fn hurry(&mut self, hurry: bool) {
         if let Some(txn) = &mut self.transaction {
-            txn.hurry = true;
+            txn.hurry = hurry;
         }
     }
 

@@ -17,6 +17,8 @@ pub struct Stats {
     pub trouble: Option<String>,
     /// The trouble is that Kafka and we do not let each other in.
     pub refusal: Option<Refusal>,
+    /// Why positions are not read back, while they are asked for; with exactly-once only.
+    pub positions_wait: Option<String>,
     /// Records acknowledged.
     pub acked_records: u64,
     /// Bytes of settled batches, without what became dead letters.

@@ -21,19 +21,19 @@ use crate::options::Options;
 use crate::transact::PositionRecord;
 
 /// The longest that a question waits for an answer.
-const PATIENCE: Duration = Duration::from_secs(5);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Reading gives up, to begin anew, after so long without anything.
 const SILENCE: Duration = Duration::from_secs(30);
 
 /// The service writes its positions to one partition; many services spread over these.
-const PARTITIONS: i32 = 16;
+pub(crate) const PARTITIONS: i32 = 16;
 
 /// As many replicas, where there are so many brokers.
 const REPLICAS: i32 = 3;
 
 /// The library calls it an error when a partition is read to its end; other errors come with the calls, too.
-struct Quiet;
+pub(crate) struct Quiet;
 
 impl ClientContext for Quiet {
     fn error(&self, error: KafkaError, reason: &str) {
@@ -43,7 +43,7 @@ impl ClientContext for Quiet {
 
 impl ConsumerContext for Quiet {}
 
-type BaseConsumer = Client<Quiet>;
+pub(crate) type BaseConsumer = Client<Quiet>;
 
 /// What the topic holds.
 #[derive(Debug, Default)]
@@ -78,7 +78,7 @@ pub enum ReadError {
 }
 
 /// How clients are made that may log in.
-struct Access<'a> {
+pub(crate) struct Access<'a> {
     options: &'a Options,
     config: ClientConfig,
     source: Option<TokenSource>,
@@ -88,7 +88,7 @@ struct Access<'a> {
 
 impl<'a> Access<'a> {
     /// Fetches a token where one is needed; blocks for ten seconds at most.
-    fn new(options: &'a Options) -> Result<Self, String> {
+    pub(crate) fn new(options: &'a Options) -> Result<Self, String> {
         let source = TokenSource::of(options).map_err(|error| error.to_string())?;
         let token = source.as_ref().map(TokenSource::fetch).transpose();
         Ok(Self {
@@ -99,7 +99,7 @@ impl<'a> Access<'a> {
         })
     }
 
-    fn consumer(&self, isolation: &str) -> Result<BaseConsumer, String> {
+    pub(crate) fn consumer(&self, isolation: &str) -> Result<BaseConsumer, String> {
         let mut config = self.config.clone();
         // The library assigns no partition without one; it is never joined, and needs no right.
         config.set("group.id", "logcatch");
@@ -115,7 +115,7 @@ impl<'a> Access<'a> {
         Ok(consumer)
     }
 
-    fn admin(&self) -> Result<AdminClient<DefaultClientContext>, String> {
+    pub(crate) fn admin(&self) -> Result<AdminClient<DefaultClientContext>, String> {
         let made: Result<AdminClient<_>, _> = self.config.create();
         let admin = made.map_err(|error| self.options.redact(error).to_string())?;
         self.log_in(admin.inner())?;
@@ -222,7 +222,7 @@ fn read(
 }
 
 /// How many partitions it has; none if it does not exist.
-fn partitions(consumer: &BaseConsumer, topic: &str) -> Result<Option<i32>, KafkaError> {
+pub(crate) fn partitions(consumer: &BaseConsumer, topic: &str) -> Result<Option<i32>, KafkaError> {
     let metadata = consumer.fetch_metadata(Some(topic), PATIENCE)?;
     let Some(found) = metadata.topics().iter().find(|found| found.name() == topic) else {
         return Ok(None);
@@ -302,7 +302,7 @@ fn check_policy(access: &Access, topic: &str) -> Result<(), ReadError> {
 }
 
 /// The client's own threads complete its futures: nothing but a waker is needed.
-fn wait<T>(future: impl Future<Output = T>) -> Result<T, String> {
+pub(crate) fn wait<T>(future: impl Future<Output = T>) -> Result<T, String> {
     let runtime = tokio::runtime::Builder::new_current_thread().build();
     Ok(runtime.map_err(|error| error.to_string())?.block_on(future))
 }

@@ -317,6 +317,7 @@ impl<O: Outlet> Shipper<O> {
 
     fn open_later(&mut self, txn: &mut Transaction, reason: &str, now: Instant) {
         txn.stage = Stage::Shut(now + txn.retry.pause());
+        self.stats.positions_wait = Some(reason.to_owned());
         if txn.complaint.raise(NOT_GIVEN, GRACE, now) {
             log::warn!(reason, help = "nothing is lost: lines stay in their files until positions are known";
                 "cannot ship yet, positions are not read back");
@@ -324,6 +325,7 @@ impl<O: Outlet> Shipper<O> {
     }
 
     fn opened(&mut self, txn: &mut Transaction, opened: Opened, now: Instant) {
+        self.stats.positions_wait = None;
         if txn.complaint.clear(now).is_some() {
             log::info!("positions are read back");
         }

@@ -107,7 +107,6 @@ pub fn needs_restart(old: &Settings, new: &Settings) -> Vec<String> {
     let keys = [
         ("state.directory", old.state.directory != new.state.directory),
         ("host", old.host != new.host),
-        ("kafka.delivery", was.is_some() != is.is_some()),
         ("kafka.instance", differs(|one| &one.instance)),
         ("kafka.positions_topic", differs(|one| &one.positions_topic)),
     ];
@@ -115,6 +114,13 @@ pub fn needs_restart(old: &Settings, new: &Settings) -> Vec<String> {
     changed
         .map(|(key, _)| format!("`{key}` cannot change while the service runs: restart it"))
         .collect()
+}
+
+/// Whether the delivery mode is another one.
+#[must_use]
+pub fn changes_delivery(old: &Settings, new: &Settings) -> bool {
+    let is_exactly_once = |settings: &Settings| matches!(settings.kafka.delivery, Delivery::ExactlyOnce(_));
+    is_exactly_once(old) != is_exactly_once(new)
 }
 
 // === impl Diff ===

@@ -30,7 +30,7 @@ mod texts;
 mod topic;
 mod units;
 
-pub use diff::{Change, Changed, Diff, diff, needs_restart};
+pub use diff::{Change, Changed, Diff, changes_delivery, diff, needs_restart};
 pub use effective::{Row, Section};
 pub use etcd::{etcd_fault, etcd_mirror};
 pub use expand::Environment;

@@ -99,6 +99,14 @@ pub struct ExactlyOnce {
     pub positions_topic: String,
 }
 
+impl ExactlyOnce {
+    /// The `transactional.id` of its producer.
+    #[must_use]
+    pub fn transactional_id(&self) -> String {
+        format!("logcatch-{}", self.instance)
+    }
+}
+
 /// What the service remembers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StateSettings {

@@ -138,9 +138,7 @@ impl From<ConnectError> for Failure {
     fn from(error: ConnectError) -> Self {
         let help = match &error {
             ConnectError::NoService { .. } => {
-                "start it with `logcatch run`, or name its state directory by --state; with exactly-once, one that waits for \
-                 Kafka to give positions back does not answer yet, its log says why"
-                    .to_owned()
+                "start it with `logcatch run`, or name its state directory by --state".to_owned()
             }
             ConnectError::Socket { path, source } if source.kind() == io::ErrorKind::PermissionDenied => allowed(path),
             ConnectError::Socket { .. } => "the service's log says more".to_owned(),

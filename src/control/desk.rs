@@ -61,6 +61,18 @@ impl Desk {
             let refused = Refused::new("cannot change anything: only root and the service's own user may, others look");
             return Reply::One(Answer::Refused(refused.help("run it as root, as with sudo")));
         }
+        let of_watchers = !matches!(
+            request,
+            Request::Status { .. }
+                | Request::Reload
+                | Request::Plan
+                | Request::DeadLettersList { .. }
+                | Request::DeadLettersResend { .. }
+        );
+        if of_watchers && let Some(what) = self.common.board.waits_for(&Stats::default()) {
+            let refused = Refused::new(format!("cannot do that yet: the service waits for {what}"));
+            return Reply::One(Answer::Refused(refused.help("`logcatch status` says why")));
+        }
         let answered = match request {
             Request::Status { of } => self.status(of).await,
             Request::Restart { of } => self.restart(&of).await,

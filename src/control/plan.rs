@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
 
 use logcatch_actors::Key;
-use logcatch_settings::{Change, Settings, diff, needs_restart};
+use logcatch_settings::{Change, Settings, changes_delivery, diff, needs_restart};
 use logcatch_tail::sweep;
 use serde::{Deserialize, Serialize};
 
@@ -87,9 +87,14 @@ pub fn plan(before: &Settings, after: &Settings, watched: &[Key]) -> Plan {
             go_on: 0,
         });
     }
+    let delivery = changes_delivery(before, after);
     let service = [
         (
-            diff.kafka,
+            delivery,
+            "the delivery mode changes: all watchers stop, what is on its way settles, and they go on from there",
+        ),
+        (
+            diff.kafka && !delivery,
             "the Kafka producer is replaced; what is on its way settles or is sent again",
         ),
         (diff.limits, "limits change"),

@@ -35,11 +35,30 @@ impl Positions {
         self.mode().is_some_and(|mode| mode.cluster.is_some())
     }
 
-    /// The store is where positions are kept, from now on.
+    /// The store is where positions are kept, from now on. It follows a topic at every moment, so that leaving one, when nothing is in
+    /// flight, writes what changed last and that the store counts, in one.
     pub fn keep_here(&self) {
+        if let Some(outbox) = self.dirty.set_outbox(None) {
+            outbox.end();
+        }
         let mode = self.mode();
         if mode.as_ref().is_none_or(|mode| mode.cluster.is_some()) {
             self.set_mode(Mode::after(mode.as_ref(), None));
+        }
+    }
+
+    /// Whether positions may be kept in a topic of this cluster.
+    ///
+    /// # Errors
+    /// [`EnterError::OtherCluster`].
+    pub fn may_enter(&self, cluster: &str) -> Result<(), EnterError> {
+        let known = self.mode().and_then(|mode| mode.cluster);
+        match known.filter(|known| known != cluster && !self.all().is_empty()) {
+            None => Ok(()),
+            Some(known) => Err(EnterError::OtherCluster {
+                known,
+                found: cluster.to_owned(),
+            }),
         }
     }
 
@@ -54,14 +73,8 @@ impl Positions {
         contents: TopicContents,
         outbox: Arc<Outbox>,
     ) -> Result<u64, EnterError> {
+        self.may_enter(cluster)?;
         let mode = self.mode();
-        let known = mode.as_ref().and_then(|mode| mode.cluster.clone());
-        if let Some(known) = known.filter(|known| known != cluster && !self.all().is_empty()) {
-            return Err(EnterError::OtherCluster {
-                known,
-                found: cluster.to_owned(),
-            });
-        }
         let of_topic = contents.owner.as_ref().map_or(0, |(owner, _)| owner.generation);
         let of_store = match &mode {
             // From before there were modes: older than any topic, newer than none.
@@ -106,7 +119,7 @@ impl Positions {
             self.begin(record);
         }
         // From here on.
-        let _ = self.dirty.outbox.set(outbox);
+        self.dirty.set_outbox(Some(outbox));
     }
 
     /// What is known is what the topic shall hold.
@@ -117,13 +130,13 @@ impl Positions {
                 outbox.forget(record.key());
             }
         }
-        let _ = self.dirty.outbox.set(outbox);
+        self.dirty.set_outbox(Some(outbox));
         self.post_all();
     }
 
     /// The topic lost what it held: all that is known goes into the next transaction.
     pub fn post_all(&self) {
-        let Some(outbox) = self.dirty.outbox.get() else { return };
+        let Some(outbox) = self.dirty.outbox() else { return };
         for stream in self.all() {
             outbox.push(&stream);
         }
@@ -335,7 +348,7 @@ mod tests {
         assert!(!positions.is_first_application("old"));
         assert!(positions.is_first_application("new"), "the topic does not");
         positions.applied("new");
-        topic.write(&positions.dirty.outbox.get().unwrap().clone(), generation);
+        topic.write(&positions.dirty.outbox().unwrap(), generation);
         assert!(topic.contents().entries.iter().any(|name| name == "new"), "and is told");
     }
 

@@ -72,7 +72,7 @@ impl Outbox {
         if stream.posted.load(Ordering::Acquire) {
             return;
         }
-        self.change(|waiting| {
+        let _ = self.change(|waiting| {
             // Under the lock that `take` holds: who sees it set may rely on the next transaction to take it.
             if !stream.posted.swap(true, Ordering::AcqRel) {
                 waiting.streams.push(Arc::clone(stream));
@@ -82,26 +82,29 @@ impl Outbox {
 
     /// A file is known to the topic and not here.
     pub(crate) fn forget(&self, key: StreamKey) {
-        self.change(|waiting| waiting.forgotten.push(key));
+        let _ = self.change(|waiting| waiting.forgotten.push(key));
     }
 
     pub(crate) fn push_entry(&self, name: String) {
-        self.change(|waiting| waiting.entries.push(name));
+        let _ = self.change(|waiting| waiting.entries.push(name));
     }
 
     pub(crate) fn when_committed(&self, callback: Callback) {
-        if !self.lock().ended {
-            self.change(|waiting| waiting.callbacks.push(callback));
-        }
+        let _ = self.change(|waiting| waiting.callbacks.push(callback));
     }
 
-    fn change(&self, change: impl FnOnce(&mut Changes)) {
+    /// False when nothing more is committed.
+    fn change(&self, change: impl FnOnce(&mut Changes)) -> bool {
         {
             let mut queue = self.lock();
+            if queue.ended {
+                return false;
+            }
             change(&mut queue.waiting);
             queue.since.get_or_insert_with(Instant::now);
         }
         (self.bell)();
+        true
     }
 
     /// What waits; what was taken does not.
@@ -178,12 +181,19 @@ impl Outbox {
         queue.since.get_or_insert_with(Instant::now);
     }
 
-    /// Nothing more is committed: who waits is not called.
+    /// Nothing more is committed: who waits is not called, and another outbox may have the files.
     pub fn end(&self) {
-        let mut queue = self.lock();
-        queue.ended = true;
-        queue.waiting.callbacks.clear();
-        queue.taken.callbacks.clear();
+        let left = {
+            let mut queue = self.lock();
+            queue.ended = true;
+            queue.since = None;
+            queue.posted.clear();
+            [std::mem::take(&mut queue.waiting), std::mem::take(&mut queue.taken)]
+        };
+        for stream in left.iter().flat_map(|changes| &changes.streams) {
+            stream.unpledge();
+            stream.posted.store(false, Ordering::Release);
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Queue> {

@@ -216,7 +216,7 @@ impl Positions {
         if !self.kept {
             return callback();
         }
-        if let Some(outbox) = self.dirty.outbox.get() {
+        if let Some(outbox) = self.dirty.outbox() {
             return outbox.when_committed(Box::new(callback));
         }
         self.when_stored(callback);
@@ -250,7 +250,7 @@ impl Positions {
         if self.lock().applied.insert(log.to_owned()) {
             self.dirty.lock().entries.push(log.to_owned());
             self.dirty.changed.notify_one();
-            if let Some(outbox) = self.dirty.outbox.get() {
+            if let Some(outbox) = self.dirty.outbox() {
                 outbox.push_entry(log.to_owned());
             }
         }
@@ -319,7 +319,7 @@ impl Positions {
 
     /// Saves what is left, once, and ends the thread; blocks until then. False when it could not be saved.
     pub fn close(&self) -> bool {
-        if let Some(outbox) = self.dirty.outbox.get() {
+        if let Some(outbox) = self.dirty.outbox() {
             outbox.end();
         }
         self.dirty.lock().stop = true;

@@ -1,7 +1,7 @@
 //! What waits to be saved, and the thread that saves it: again and again until it works.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::outbox::Outbox;
@@ -21,7 +21,7 @@ pub(crate) struct Dirty {
     queue: Mutex<Queue>,
     pub(crate) changed: Condvar,
     /// Where positions are kept in Kafka: the store then follows it.
-    pub(crate) outbox: OnceLock<Arc<Outbox>>,
+    outbox: RwLock<Option<Arc<Outbox>>>,
 }
 
 #[derive(Default)]
@@ -52,7 +52,7 @@ impl Dirty {
         Self {
             queue: Mutex::new(queue),
             changed: Condvar::new(),
-            outbox: OnceLock::new(),
+            outbox: RwLock::default(),
         }
     }
 
@@ -63,9 +63,22 @@ impl Dirty {
 
     /// For the next transaction only.
     pub(crate) fn post(&self, stream: &Arc<Stream>) {
-        if let Some(outbox) = self.outbox.get() {
+        if let Some(outbox) = self.outbox() {
             outbox.push(stream);
         }
+    }
+
+    /// None where positions are kept in the store.
+    pub(crate) fn outbox(&self) -> Option<Arc<Outbox>> {
+        self.outbox.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Changes go there too from now on, or nowhere else. Gives where they went before.
+    pub(crate) fn set_outbox(&self, outbox: Option<Arc<Outbox>>) -> Option<Arc<Outbox>> {
+        std::mem::replace(
+            &mut *self.outbox.write().unwrap_or_else(PoisonError::into_inner),
+            outbox,
+        )
     }
 
     /// For the store only.

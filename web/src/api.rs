@@ -143,6 +143,7 @@ async fn ready<S: Service>(observatory: Data<Observatory<S>>) -> HttpResponse {
             "the settings are refused; those before are in force",
         ),
         (!snapshot.reached_kafka, "Kafka was not reached yet"),
+        (!snapshot.were_open, "positions are not open yet"),
     ];
     let wanting: Vec<_> = wanting.iter().filter(|(is, _)| *is).map(|(_, what)| *what).collect();
     health(&wanting)

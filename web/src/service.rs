@@ -40,6 +40,8 @@ pub struct Snapshot {
     pub file_metrics: bool,
     /// The settings file was in force at some time since the start.
     pub were_in_force: bool,
+    /// Positions were open at some time since the start.
+    pub were_open: bool,
     /// Kafka was reached at some time since the start.
     pub reached_kafka: bool,
     /// The settings in force, secrets hidden.

@@ -11,27 +11,19 @@ use actix::{
     SpawnHandle,
 };
 use logcatch_kafka::{
-    Answer, Batch, Bounds, Builder, DeadLetters, Errand, Lanes, Options, Producer, Shipper, StartError, Stats, Wake,
+    Answer, Batch, Builder, DeadLetters, Errand, Lanes, Options, Producer, Shipper, StartError, Stats, Wake,
 };
-use logcatch_settings::ExactlyOnce;
-use logcatch_tail::Positions;
+use logcatch_settings::Settings;
+use thiserror::Error;
 use tokio::net::unix::pipe::Receiver;
 use tokio::sync::oneshot;
 
 use super::errand::detach;
 use super::positions::TopicPositions;
+use super::side::{Made, Side};
 
 /// How long a drained producer may take to end before its drain is answered: milliseconds, unless its threads hang.
 const RETIRE: Duration = Duration::from_millis(500);
-
-/// A transaction takes batches for so long.
-const TRANSACTION: Duration = Duration::from_millis(100);
-
-/// It takes so many bytes at most.
-const TRANSACTION_BYTES: u64 = 16 << 20;
-
-/// What may be in flight is enough for so many: while one commits, the next is read.
-const TRANSACTIONS_IN_FLIGHT: u64 = 4;
 
 /// How often to look for reports where the reactor takes no further descriptor.
 const LOOK: Duration = Duration::from_millis(50);
@@ -42,6 +34,12 @@ pub struct KafkaActor {
     shipper: Option<Shipper>,
     wake: Arc<Wake>,
     builder: Builder<Producer>,
+    /// Which shipper: what an earlier one asked for does not concern its successor.
+    era: u64,
+    /// Of a service, whose delivery mode may change.
+    side: Option<Arc<Side>>,
+    /// Where positions are kept in Kafka.
+    log: Option<Arc<TopicPositions>>,
     timer: Option<(Instant, SpawnHandle)>,
     drain: Option<DrainUnderWay>,
 }
@@ -66,6 +64,31 @@ pub struct DrainKafka {
 #[rtype(result = "Result<(), StartError>")]
 pub struct Reconfigure(pub Options);
 
+/// Ships by the delivery mode of these settings from now on, when what is on its way is settled. No watcher hands anything over
+/// meanwhile. An error leaves everything as it was.
+#[derive(Message)]
+#[rtype(result = "Result<(), ChangeError>")]
+pub struct ChangeDelivery {
+    /// They make the new producer, too.
+    pub settings: Arc<Settings>,
+    /// Nothing is waited for beyond.
+    pub deadline: Instant,
+}
+
+/// Why the delivery mode stays as it was.
+#[derive(Debug, Error)]
+pub enum ChangeError {
+    /// Kafka does not acknowledge what is on its way.
+    #[error("what is on its way to Kafka is not acknowledged: {0} batches")]
+    NotDrained(usize),
+    /// There is no producer for it.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// There is no need for one any more.
+    #[error("the service ends")]
+    Ending,
+}
+
 /// Asks for the counters.
 #[derive(Message)]
 #[rtype(result = "Stats")]
@@ -74,6 +97,8 @@ pub struct GetStats;
 struct DrainUnderWay {
     deadline: Instant,
     answer: oneshot::Sender<usize>,
+    /// The producer ends with it.
+    ends: bool,
 }
 
 /// Turns the actor when the bell rings.
@@ -98,68 +123,44 @@ impl KafkaActor {
         letters: Arc<dyn DeadLetters>,
     ) -> Result<(Addr<Self>, Lanes), StartError> {
         let wake = Arc::new(Wake::new()?);
-        let builder = {
+        let builder: Builder<Producer> = {
             let wake = Arc::clone(&wake);
-            move |options: &Options, batch_bytes| Producer::new(options, batch_bytes, Arc::clone(&wake))
+            Arc::new(move |options: &Options, batch_bytes| Producer::new(options, batch_bytes, Arc::clone(&wake)))
         };
-        Self::start_with(arbiter, options, letters, Arc::new(builder), wake, |shipper| shipper)
+        let (producer, now) = (builder(&options, None)?, Instant::now());
+        let bell = Arc::clone(&wake);
+        let made = Made {
+            shipper: Shipper::new(producer, options, Arc::clone(&builder), letters, bell, now),
+            builder,
+            log: None,
+        };
+        Ok(Self::start_made(arbiter, made, wake, None))
     }
 
-    /// As [`KafkaActor::start`], with lines and positions in transactions, of `in_flight` bytes in flight. Ships nothing before
-    /// positions are read back.
+    /// Starts that of a service, by the delivery mode of its settings, which may change later. Ships nothing before `side` says
+    /// that positions are open.
     ///
     /// # Errors
-    /// As there.
-    pub fn start_exactly_once(
-        options: Options,
-        letters: Arc<dyn DeadLetters>,
-        exactly_once: &ExactlyOnce,
-        host: &str,
-        positions: Arc<Positions>,
-        in_flight: u64,
-    ) -> Result<(Addr<Self>, Lanes, Arc<TopicPositions>), StartError> {
+    /// The options make no producer.
+    pub fn start_service(settings: &Settings, side: Side) -> Result<(Addr<Self>, Lanes), StartError> {
         let wake = Arc::new(Wake::new()?);
-        let log = TopicPositions::new(exactly_once, host, positions, Arc::clone(&wake));
-        let log = Arc::new(log);
-        let builder = {
-            let (wake, id) = (Arc::clone(&wake), format!("logcatch-{}", exactly_once.instance));
-            move |options: &Options, batch_bytes| Producer::transactional(options, batch_bytes, &id, Arc::clone(&wake))
-        };
-        let bounds = Bounds {
-            interval: TRANSACTION,
-            bytes: (in_flight / TRANSACTIONS_IN_FLIGHT).min(TRANSACTION_BYTES),
-        };
-        let in_transactions = {
-            let log = Arc::clone(&log);
-            move |shipper: Shipper| shipper.in_transactions(log, bounds, Instant::now())
-        };
-        let arbiter = Arbiter::new().handle();
-        let (address, lanes) = Self::start_with(&arbiter, options, letters, Arc::new(builder), wake, in_transactions)?;
-        Ok((address, lanes, log))
+        let made = side.make(settings, &wake, None)?;
+        Ok(Self::start_made(&Arbiter::new().handle(), made, wake, Some(side)))
     }
 
-    fn start_with(
-        arbiter: &ArbiterHandle,
-        options: Options,
-        letters: Arc<dyn DeadLetters>,
-        builder: Builder<Producer>,
-        wake: Arc<Wake>,
-        finish: impl FnOnce(Shipper) -> Shipper,
-    ) -> Result<(Addr<Self>, Lanes), StartError> {
-        let producer = builder(&options, None)?;
-        let now = Instant::now();
-        let shipper = Shipper::new(producer, options, Arc::clone(&builder), letters, Arc::clone(&wake), now);
-        let shipper = finish(shipper);
-        let lanes = shipper.lanes();
+    fn start_made(arbiter: &ArbiterHandle, made: Made, wake: Arc<Wake>, side: Option<Side>) -> (Addr<Self>, Lanes) {
+        let lanes = made.shipper.lanes();
         let actor = Self {
-            shipper: Some(shipper),
+            shipper: Some(made.shipper),
             wake,
-            builder,
+            builder: made.builder,
+            era: 0,
+            side: side.map(Arc::new),
+            log: made.log,
             timer: None,
             drain: None,
         };
-        let address = Self::start_in_arbiter(arbiter, |_| actor);
-        Ok((address, lanes))
+        (Self::start_in_arbiter(arbiter, |_| actor), lanes)
     }
 
     /// Lets the shipper do what there is to do, and sees to it that it is called again.
@@ -172,12 +173,20 @@ impl KafkaActor {
         let now = Instant::now();
         shipper.turn(now);
         for errand in shipper.take_errands(now) {
-            let done = detach(move || run(errand)).into_actor(self).map(|answer, this, ctx| {
-                if let (Ok(answer), Some(shipper)) = (answer, &mut this.shipper) {
-                    shipper.done(answer, Instant::now());
-                    this.turn(ctx);
-                }
-            });
+            let era = self.era;
+            let done = detach(move || run(errand))
+                .into_actor(self)
+                .map(move |answer, this, ctx| {
+                    let Ok(answer) = answer else { return };
+                    match &mut this.shipper {
+                        Some(shipper) if era == this.era => {
+                            shipper.done(answer, Instant::now());
+                            this.turn(ctx);
+                        }
+                        // It may hold a producer, whose end blocks.
+                        _ => drop(detach(move || drop(answer))),
+                    }
+                });
             ctx.spawn(done);
         }
         self.end_drain(now, ctx);
@@ -215,6 +224,11 @@ impl KafkaActor {
         let Some(drain) = self.drain.take_if(|drain| left == 0 || drain.deadline <= now) else {
             return;
         };
+        if !drain.ends {
+            // Nobody may be waiting any more.
+            let _ = drain.answer.send(left);
+            return;
+        }
         let Some(shipper) = self.shipper.take() else { return };
         let errand = shipper.close();
         let ended = detach(move || errand.run());
@@ -307,8 +321,12 @@ impl Handler<DrainKafka> for KafkaActor {
     fn handle(&mut self, DrainKafka { deadline }: DrainKafka, ctx: &mut Context<Self>) -> Self::Result {
         let (answer, result) = oneshot::channel();
         if let Some(shipper) = &mut self.shipper {
-            shipper.hurry();
-            self.drain = Some(DrainUnderWay { deadline, answer });
+            shipper.hurry(true);
+            self.drain = Some(DrainUnderWay {
+                deadline,
+                answer,
+                ends: true,
+            });
             self.turn(ctx);
         }
         // Without an answer there is nothing left: drained before.
@@ -334,6 +352,67 @@ impl Handler<Reconfigure> for KafkaActor {
             shipper.replace(producer, options, Instant::now());
             this.turn(ctx);
             Ok(())
+        }))
+    }
+}
+
+impl KafkaActor {
+    /// Waits until nothing is on its way; gives how many batches still are.
+    fn settle(&mut self, deadline: Instant, ctx: &mut Context<Self>) -> oneshot::Receiver<usize> {
+        let (answer, settled) = oneshot::channel();
+        // Nothing was shipped before positions are open.
+        if self.side.as_ref().is_some_and(|side| side.is_opening()) {
+            let _ = answer.send(0);
+        } else if let Some(shipper) = &mut self.shipper {
+            shipper.hurry(true);
+            self.drain = Some(DrainUnderWay {
+                deadline,
+                answer,
+                ends: false,
+            });
+            self.turn(ctx);
+        }
+        settled
+    }
+
+    /// Others ship from now on.
+    fn succeed(&mut self, made: Made, ctx: &mut Context<Self>) -> Result<(), ChangeError> {
+        let Some(former) = self.shipper.take() else {
+            drop(detach(move || drop(made)));
+            return Err(ChangeError::Ending);
+        };
+        let (shipper, end) = made.shipper.succeed(former);
+        drop(detach(move || end.run()));
+        self.shipper = Some(shipper);
+        (self.builder, self.log) = (made.builder, made.log);
+        self.era += 1;
+        self.turn(ctx);
+        Ok(())
+    }
+}
+
+impl Handler<ChangeDelivery> for KafkaActor {
+    type Result = actix::ResponseActFuture<Self, Result<(), ChangeError>>;
+
+    fn handle(&mut self, change: ChangeDelivery, ctx: &mut Context<Self>) -> Self::Result {
+        let ChangeDelivery { settings, deadline } = change;
+        let settled = self.settle(deadline, ctx).into_actor(self);
+        Box::pin(settled.then(move |left, this, _| {
+            let former = this.log.clone();
+            let made = match (left, this.side.clone(), &mut this.shipper) {
+                (Ok(0), Some(side), Some(_)) => {
+                    let wake = Arc::clone(&this.wake);
+                    Ok(detach(move || side.make(&settings, &wake, former.as_deref())))
+                }
+                (Ok(left), Some(_), Some(shipper)) => {
+                    shipper.hurry(false);
+                    Err(ChangeError::NotDrained(left))
+                }
+                _ => Err(ChangeError::Ending),
+            };
+            let made = async move { made?.await.map_err(|_| ChangeError::Ending)?.map_err(ChangeError::from) };
+            made.into_actor(this)
+                .map(|made, this, ctx| made.and_then(|made| this.succeed(made, ctx)))
         }))
     }
 }

@@ -1,15 +1,19 @@
 //! The Kafka side as an actor: batches in, settlements out.
 
 pub(crate) mod actor;
+mod check;
 mod errand;
 mod positions;
+mod side;
 
 use logcatch_kafka::Options;
 use logcatch_settings::Settings;
 
+pub use check::{PositionsPlace, check_positions};
 pub use positions::{Lost, Standing, TopicPositions};
+pub use side::{Side, may_enter};
 
-pub use actor::{DrainKafka, GetStats, KafkaActor, Reconfigure, ShipBatch};
+pub use actor::{ChangeDelivery, DrainKafka, GetStats, KafkaActor, Reconfigure, ShipBatch};
 
 /// What of the settings makes a producer.
 #[must_use]

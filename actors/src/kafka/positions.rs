@@ -3,9 +3,13 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use logcatch_kafka::{OpenError, Opened, Options, PositionLog, PositionRecord, ReadError, Wake, partition, read_back};
+use logcatch_kafka::{
+    Found, OpenError, Opened, Options, PositionLog, PositionRecord, ReadError, Wake, partition, read_back,
+};
 use logcatch_settings::ExactlyOnce;
-use logcatch_tail::{FoundRecord, Outbox, Owner, Positions, Post, TopicContents, TopicRecord, TopicWriter, Waiting};
+use logcatch_tail::{
+    FoundRecord, Outbox, Owner, Positions, Post, TopicContents, TopicError, TopicRecord, TopicWriter, Waiting,
+};
 use thiserror::Error;
 use tokio::sync::watch;
 
@@ -63,6 +67,7 @@ struct State {
     /// The owner that was there before us.
     before: Option<Owner>,
     owner: OwnerRecord,
+    is_closed: bool,
 }
 
 /// Where the record is that says whose the instance is.
@@ -75,9 +80,15 @@ enum OwnerRecord {
 }
 
 impl TopicPositions {
-    /// Positions that ring `wake` when something of them is to be written.
+    /// Positions that ring `wake` when something of them is to be written, and say on `standing` how they stand.
     #[must_use]
-    pub fn new(exactly_once: &ExactlyOnce, host: &str, positions: Arc<Positions>, wake: Arc<Wake>) -> Self {
+    pub fn new(
+        exactly_once: &ExactlyOnce,
+        host: &str,
+        positions: Arc<Positions>,
+        wake: Arc<Wake>,
+        standing: watch::Sender<Standing>,
+    ) -> Self {
         let nanos = std::time::UNIX_EPOCH.elapsed().unwrap_or_default().as_nanos();
         Self {
             instance: exactly_once.instance.clone(),
@@ -88,20 +99,22 @@ impl TopicPositions {
             outbox: Arc::new(Outbox::new(move || wake.ring())),
             started: Instant::now(),
             state: Mutex::default(),
-            standing: watch::Sender::new(Standing::Opening),
+            standing,
         }
     }
 
-    /// How it stands, now and later.
-    #[must_use]
-    pub fn standing(&self) -> watch::Receiver<Standing> {
-        self.standing.subscribe()
+    /// Positions are kept elsewhere from now on: what is still on its way here takes nothing over.
+    pub fn close(&self) {
+        self.state().is_closed = true;
     }
 
     /// Takes over what was read back, the first time; later sees whether it is still ours. The outer error may pass.
     fn take_over(&self, cluster: &str, contents: TopicContents) -> Result<Result<(), Lost>, String> {
         let owner = contents.owner.as_ref().map(|(owner, _)| owner.clone());
         let mut state = self.state();
+        if state.is_closed {
+            return Err("positions are not kept there any more".to_owned());
+        }
         if state.generation.is_none() {
             let entered = self
                 .positions
@@ -153,22 +166,9 @@ impl TopicPositions {
     }
 
     fn read(&self, options: &Options) -> Result<Result<Opened, Lost>, String> {
-        let prefix = TopicWriter::prefix(&self.instance);
-        let found = match read_back(options, &self.topic, &prefix) {
-            Ok(found) => found,
-            Err(ReadError::Later { reason, .. }) => return Err(reason),
-            Err(error @ ReadError::Policy { .. }) => return Ok(Err(Lost::Unusable(error.to_string()))),
-        };
-        let records = found.records.into_iter().map(|(partition, record)| FoundRecord {
-            partition,
-            record: TopicRecord {
-                key: record.key,
-                value: record.value,
-            },
-        });
-        let contents = match TopicContents::read(&self.instance, records) {
-            Ok(contents) => contents,
-            Err(error) => return Ok(Err(Lost::Unusable(error.to_string()))),
+        let (found, contents) = match found(options, &self.topic, &self.instance)? {
+            Ok(read) => read,
+            Err(lost) => return Ok(Err(lost)),
         };
         let (last, is_ours) = (contents.last, contents.last_run.as_deref() == Some(&self.run));
         // All records of an instance stay where the first ones went: only there they have an order.
@@ -190,12 +190,45 @@ impl TopicPositions {
     }
 }
 
+/// What the topic holds of an instance; made where it is missing. The outer error may pass. Blocks for seconds.
+pub(super) fn found(
+    options: &Options,
+    topic: &str,
+    instance: &str,
+) -> Result<Result<(Found, TopicContents), Lost>, String> {
+    let mut found = match read_back(options, topic, &TopicWriter::prefix(instance)) {
+        Ok(found) => found,
+        Err(ReadError::Later { reason, .. }) => return Err(reason),
+        Err(error @ ReadError::Policy { .. }) => return Ok(Err(Lost::Unusable(error.to_string()))),
+    };
+    let contents = contents(instance, std::mem::take(&mut found.records));
+    Ok(contents
+        .map(|contents| (found, contents))
+        .map_err(|error| Lost::Unusable(error.to_string())))
+}
+
+/// What these records say of an instance.
+pub(super) fn contents(instance: &str, records: Vec<(i32, PositionRecord)>) -> Result<TopicContents, TopicError> {
+    let records = records.into_iter().map(|(partition, record)| FoundRecord {
+        partition,
+        record: TopicRecord {
+            key: record.key,
+            value: record.value,
+        },
+    });
+    TopicContents::read(instance, records)
+}
+
 impl PositionLog for TopicPositions {
     fn open(&self, options: &Options) -> Result<Opened, OpenError> {
         match self.read(options) {
             Ok(Ok(opened)) => Ok(opened),
             Ok(Err(lost)) => {
-                self.standing.send_replace(Standing::Lost(lost));
+                // Under its lock: nobody closes it in between.
+                let state = self.state();
+                if !state.is_closed {
+                    self.standing.send_replace(Standing::Lost(lost));
+                }
                 Err(OpenError::Never)
             }
             Err(reason) => Err(OpenError::Later(reason)),

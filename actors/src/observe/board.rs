@@ -38,6 +38,7 @@ pub struct Board {
     started: Instant,
     watchers: Mutex<BTreeMap<Key, Arc<Gauge>>>,
     settings: Mutex<Applied>,
+    opening: Mutex<Option<Opening>>,
     saves: Mutex<Saves>,
     tallies: Mutex<BTreeMap<String, Arc<Tally>>>,
     events: Arc<Events>,
@@ -62,6 +63,15 @@ struct Applied {
     reloads: Reloads,
 }
 
+/// Why no watcher may run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Opening {
+    /// Positions are read back from this topic first.
+    Positions(String),
+    /// The delivery mode changes.
+    Change,
+}
+
 /// Saving of positions as it was at the last look.
 #[derive(Debug, Default, Clone, Copy)]
 struct Saves {
@@ -78,6 +88,7 @@ impl Board {
             started: Instant::now(),
             watchers: Mutex::default(),
             settings: Mutex::default(),
+            opening: Mutex::default(),
             saves: Mutex::default(),
             tallies: Mutex::default(),
             events: Arc::default(),
@@ -162,6 +173,26 @@ impl Board {
         applied.reloads.unchanged += u64::from(again);
     }
 
+    /// No watcher runs for this reason, or they may.
+    pub(crate) fn set_opening(&self, opening: Option<Opening>) {
+        *lock(&self.opening) = opening;
+    }
+
+    /// What is waited for before any watcher may run, by these counters of the Kafka side; none while they may.
+    #[must_use]
+    pub fn waits_for(&self, stats: &Stats) -> Option<String> {
+        let opening = lock(&self.opening).clone()?;
+        let Opening::Positions(topic) = opening else {
+            return Some("what is on its way to Kafka to settle, because the delivery mode changes".to_owned());
+        };
+        let of_connection = stats.trouble.as_deref().filter(|_| stats.connected == Some(false));
+        let why = of_connection.or(stats.positions_wait.as_deref());
+        Some(format!(
+            "its positions in `{topic}`: {}",
+            why.unwrap_or("Kafka has not given them back yet")
+        ))
+    }
+
     /// How often settings were read again.
     #[must_use]
     pub fn reloads(&self) -> Reloads {
@@ -228,6 +259,7 @@ impl Board {
             kafka: kafka(common, stats, now),
             settings: self.settings_row(sources.settings_path.clone(), &files),
             positions: PositionsRow {
+                waits_for: self.waits_for(stats),
                 saved_at: Some(common.world.positions.saved_at()).filter(|at| *at > 0),
                 errors: common.world.positions.save_errors(),
                 failing: saves.failing,
@@ -240,6 +272,8 @@ impl Board {
         let applied = lock(&self.settings);
         let entries = applied.settings.iter().flat_map(|settings| &settings.logs);
         let names = entries.map(|entry| &entry.name);
+        // While nobody looks for files, none is missed.
+        let names = names.filter(|_| lock(&self.opening).is_none());
         let matched: HashSet<&str> = files.iter().map(|file| file.log.as_str()).collect();
         SettingsRow {
             path,

@@ -13,6 +13,7 @@ mod tally;
 pub mod verdict;
 pub mod words;
 
+pub(crate) use board::Opening;
 pub use board::{Board, Key, Reloads, Sources};
 pub use events::{Event, EventKind, Events};
 pub use gauge::Gauge;

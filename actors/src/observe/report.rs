@@ -194,6 +194,9 @@ pub struct Refusal {
 /// Saving of positions.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PositionsRow {
+    /// What the service waits for before it ships anything, and why; none once positions are open.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub waits_for: Option<String>,
     /// The last save; seconds since the epoch, none before the first.
     pub saved_at: Option<u64>,
     /// Saves that failed since the start.

@@ -27,7 +27,10 @@ pub fn mood(report: &Report) -> Mood {
         return Mood::Bad;
     }
     let is_late = |file: &FileRow| is_moving(file) && !keeps_up(file);
-    let is_off = report.kafka.up == Some(false) || report.settings.refused.is_some() || report.files.is_empty();
+    let is_off = report.positions.waits_for.is_some()
+        || report.kafka.up == Some(false)
+        || report.settings.refused.is_some()
+        || report.files.is_empty();
     if is_off || report.files.iter().any(is_late) {
         Mood::Attention
     } else {
@@ -39,6 +42,9 @@ pub fn mood(report: &Report) -> Mood {
 #[must_use]
 pub fn sentence(report: &Report) -> String {
     let files = &report.files;
+    if let Some(what) = &report.positions.waits_for {
+        return format!("not shipping yet: waits for {}", harmless(what));
+    }
     if files.is_empty() {
         return "nothing to ship: no file matches".to_owned();
     }
@@ -207,6 +213,13 @@ pub(crate) mod tests {
             "rotation deletes unread bytes of 1 in about 60 s, and of 1 other file"
         );
         assert_eq!(sentence(&report(Vec::new())), "nothing to ship: no file matches");
+        let mut opening = report(Vec::new());
+        opening.positions.waits_for = Some("its positions in `p`: no broker answers".to_owned());
+        assert_eq!(
+            sentence(&opening),
+            "not shipping yet: waits for its positions in `p`: no broker answers"
+        );
+        assert_eq!(mood(&opening), Mood::Attention);
         let only = report(vec![file("a", State::Blocked, 1.0)]);
         assert!(
             sentence(&only).starts_with("not shipping: 0 of 1 file up to date, "),

@@ -6,12 +6,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use actix::{WeakAddr, prelude::*};
-use logcatch_settings::{LogEntry, Settings, Start, diff, needs_restart};
+use logcatch_settings::{LogEntry, Settings, Start, changes_delivery, diff, needs_restart};
 use logcatch_tail::{Stat, open_files};
 
 use super::backoff::Backoff;
 use super::blind::Blind;
 use super::complaints::Complaints;
+use super::delivery::Gate;
 use super::disk::{Disk, Route, Routes};
 use super::entries::{Findings, compare};
 use super::first::FirstLooks;
@@ -65,16 +66,16 @@ pub(super) struct Tail {
 pub struct SupervisorActor {
     pub(super) common: Common,
     pub(super) kafka: Addr<KafkaActor>,
-    settings: Option<Arc<Settings>>,
+    pub(super) settings: Option<Arc<Settings>>,
     /// Those of the settings, shared with the watchers and with each look.
-    entries: Vec<Arc<LogEntry>>,
+    pub(super) entries: Vec<Arc<LogEntry>>,
     pub(super) crew: Crew,
     pub(super) tails: BTreeMap<(String, PathBuf), Tail>,
     /// Watchers that are being stopped: none other of their path starts before they have let go.
     pub(super) stopping: HashMap<(String, PathBuf), (WeakAddr<TailActor>, Arc<Pulse>)>,
     /// Per entry, the paths that are watched and how their file looked last.
-    watched: HashMap<String, BTreeMap<PathBuf, Option<Stat>>>,
-    first: FirstLooks,
+    pub(super) watched: HashMap<String, BTreeMap<PathBuf, Option<Stat>>>,
+    pub(super) first: FirstLooks,
     pub(super) routes: Arc<Routes>,
     /// None while a look has it.
     disk: Option<Disk>,
@@ -86,10 +87,12 @@ pub struct SupervisorActor {
     complaints: Complaints,
     pub(super) orphanage: Orphanage,
     pub(super) draining: bool,
+    /// No watcher runs while it is shut.
+    pub(super) gate: Gate,
 }
 
 impl SupervisorActor {
-    /// A supervisor without settings.
+    /// A supervisor without settings, for positions that are open.
     #[must_use]
     pub fn new(common: Common, kafka: Addr<KafkaActor>) -> Self {
         Self {
@@ -111,6 +114,7 @@ impl SupervisorActor {
             complaints: Complaints::default(),
             orphanage: Orphanage::default(),
             draining: false,
+            gate: Gate::default(),
         }
     }
 
@@ -119,7 +123,7 @@ impl SupervisorActor {
     }
 
     /// Puts settings into force that nothing speaks against, entry by entry: what did not change is not touched.
-    fn apply(&mut self, settings: Arc<Settings>, ctx: &mut Context<Self>) {
+    pub(super) fn apply(&mut self, settings: Arc<Settings>, ctx: &mut Context<Self>) {
         self.entries = settings.logs.iter().cloned().map(Arc::new).collect();
         let added: Vec<String> = match self.settings.clone() {
             None => settings.logs.iter().map(|entry| entry.name.clone()).collect(),
@@ -139,8 +143,10 @@ impl SupervisorActor {
                 diff.added
             }
         };
-        for name in added {
-            if let Some(entry) = self.entry(&name) {
+        // The others are taken up when the gate opens.
+        let is_open = self.gate.is_open();
+        for name in added.iter().filter(|_| is_open) {
+            if let Some(entry) = self.entry(name) {
                 self.take_up(&entry);
             }
         }
@@ -149,12 +155,13 @@ impl SupervisorActor {
         world.handles.set_limit(open_files(settings.limits.open_files));
         world.positions.set_interval(settings.state.checkpoint_interval);
         self.common.board.applied(Arc::clone(&settings));
+        self.say_opening(&settings);
         self.settings = Some(settings);
         self.look(ctx);
     }
 
     /// A new entry: what is known of its files is reserved for the watchers that will have them.
-    fn take_up(&mut self, entry: &LogEntry) {
+    pub(super) fn take_up(&mut self, entry: &LogEntry) {
         let positions = &self.common.world.positions;
         for stream in positions.all() {
             let record = stream.record();
@@ -183,7 +190,7 @@ impl SupervisorActor {
         self.complaints.forget(name);
     }
 
-    fn stop_tail(&mut self, log: &str, path: &Path, ctx: &mut Context<Self>) {
+    pub(super) fn stop_tail(&mut self, log: &str, path: &Path, ctx: &mut Context<Self>) {
         let key = (log.to_owned(), path.to_owned());
         self.first.taken(log, path);
         let Some(tail) = self.tails.remove(&key) else { return };
@@ -202,7 +209,7 @@ impl SupervisorActor {
 
     /// Looks at the disk, off the arbiters.
     pub(super) fn look(&mut self, ctx: &mut Context<Self>) {
-        if self.draining || self.settings.is_none() || !self.looks.begin() {
+        if self.draining || !self.gate.is_open() || self.settings.is_none() || !self.looks.begin() {
             return;
         }
         let began = Instant::now();
@@ -249,7 +256,7 @@ impl SupervisorActor {
     }
 
     fn found(&mut self, findings: &Findings, ctx: &mut Context<Self>) {
-        if self.draining {
+        if self.draining || !self.gate.is_open() {
             return;
         }
         self.is_polled = findings.is_polled;
@@ -328,7 +335,9 @@ impl SupervisorActor {
         self.common.world.handles.tick(Instant::now());
         self.common.world.listings.tick(Instant::now());
         self.watch_over(ctx);
-        self.look_after_orphans();
+        if self.gate.is_open() {
+            self.look_after_orphans();
+        }
         // While a look has it, or hangs with it, nothing new is watched.
         let must_poll = self.is_polled || self.disk.as_ref().is_none_or(Disk::must_poll);
         let pause = if must_poll { TICK } else { RECONCILE };
@@ -358,6 +367,7 @@ impl Actor for SupervisorActor {
             }
         }));
         ctx.run_interval(TICK, Self::tick);
+        self.open_in_time(ctx);
     }
 }
 
@@ -371,6 +381,9 @@ impl Handler<ApplySettings> for SupervisorActor {
         };
         if let Some(why) = needs_restart(before, &settings).into_iter().next() {
             return Box::pin(fut::ready(Err(why)));
+        }
+        if changes_delivery(before, &settings) {
+            return self.change_delivery(settings);
         }
         if crate::kafka::options(before) == crate::kafka::options(&settings) {
             self.apply(settings, ctx);

@@ -4,6 +4,7 @@ pub(crate) mod actor;
 mod backoff;
 mod blind;
 mod complaints;
+mod delivery;
 mod disk;
 mod entries;
 mod factory;

@@ -1,0 +1,318 @@
+//! Exactly once: what the service does before its positions are read back, and how the mode changes while it runs.
+
+use std::fs;
+
+use rustix::process::Signal;
+
+use super::control::{fails, ok};
+use super::exactly_once_kills::{end, fixture, until_more, writing};
+use super::fixture::Fixture;
+use super::web;
+use crate::harness::case::cases;
+use crate::harness::eventually::{eventually, when};
+use crate::harness::http::Page;
+use crate::harness::kafka::{self, free_port, unique};
+use crate::harness::service::Host;
+
+cases![
+    while_kafka_is_away_at_the_start_everything_answers_and_reloads_count,
+    the_broker_is_corrected_while_positions_are_waited_for,
+    a_stop_while_positions_are_waited_for_ends_at_once_with_success,
+    the_mode_changes_while_it_runs_both_ways_and_nothing_is_lost_or_repeated,
+    a_change_of_the_mode_that_cannot_be_is_refused_and_nothing_changes,
+    a_change_of_the_mode_that_kafka_does_not_let_drain_is_refused_and_nothing_changes,
+    the_mode_may_be_left_while_positions_are_waited_for,
+    a_check_says_whether_positions_can_be_kept,
+    a_check_leaves_a_running_service_alone,
+];
+
+/// What `status` says first.
+fn verdict(host: &Host) -> String {
+    let said = ok(host, &["status"]);
+    said.lines().next().unwrap_or_default().to_owned()
+}
+
+fn wait_verdict(host: &Host, text: &str) {
+    eventually(&format!("the verdict has `{text}`"), || {
+        // It may not have begun to answer.
+        let status = host.run(&["status"]);
+        when(status.stdout.contains(text), || format!("{status:?}"))
+    });
+}
+
+fn positions_topic(host: &mut Host) -> String {
+    let keys = host.set_kafka_keys();
+    let (_, topic) = keys.trim().rsplit_once(" = ").unwrap();
+    topic.trim_matches('"').to_owned()
+}
+
+fn while_kafka_is_away_at_the_start_everything_answers_and_reloads_count() {
+    let broker = kafka::private("away-at-the-start");
+    let mut fixture = fixture(&broker, "opening", "");
+    let topic = positions_topic(&mut fixture.host);
+    web::with_page(&fixture.host, web::ANY);
+    fs::create_dir_all(fixture.host.path("more")).unwrap();
+    let mut logs = ["logs/app.log", "more/other.log"].map(|name| fixture.log(name));
+    logs.iter_mut().for_each(|log| log.write(500));
+    broker.stop();
+
+    let mut managed = fixture.host.start_managed(&[]);
+    let page = Page::of(&managed.service);
+    let waits = format!("not shipping yet: waits for its positions in `{topic}`: ");
+    wait_verdict(&fixture.host, &waits);
+    assert!(page.text("/").contains("not shipping yet: waits for its positions in "));
+    page.text("/health/live");
+    page.text("/metrics");
+    let ready = page.get("/health/ready");
+    assert_eq!(ready.status, 503, "{ready:?}");
+    assert!(ready.body.contains("positions are not open yet"), "{ready:?}");
+    let why = page.json("/api/v1/status")["positions"]["waits_for"].to_string();
+    assert!(why.contains(&topic), "{why}");
+    for order in [&["restart", "logs/app.log"][..], &["positions", "list"]] {
+        let said = fails(&fixture.host, order, 1);
+        assert!(
+            said.contains("cannot do that yet: the service waits for its positions"),
+            "{said}"
+        );
+    }
+
+    let settings = fs::read_to_string(fixture.host.settings_path()).unwrap();
+    let more = "[[logs]]\nname = \"more\"\npath = \"more/*.log\"\n";
+    fixture.host.settings(&format!("{settings}{more}nonsense = 1\n"));
+    fails(&fixture.host, &["reload"], 78);
+    fixture.host.settings(&format!("{settings}{more}"));
+    assert!(ok(&fixture.host, &["reload"]).contains("in force"));
+    managed.service.signal(Signal::HUP);
+    managed
+        .service
+        .wait_log("settings were read again and say what is in force");
+    assert!(managed.told().iter().all(|told| !told.contains("READY=1")));
+    assert!(verdict(&fixture.host).starts_with(&waits));
+
+    broker.start_again();
+    managed.until("READY=1");
+    fixture.caught_up();
+    eventually("the service is ready", || {
+        let ready = page.get("/health/ready");
+        when(ready.status == 200, || format!("{ready:?}"))
+    });
+    logs.iter_mut().for_each(|log| log.write(500));
+    fixture.finish(managed.service);
+}
+
+fn the_broker_is_corrected_while_positions_are_waited_for() {
+    let broker = kafka::shared();
+    let fixture = fixture(broker, "corrected", "");
+    let good = fs::read_to_string(fixture.host.settings_path()).unwrap();
+    let nobody = format!("127.0.0.1:{}", free_port());
+    fixture.host.settings(&good.replace(&broker.address(), &nobody));
+    let mut log = fixture.log("logs/app.log");
+    log.write(500);
+    let mut managed = fixture.host.start_managed(&[]);
+    wait_verdict(&fixture.host, "waits for its positions");
+    fixture.host.settings(&good);
+    managed.until("READY=1");
+    log.write(500);
+    fixture.finish(managed.service);
+}
+
+fn a_stop_while_positions_are_waited_for_ends_at_once_with_success() {
+    let mut host = Host::new("stopped-opening");
+    host.exactly_once(&unique("stopped-opening"));
+    let head = host.head(&format!("127.0.0.1:{}", free_port()), "t");
+    host.settings(&format!("{head}[[logs]]\npath = \"logs/*.log\"\n"));
+    let mut managed = host.start_managed(&[]);
+    wait_verdict(&host, "waits for its positions");
+    managed.service.signal(Signal::TERM);
+    managed.until("STOPPING=1");
+    assert!(managed.told().iter().all(|told| !told.contains("READY=1")));
+    let log = managed.service.stop();
+    assert!(log.contains("stopped before positions were read back"), "{log}");
+}
+
+/// Settings of the host with exactly-once and without.
+fn both(fixture: &mut Fixture) -> [String; 2] {
+    let exactly_once = fs::read_to_string(fixture.host.settings_path()).unwrap();
+    let keys = fixture.host.set_kafka_keys();
+    [exactly_once.replace(keys, ""), exactly_once]
+}
+
+fn the_mode_changes_while_it_runs_both_ways_and_nothing_is_lost_or_repeated() {
+    let mut fixture = fixture(kafka::shared(), "live-modes", "");
+    let [at_least_once, exactly_once] = both(&mut fixture);
+    let modes = [&at_least_once, &exactly_once];
+    fixture.host.settings(modes[0]);
+    let service = fixture.host.start();
+    let writers = writing(&fixture, &["a", "b", "c"]);
+    for mode in (1..=5).map(|change| modes[change % 2]) {
+        until_more(&mut fixture, 300);
+        fixture.host.settings(mode);
+        assert!(ok(&fixture.host, &["reload"]).contains("in force"));
+    }
+    until_more(&mut fixture, 300);
+    writers.into_iter().for_each(|writer| drop(writer.stop()));
+    fixture.caught_up();
+    service.stop();
+    // In the mode that was left last positions are nowhere else.
+    fs::remove_dir_all(fixture.host.path("state")).unwrap();
+    let mut log = fixture.log("logs/d.log");
+    log.write(100);
+    let service = fixture.host.start();
+    fixture.finish(service);
+}
+
+fn a_change_of_the_mode_that_cannot_be_is_refused_and_nothing_changes() {
+    let broker = kafka::shared();
+    let mut fixture = fixture(broker, "no-change", "");
+    let topic = positions_topic(&mut fixture.host);
+    broker.create_topic(&topic, 1, &[("cleanup.policy", "delete")]);
+    let [at_least_once, exactly_once] = both(&mut fixture);
+    fixture.host.settings(&at_least_once);
+    let service = fixture.host.start();
+    let writers = writing(&fixture, &["a"]);
+    until_more(&mut fixture, 100);
+    fixture.host.settings(&exactly_once);
+    let said = fails(&fixture.host, &["reload"], 78);
+    assert!(
+        said.contains("cannot change `kafka.delivery` now: ") && said.contains("cleanup.policy is `delete`"),
+        "{said}"
+    );
+    until_more(&mut fixture, 100);
+    broker.alter_topic(&topic, &[("cleanup.policy", "compact")]);
+    // Kafka takes a moment to tell the new policy.
+    eventually("the mode changes", || {
+        let reload = fixture.host.run(&["reload"]);
+        when(reload.code == Some(0), || format!("{reload:?}"))
+    });
+    until_more(&mut fixture, 100);
+    end(fixture, writers, service);
+}
+
+fn a_change_of_the_mode_that_kafka_does_not_let_drain_is_refused_and_nothing_changes() {
+    let broker = kafka::private("undrained");
+    let limits = "[limits]\nshutdown_timeout = \"1s\"\n";
+    let mut fixture = fixture(&broker, "undrained", limits);
+    let [at_least_once, exactly_once] = both(&mut fixture);
+    let service = fixture.host.start();
+    let mut log = fixture.log("logs/app.log");
+    log.write(500);
+    fixture.caught_up();
+    broker.pause();
+    log.write(500);
+    eventually("lines are on their way", || {
+        let status = super::control::json(&fixture.host, &["status"]);
+        let on_their_way = status["files"][0]["in_flight_bytes"].as_u64();
+        when(on_their_way > Some(0), || status.to_string())
+    });
+    fixture.host.settings(&at_least_once);
+    let said = fails(&fixture.host, &["reload"], 78);
+    assert!(
+        said.contains("cannot change `kafka.delivery` now: what is on its way to Kafka is not acknowledged"),
+        "{said}"
+    );
+    broker.resume();
+    log.write(500);
+    fixture.caught_up();
+    // Tried again when the file is touched, or by an order.
+    assert!(ok(&fixture.host, &["reload"]).contains("in force"));
+    log.write(500);
+    fixture.caught_up();
+    fixture.host.settings(&exactly_once);
+    assert!(ok(&fixture.host, &["reload"]).contains("in force"));
+    log.write(500);
+    fixture.finish(service);
+}
+
+fn the_mode_may_be_left_while_positions_are_waited_for() {
+    let broker = kafka::private("left-opening");
+    let mut fixture = fixture(&broker, "left-opening", "");
+    let [at_least_once, _] = both(&mut fixture);
+    let mut log = fixture.log("logs/app.log");
+    log.write(500);
+    let service = fixture.host.start();
+    fixture.caught_up();
+    service.stop();
+    log.write(500);
+    broker.stop();
+    let mut managed = fixture.host.start_managed(&[]);
+    wait_verdict(&fixture.host, "waits for its positions");
+    fixture.host.settings(&at_least_once);
+    assert!(ok(&fixture.host, &["reload"]).contains("in force"));
+    managed.until("READY=1");
+    broker.start_again();
+    log.write(500);
+    fixture.finish(managed.service);
+}
+
+fn a_check_says_whether_positions_can_be_kept() {
+    let broker = kafka::private_with_rights("check");
+    let mut fixture = fixture(&broker, "check", "");
+    let topic = positions_topic(&mut fixture.host);
+    let check = || fixture.host.run(&["check", "--broker"]);
+    let passes = |text: &str| {
+        eventually(&format!("the check passes with `{text}`"), || {
+            let check = check();
+            let is_fine = check.code == Some(0) && check.stdout.contains(text);
+            when(is_fine, || format!("{check:?}"))
+        });
+    };
+    let is_refused = |text: &str, help: &str| {
+        eventually(&format!("the check fails with `{text}`"), || {
+            let check = check();
+            let is_said = check.stdout.contains(text) && check.stderr.contains(text) && check.stderr.contains(help);
+            when(check.code == Some(1) && is_said, || format!("{check:?}"))
+        });
+    };
+    let missing = format!("positions in topic `{topic}`: it does not exist, and logcatch may make it, and `logcatch-");
+    passes(&missing);
+    // Nothing was made: it is still missing.
+    passes(&missing);
+    broker.create_topic(&topic, 1, &[("cleanup.policy", "delete")]);
+    is_refused(
+        "its cleanup.policy is `delete`, not `compact`",
+        "kafka-configs.sh --alter",
+    );
+    broker.alter_topic(&topic, &[("cleanup.policy", "compact")]);
+    passes(&format!("positions in topic `{topic}`: it exists, and `logcatch-"));
+
+    let rights = |verb, resource: [&str; 2], operations: &[&str]| {
+        let operations = operations.iter().flat_map(|operation| ["--operation", operation]);
+        let words = [verb, "--allow-principal", "User:ANONYMOUS"]
+            .into_iter()
+            .chain(resource);
+        broker.acl(&words.chain(operations).collect::<Vec<_>>());
+    };
+    // With rules for it, what no rule allows is forbidden.
+    rights("--add", ["--topic", &topic], &["Read", "Describe", "DescribeConfigs"]);
+    is_refused("this user may not write to it", "--operation Write");
+    rights("--add", ["--topic", &topic], &["Write"]);
+    passes("it exists");
+    let keys = fixture.host.set_kafka_keys();
+    let instance = keys
+        .lines()
+        .find_map(|line| line.strip_prefix("instance = \""))
+        .unwrap();
+    let id = format!("logcatch-{}", instance.trim_matches('"'));
+    rights("--add", ["--transactional-id", &id], &["Describe"]);
+    is_refused(
+        &format!("this user may not use the transactional id `{id}`"),
+        &format!("--transactional-id {id}"),
+    );
+}
+
+fn a_check_leaves_a_running_service_alone() {
+    let mut fixture = fixture(kafka::shared(), "check-runs", "");
+    let service = fixture.host.start();
+    let writers = writing(&fixture, &["a"]);
+    until_more(&mut fixture, 100);
+    let said = ok(&fixture.host, &["check", "--broker"]);
+    let other = format!(
+        "is not tried, the logcatch on `test-host` with pid {} may be using it",
+        service.pid()
+    );
+    assert!(said.contains(&other), "{said}");
+    until_more(&mut fixture, 100);
+    let log = service.log();
+    assert!(!log.contains("the Kafka producer failed"), "{log}");
+    end(fixture, writers, service);
+}
