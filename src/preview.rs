@@ -95,11 +95,13 @@ fn follow(
     for_ever: bool,
     print: &mut dyn FnMut(&Batch) -> io::Result<()>,
 ) -> Result<io::Result<()>, Failure> {
+    let mut now = Instant::now();
     loop {
-        match watcher.poll(Instant::now()).map_err(Failure::new)? {
+        now = now.max(Instant::now());
+        match watcher.poll(now).map_err(Failure::new)? {
             Todo::Save { order } => watcher.saved(order),
             Todo::Read { cost } => {
-                if let Some(batch) = watcher.read(Instant::now(), cost).map_err(Failure::new)?
+                if let Some(batch) = watcher.read(now, cost).map_err(Failure::new)?
                     && let Err(error) = print(&batch)
                 {
                     return Ok(Err(error));
@@ -109,6 +111,8 @@ fn follow(
                 thread::sleep(PAUSE);
                 watcher.wake();
             }
+            // No more lines are waited for.
+            Todo::Wait { until: Some(until) } if watcher.awaits_lines() => now = until,
             Todo::Wait { .. } => {
                 return match watcher.condition() {
                     Condition::Present => Ok(Ok(())),

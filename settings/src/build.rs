@@ -3,6 +3,7 @@
 mod credentials;
 mod kafka;
 mod logs;
+mod multiline;
 mod shape;
 mod web;
 

@@ -61,7 +61,6 @@ impl Reader<'_> {
         let Some(node) = node else {
             return self.default_of(key, spot);
         };
-        let before = self.report.problems.len();
         let Some(given) = self.value(&spot, node, &key.shape) else {
             // What is wrong was reported; what depends on it goes on with the default.
             return if key.default == Default::Required {
@@ -70,9 +69,6 @@ impl Reader<'_> {
                 self.default_of(key, spot)
             };
         };
-        if !key.built && before == self.report.problems.len() && !is_default(key, &given) {
-            self.report.problems.push(not_built(key, &spot, &given));
-        }
         let origin = match &given {
             Given::Text(text) => text.origin.clone(),
             Given::Texts(texts) => origin_of(&spot).and(texts.iter().map(|text| &text.origin)),
@@ -355,30 +351,4 @@ pub(crate) fn nearest<'n>(name: &str, known: impl Iterator<Item = &'n str>) -> O
         .filter(|(likeness, _)| *likeness >= ALIKE)
         .max_by(|a, b| a.0.total_cmp(&b.0))
         .map(|(_, known)| known)
-}
-
-fn is_default(key: &Key, given: &Given) -> bool {
-    match (key.default, given) {
-        (Default::Value(default), Given::Text(text)) => text.value.eq_ignore_ascii_case(default),
-        (Default::Value(default), Given::Flag(flag)) => flag.to_string() == default,
-        (Default::Values(default), Given::Texts(texts)) => texts.iter().map(|text| &text.value).eq(default),
-        (Default::None, Given::Texts(texts)) => texts.is_empty(),
-        (Default::None, Given::Map(map)) => map.is_empty(),
-        _ => false,
-    }
-}
-
-fn not_built(key: &Key, spot: &Spot, given: &Given) -> Problem {
-    match (key.default, given) {
-        (Default::Value(default), Given::Text(text)) => spot
-            .problem(format!("is not supported yet with {}", text.shown()))
-            .help(format!("use \"{default}\", which is the default")),
-        (Default::Value(default), _) => spot
-            .problem("is not supported yet")
-            .help(format!("use {default}, which is the default")),
-        (Default::Values(default), _) => spot
-            .problem("is not supported yet")
-            .help(format!("use \"{}\", which is the default", default.join("\", \""))),
-        _ => spot.problem("is not supported yet").help("remove the key"),
-    }
 }

@@ -22,8 +22,6 @@ pub struct Key {
     pub shape: Shape,
     /// What holds without it.
     pub default: Default,
-    /// Whether another value than the default can be used yet.
-    pub built: bool,
     /// What it is for, in one sentence.
     pub doc: &'static str,
 }
@@ -86,14 +84,8 @@ impl Key {
             name,
             shape,
             default,
-            built: true,
             doc,
         }
-    }
-
-    const fn not_built(mut self) -> Self {
-        self.built = false;
-        self
     }
 
     /// The documentation as a part of a sentence.

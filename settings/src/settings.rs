@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use logcatch_tail::{Charset, Exclude, Filter, PathGlob, Rotated};
+use logcatch_tail::{Charset, Exclude, Filter, Multiline, PathGlob, Rotated};
 
 use crate::fields::Field;
 use crate::rotated::RotatedFiles;
@@ -182,6 +182,8 @@ pub struct LogEntry {
     pub fields: Vec<Field>,
     /// Which lines ship; `None`: all.
     pub filter: Option<Arc<Filter>>,
+    /// Which lines are one record; `None`: each is one.
+    pub multiline: Option<Arc<Multiline>>,
     /// Bytes of lines a second, all files together.
     pub rate_limit: Option<u64>,
     /// Whether records carry headers that say where they come from.

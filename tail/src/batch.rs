@@ -65,6 +65,19 @@ pub(crate) fn hand_out(generation: &mut Generation, stat: &Stat, chunk: Chunk) -
 }
 
 impl Watcher {
+    /// What was seen and not read may be other records by now.
+    pub(crate) fn look_anew(&mut self) {
+        let olds = self.olds.iter_mut().map(|old| &mut old.generation);
+        olds.chain(&mut self.live).for_each(Generation::look_anew);
+        self.closed.iter_mut().for_each(|closed| closed.paused.look_anew());
+    }
+
+    /// Whether lines at the end of the file wait for one more that may belong to them.
+    #[must_use]
+    pub fn awaits_lines(&self) -> bool {
+        self.live.as_ref().is_some_and(Generation::has_group)
+    }
+
     /// File bytes read since the last call: those of lines that do not ship, too; NULs are mostly holes, which cost no
     /// reading of a disk.
     pub fn take_read(&mut self) -> u64 {

@@ -13,6 +13,17 @@ const LEAST_MESSAGE: usize = 64;
 /// Bytes of bookkeeping of a composed record: where it is in the buffer, and in the file.
 const RECORD_COST: usize = 2 * size_of::<Range<u32>>();
 
+/// How much of a line the record holds that was just written; where it ends in the data.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Cut {
+    /// All of it.
+    Nowhere,
+    /// Up to between two lines: it is a group of them.
+    Between(u32),
+    /// Up to somewhere in it.
+    Inside(u32),
+}
+
 /// Makes JSON records of the lines of one file.
 #[derive(Debug)]
 pub(crate) struct Composer {
@@ -60,7 +71,7 @@ impl Composer {
     /// least one.
     ///
     /// A line whose object is too long is cut where it fits, and framed on from there: so a cut depends on nothing but
-    /// the bytes from the one before.
+    /// the bytes from the one before. A group of lines is cut between two of them.
     pub(crate) fn compose(
         &self,
         (sieve, data, tail, offset): (&Sieve, &[u8], Tail, u64),
@@ -101,7 +112,7 @@ impl Composer {
                     made.out.buffer.truncate(start);
                     self.write_first(framer, data, line.clone(), (offset, length), &mut made)
                 } else {
-                    line.end
+                    Cut::Nowhere
                 };
                 let bytes = made.out.buffer.len() + (made.records.len() + 1) * RECORD_COST;
                 if bytes > space && !made.records.is_empty() {
@@ -110,12 +121,17 @@ impl Composer {
                     break;
                 }
                 let record = index(start)..index(made.out.buffer.len());
-                if cut < line.end {
-                    made.push(record, line.start..cut, Some((before + 1).to_string()));
-                    again = Some((cut, before + 1, true));
-                    break;
-                }
-                made.push(record, line.start..next, label);
+                let (at, part) = match cut {
+                    Cut::Nowhere => {
+                        made.push(record, line.start..next, label);
+                        continue;
+                    }
+                    Cut::Between(at) => (at, 0),
+                    Cut::Inside(at) => (at, before + 1),
+                };
+                made.push(record, line.start..at, (part > 0).then(|| part.to_string()));
+                again = Some((at, part, true));
+                break;
             }
             let (at, split) = match again {
                 Some((at, part, false)) => {
@@ -164,7 +180,7 @@ impl Composer {
         line: Range<u32>,
         (offset, mut length): (u64, usize),
         made: &mut Made,
-    ) -> u32 {
+    ) -> Cut {
         let whole = &data[line.start as usize..line.end as usize];
         let start = made.out.buffer.len();
         let mut bytes = whole.len();
@@ -178,7 +194,15 @@ impl Composer {
             made.out.buffer.truncate(start);
             length = self.write(framer, data, line.start..line.start + index(bytes), offset, made);
         }
-        line.start + index(bytes)
+        if bytes == whole.len() {
+            return Cut::Nowhere;
+        }
+        let Some((end, after)) = framer.last_line(&whole[..bytes], line.start as usize) else {
+            return Cut::Inside(line.start + index(bytes));
+        };
+        made.out.buffer.truncate(start);
+        self.write(framer, data, line.start..line.start + index(end), offset, made);
+        Cut::Between(line.start + index(after))
     }
 }
 
@@ -221,6 +245,7 @@ mod tests {
     use crate::charset::Charset;
     use crate::envelope::tests::Fixed;
     use crate::filter::Filter;
+    use crate::multiline::{Multiline, Rule};
     use crate::position::FileId;
 
     const OFFSET: u64 = 1000;
@@ -246,7 +271,7 @@ mod tests {
 
     fn compose(
         composer: &Composer,
-        sieve: (&str, Option<&Arc<Filter>>),
+        sieve: (&str, Option<&Arc<Filter>>, Option<&Arc<Multiline>>),
         data: &[u8],
         tail: Tail,
         (at, split): (usize, Split),
@@ -257,6 +282,8 @@ mod tests {
         let sieve = Sieve {
             framer,
             filter: sieve.1.cloned(),
+            multiline: sieve.2.cloned(),
+            ends_groups: false,
         };
         let mut framed = sieve.frame(data, at, tail, split, usize::MAX);
         let out = composer.compose((&sieve, data, tail, OFFSET), &mut framed, space);
@@ -289,7 +316,7 @@ mod tests {
         let composer = composer(size + room);
         let (made, framed) = compose(
             &composer,
-            ("utf-8", None),
+            ("utf-8", None, None),
             data.as_bytes(),
             Tail::Open,
             (0, Split::default()),
@@ -343,13 +370,44 @@ mod tests {
         );
     }
 
+    /// In its object a group is longer than the lines it is made of: what does not fit is a record of its own, and no line
+    /// is torn.
+    #[test]
+    fn a_group_whose_object_is_too_long_is_cut_between_lines() {
+        let composer = composer(composer(0).envelope.size() + 70);
+        let multiline = Arc::new(Multiline::of(
+            Rule::Continues(regex::bytes::Regex::new("^ ").unwrap()),
+            99,
+        ));
+        let sieve = ("utf-8", None, Some(&multiline));
+        let compose = |data: &str| {
+            let start = (0, Split::default());
+            let (made, framed) = compose(&composer, sieve, data.as_bytes(), Tail::Open, start, usize::MAX);
+            let texts: Vec<_> = made
+                .iter()
+                .map(|made| (made.message.clone(), made.extent.clone()))
+                .collect();
+            assert!(made.iter().all(|made| made.part.is_none()));
+            (texts, framed.consumed, framed.open)
+        };
+        let data = format!("1\n{}2\n", " \t\t\t\t\n".repeat(10));
+        let (first, rest) = ("1".to_owned() + &"\n \t\t\t\t".repeat(6), &" \t\t\t\t\n".repeat(4));
+        let second = rest.trim_end_matches('\n').to_owned();
+        let (made, consumed, open) = compose(&data);
+        assert_eq!(made, [(first.clone(), 0..38), (second, 38..62)]);
+        assert_eq!((consumed, open), (62, Some(64)));
+        let data = format!("1\n{}", " \t\t\t\t\n".repeat(10));
+        let (made, consumed, open) = compose(&data);
+        assert_eq!((made, consumed, open), (vec![], 0, Some(62)));
+    }
+
     /// Once the NULs at the end were counted each time that a line before them was split.
     #[test]
     fn nuls_at_the_end_are_counted_once_however_often_lines_are_split() {
         let composer = composer(composer(0).envelope.size() + 100);
         let data = [&b"\"".repeat(120)[..], b"\n", &[0; 100]].concat();
         let start = (0, Split::default());
-        let (made, framed) = compose(&composer, ("utf-8", None), &data, Tail::Final, start, usize::MAX);
+        let (made, framed) = compose(&composer, ("utf-8", None, None), &data, Tail::Final, start, usize::MAX);
         assert_eq!(made.len(), 3);
         assert_eq!((framed.consumed, framed.dropped_nuls), (221, 100));
     }
@@ -363,12 +421,15 @@ mod tests {
             space in 0usize..3000,
             label in proptest::sample::select(vec!["utf-8", "gbk", "utf-16le", "utf-16be", "iso-2022-jp"]),
             has_filter: bool,
+            has_groups: bool,
             ends: bool,
         ) {
             let end = if ends { Tail::Final } else { Tail::Open };
             let composer = composer(0);
             let filter = Filter::new(&[], &["a".into()]).unwrap().map(Arc::new);
-            let sieve = (label, filter.as_ref().filter(|_| has_filter));
+            let rule = Rule::Start(regex::bytes::Regex::new("^[b\"]").unwrap());
+            let multiline = Arc::new(Multiline::of(rule, 5));
+            let sieve = (label, filter.as_ref().filter(|_| has_filter), Some(&multiline).filter(|_| has_groups));
             let (whole, all) = compose(&composer, sieve, &data, end, (0, Split::default()), usize::MAX);
             let (mut at, mut split, mut seen, mut skipped) = (0, Split::default(), 0, 0);
             let mut nuls = 0;

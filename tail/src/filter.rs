@@ -1,4 +1,4 @@
-//! Which lines ship: `include_lines` and `exclude_lines`.
+//! Which records ship: `include_lines` and `exclude_lines`.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -7,6 +7,7 @@ use regex::bytes::RegexSet;
 
 use crate::account::Skip;
 use crate::frame::{Framed, Framer, Tail};
+use crate::multiline::Multiline;
 
 /// Lines that ship, by what their text matches. What is excluded never ships; of the others, if any are included, only
 /// those.
@@ -58,12 +59,18 @@ pub(crate) struct Split {
 pub(crate) struct Sieve {
     pub(crate) framer: Framer,
     pub(crate) filter: Option<Arc<Filter>>,
+    pub(crate) multiline: Option<Arc<Multiline>>,
+    /// A group that may not be whole yet ends with its last line that is there.
+    pub(crate) ends_groups: bool,
 }
 
 impl Sieve {
-    /// See [`Framer::frame`].
+    /// See [`Framer::frame`]. With `multiline` a record is a group of lines.
     pub(crate) fn frame(&self, data: &[u8], from: usize, tail: Tail, split: Split, max_records: usize) -> Framed {
-        let mut framed = self.framer.frame(data, from, tail, split.part, max_records);
+        let mut framed = match &self.multiline {
+            None => self.framer.frame(data, from, tail, split.part, max_records),
+            Some(multiline) => self.group(multiline, data, from, (tail, split.part), max_records),
+        };
         if let Some(filter) = &self.filter {
             self.sift(filter, data, &mut framed, split.passed);
         }
@@ -138,6 +145,8 @@ mod tests {
         Sieve {
             framer: Framer::new(10).of(Charset::of_label(label).unwrap()),
             filter: Filter::new(&owned(include), &owned(exclude)).unwrap().map(Arc::new),
+            multiline: None,
+            ends_groups: false,
         }
     }
 

@@ -41,6 +41,8 @@ pub struct Framed {
     pub skipped: Vec<(Range<u32>, Skip)>,
     /// Why the parts so far of the line that is being split do not ship, if they do not.
     pub passed: Option<Skip>,
+    /// With `multiline`: behind the last line of the group at `consumed`, which may not be whole yet.
+    pub open: Option<usize>,
 }
 
 /// Cuts bytes into records.
@@ -67,6 +69,11 @@ impl Framer {
     #[must_use]
     pub fn of(self, charset: Charset) -> Self {
         Self { charset, ..self }
+    }
+
+    /// Longer lines are split; bytes.
+    pub(crate) fn max_line(&self) -> usize {
+        self.max_line
     }
 
     /// The same with another limit; bytes.
@@ -158,17 +165,8 @@ impl Framer {
             out.consumed += rest.len();
             return true;
         }
-        let nuls = if tail == Tail::MoreFollows {
-            0
-        } else {
-            self.nuls_at_end(rest, out.consumed)
-        };
-        let content = rest.len() - nuls;
-        let certain = if tail != Tail::Final && content == rest.len() {
-            self.certain(rest, out.consumed)
-        } else {
-            content
-        };
+        let (content, certain) = self.content(rest, out.consumed, tail);
+        let nuls = rest.len() - content;
         if certain > self.max_line {
             self.split(rest, out);
             return true;
@@ -182,6 +180,40 @@ impl Framer {
         out.consumed += nuls;
         out.dropped_nuls += nuls;
         true
+    }
+
+    /// How much of an unfinished line is no room at its end, and how much of that is no line end, whatever follows.
+    fn content(&self, rest: &[u8], at: usize, tail: Tail) -> (usize, usize) {
+        let nuls = if tail == Tail::MoreFollows {
+            0
+        } else {
+            self.nuls_at_end(rest, at)
+        };
+        let content = rest.len() - nuls;
+        let certain = if tail != Tail::Final && nuls == 0 {
+            self.certain(rest, at)
+        } else {
+            content
+        };
+        (content, certain)
+    }
+
+    /// How much is certain to be in the line that begins at `at` and has no end yet; bytes.
+    pub(crate) fn certain_rest(&self, data: &[u8], at: usize, tail: Tail) -> usize {
+        self.content(&data[at..], at, tail).1
+    }
+
+    /// The last line that has its end within these bytes, which begin at `at` of the data: how many of them are before its
+    /// end, and how many with it.
+    pub(crate) fn last_line(&self, bytes: &[u8], at: usize) -> Option<(usize, usize)> {
+        let mut last: Option<(usize, usize)> = None;
+        loop {
+            let from = last.map_or(0, |(_, after)| after);
+            match self.line_end(&bytes[from..], at + from) {
+                Some((end, after)) => last = Some((from + end, from + after)),
+                None => return last,
+            }
+        }
     }
 
     /// How much of an unfinished line is no line end, whatever follows: with a CR last, an LF may.

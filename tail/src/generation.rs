@@ -1,7 +1,9 @@
 //! Reading one file generation: where it stands, what came since, and whether it is still the same content.
 
 mod chunk;
+mod group;
 mod head;
+mod nuls;
 mod paused;
 mod witness;
 
@@ -13,7 +15,7 @@ use crate::account::{Passed, Skip};
 use crate::archive::Archive;
 use crate::charset::Charset;
 use crate::file::{first_bytes, holds, is_copy};
-use crate::frame::{Tail, trailing_nuls};
+use crate::frame::Tail;
 use crate::identity::{Guard, HEAD_LEN, Head, Inode, Stat};
 use crate::position::Mark;
 use crate::shape::{Kept, Recipe};
@@ -21,6 +23,8 @@ use crate::source::Source;
 use crate::stream::Stream;
 use chunk::named_charset;
 pub use chunk::{Chunk, Reading};
+pub(crate) use group::Ending;
+use group::Group;
 use head::HeadBytes;
 pub use paused::Paused;
 
@@ -62,6 +66,8 @@ pub struct Generation {
     room: Option<u64>,
     /// It was seen to end before the position while it was closed.
     is_cut: bool,
+    /// With `multiline`: what it ends in may be a part of a record.
+    group: Option<Group>,
 }
 
 impl Generation {
@@ -98,6 +104,7 @@ impl Generation {
             rest: Vec::new(),
             room: None,
             is_cut: false,
+            group: None,
         })
     }
 
@@ -303,11 +310,11 @@ impl Generation {
     }
 
     /// Reads the next records from a file whose size was `stat.size`, within a `budget` of [`Generation::cost`] bytes.
-    /// With `last` nothing more is expected, and a line without its end comes too.
+    /// `ending` says what more is expected.
     ///
     /// # Errors
     /// When it cannot be read; the position stays.
-    pub(crate) fn read(&mut self, recipe: &Recipe, stat: &Stat, budget: usize, last: bool) -> io::Result<Reading> {
+    pub(crate) fn read(&mut self, recipe: &Recipe, stat: &Stat, budget: usize, ending: Ending) -> io::Result<Reading> {
         let guard = usize::from(self.next.guard.len);
         let start = self.next.offset - guard as u64;
         let window = self.window(recipe);
@@ -342,6 +349,7 @@ impl Generation {
             .archive()
             .is_some_and(|archive| !archive.is_whole() && !archive.is_cut());
         let whole = length == unread && found == guard + length && !is_open;
+        let last = ending == Ending::Last;
         let mut tail = if last && whole { Tail::Final } else { Tail::Open };
         let hole = if self.hole {
             let unit = self.charset.map_or(recipe.unit(), Charset::unit);
@@ -354,7 +362,7 @@ impl Generation {
         };
         let mark = self.byte_order_mark(&buffer[guard + hole..]);
         let composer = recipe.composer(&self.stream, &mut self.kept);
-        let sieve = &recipe.sieve(self.charset, composer.as_ref(), start);
+        let sieve = &recipe.sieve(self.charset, composer.as_ref(), start).ending(ending);
         let (framer, split) = (&sieve.framer, self.next.split());
         let limit = recipe.most_lines(budget - found, composer.as_ref());
         let from = guard + hole + mark;
@@ -394,6 +402,7 @@ impl Generation {
             return Ok(Reading::More);
         }
         self.looked_modified = stat.modified;
+        self.group = Group::seen(self.group, framed.open.map(|end| start + end as u64));
         let nuls = framer.at(self.next.offset).trailing_nuls(&buffer[guard..]);
         self.room = (nuls > 0).then(|| start + (found - nuls) as u64);
         if whole {
@@ -457,6 +466,7 @@ impl Generation {
         // A hole longer than what is read at once goes on.
         self.hole &= framed.consumed - guard == nuls;
         self.room = None;
+        self.group = None;
         self.window = None;
         self.rest = Vec::new();
         if buffer.capacity() > 2 * buffer.len() {
@@ -473,27 +483,5 @@ impl Generation {
             bytes,
             passed,
         }
-    }
-
-    /// How many NULs at the start of `data` are a hole: those that another byte is known to follow. None when that is
-    /// not known yet.
-    fn hole_end(&mut self, data: &[u8], size: u64, unit: usize) -> io::Result<Option<usize>> {
-        let nuls = data.iter().take_while(|byte| **byte == 0).count();
-        if nuls < data.len() {
-            // The first byte of a code unit can be NUL.
-            return Ok(Some(nuls - nuls % unit));
-        }
-        let follows = self.source.find_data(self.next.offset + nuls as u64, size)?;
-        Ok(follows.map(|follows| if follows { nuls } else { 0 }))
-    }
-
-    /// Whether the NULs at the end of `buffer` are content, because data follows in the file. None when that is not
-    /// known yet.
-    fn data_follows(&mut self, buffer: &[u8], size: u64) -> io::Result<Option<bool>> {
-        let end = self.next.offset + buffer.len() as u64 - u64::from(self.next.guard.len);
-        if trailing_nuls(buffer) == 0 {
-            return Ok(Some(true));
-        }
-        self.source.find_data(end, size)
     }
 }

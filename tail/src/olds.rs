@@ -4,7 +4,7 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use crate::archive::Archive;
-use crate::generation::Generation;
+use crate::generation::{Ending, Generation};
 use crate::identity::Inode;
 use crate::watcher::{KEEP_NAMED, KEEP_NAMELESS, OLD_LOOK, Pick, QUIET, SETTLE_LOOK, Todo, Watcher};
 
@@ -58,9 +58,17 @@ impl Watcher {
             let quiet_at = if is_complete { now } else { old.quiet + QUIET };
             let rest = old.generation.has_rest(stat.size);
             let last = rest && now >= quiet_at && (is_complete || !is_archive);
-            if news || last {
+            // Its last lines are a record when no other can belong to them.
+            let group_ends = old.generation.group_ends(now, &self.recipe);
+            let is_over = group_ends.is_some_and(|at| at <= now);
+            if news || last || is_over {
                 let cost = old.generation.cost(&self.recipe, stat.size);
-                self.pick = Some(Pick::Old { index, last, stat });
+                let ending = match (last, news) {
+                    (true, _) => Ending::Last,
+                    (false, true) => Ending::Open,
+                    (false, false) => Ending::Group,
+                };
+                self.pick = Some(Pick::Old { index, ending, stat });
                 return Ok(Ok(Todo::Read { cost }));
             }
             if !old.archives.is_empty() {
@@ -69,7 +77,11 @@ impl Watcher {
             }
             let is_unfinished = (rest || is_cut) && now < quiet_at;
             if is_unfinished {
-                until.block(quiet_at);
+                until.block(group_ends.map_or(quiet_at, |ends| ends.min(quiet_at)));
+                if group_ends.is_some() {
+                    // What every rotation leaves in its file must not make younger lines overtake it.
+                    return Ok(Err(until));
+                }
             }
             let keep = match (is_archive && is_complete, stat.links) {
                 (true, _) => Duration::ZERO,

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::charset::Charset;
 use crate::compose::Composer;
@@ -9,6 +10,7 @@ use crate::envelope::{Envelope, Origin};
 use crate::filter::{Filter, Sieve};
 use crate::frame::Framer;
 use crate::generation::STEP;
+use crate::multiline::Multiline;
 use crate::stream::Stream;
 
 /// A line becomes three times as long in its JSON object, or four: as much is read at once as fits then.
@@ -27,6 +29,8 @@ pub struct Shape {
     pub json: Option<Arc<dyn Origin>>,
     /// Which lines ship.
     pub filter: Option<Arc<Filter>>,
+    /// Which lines are one record; without it, each is one.
+    pub multiline: Option<Arc<Multiline>>,
     /// File bytes a second that will be read at most: what is read at once is little enough that this looks even.
     pub rate_limit: Option<u64>,
 }
@@ -38,6 +42,7 @@ pub(crate) struct Recipe {
     max_line: usize,
     json: Option<Arc<dyn Origin>>,
     filter: Option<Arc<Filter>>,
+    multiline: Option<Arc<Multiline>>,
     step: usize,
 }
 
@@ -52,6 +57,7 @@ impl Recipe {
             max_line,
             json: shape.json.clone(),
             filter: shape.filter.clone(),
+            multiline: shape.multiline.clone(),
             step: shape.rate_limit.map_or(STEP, |rate| {
                 let part = usize::try_from(rate / READS_A_SECOND).unwrap_or(STEP);
                 part.clamp(LEAST_STEP, STEP)
@@ -90,7 +96,14 @@ impl Recipe {
         Sieve {
             framer: composer.map_or(framer, |composer| composer.framer(framer)),
             filter: self.filter.clone(),
+            multiline: self.multiline.clone(),
+            ends_groups: false,
         }
+    }
+
+    /// How long a group of lines waits for one more; none where each line is a record.
+    pub(crate) fn group_timeout(&self) -> Option<Duration> {
+        self.multiline.as_ref().map(|multiline| multiline.timeout)
     }
 
     /// Bytes of a code unit, as far as the settings know.

@@ -34,6 +34,12 @@ impl Closed {
 }
 
 impl Watcher {
+    /// Open file handles.
+    #[must_use]
+    pub fn handles(&self) -> usize {
+        self.generations().count()
+    }
+
     /// Finds out what the path leads to, when that is not known, and has it open or closed as its turn says.
     pub(crate) fn look_at_path(&mut self, now: Instant) -> io::Result<()> {
         loop {
@@ -76,7 +82,7 @@ impl Watcher {
             return Ok(());
         }
         let stat = live.stat()?;
-        let news = live.has_news(&stat) || stat.size < live.next().offset;
+        let news = live.has_news(&stat) || live.has_group() || stat.size < live.next().offset;
         if !has_turn || !self.seat.may_keep(now, news, live.stream().is_settled()) {
             // What is written after this look changes size or time, and the next look tells.
             self.close(&stat, news);

@@ -14,7 +14,7 @@ use crate::batch::{Batch, hand_out};
 use crate::claims::Claims;
 use crate::copies::{Adrift, Suspect};
 use crate::file::is_exhausted;
-use crate::generation::{Generation, Reading, STEP};
+use crate::generation::{Ending, Generation, Reading, STEP};
 use crate::handles::{Handles, Seat, Wake};
 use crate::identity::{Inode, Stat};
 use crate::inspect::{Inspections, is_undecided};
@@ -133,8 +133,8 @@ pub struct WatchError {
 /// Which generation [`Watcher::read`] reads.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Pick {
-    Old { index: usize, last: bool, stat: Stat },
-    Live { stat: Stat },
+    Old { index: usize, ending: Ending, stat: Stat },
+    Live { ending: Ending, stat: Stat },
 }
 
 /// The watcher of one path.
@@ -226,6 +226,7 @@ impl Watcher {
     /// Lines longer than this, in bytes, are split from now on; what is not read yet becomes records of this shape.
     pub fn set_shape(&mut self, max_line: usize, shape: Shape) {
         self.recipe = Recipe::new(max_line, &shape);
+        self.look_anew();
         (self.spec.max_line, self.spec.shape) = (max_line, shape);
         if does(Wrong::DuplicateAfterReload) {
             self.live.iter_mut().for_each(Generation::begin_again);
@@ -265,13 +266,7 @@ impl Watcher {
         self.resumed && !is_live && !follows
     }
 
-    /// Open file handles.
-    #[must_use]
-    pub fn handles(&self) -> usize {
-        self.generations().count()
-    }
-
-    fn generations(&self) -> impl Iterator<Item = &Generation> {
+    pub(crate) fn generations(&self) -> impl Iterator<Item = &Generation> {
         self.olds.iter().map(|old| &old.generation).chain(&self.live)
     }
 
@@ -347,7 +342,10 @@ impl Watcher {
                 && let (Some(generation), Some(stat)) = (&mut self.live, live)
                 && generation.has_news(&stat)
             {
-                self.pick = Some(Pick::Live { stat });
+                self.pick = Some(Pick::Live {
+                    ending: Ending::Open,
+                    stat,
+                });
                 let cost = generation.cost(&self.recipe, stat.size);
                 return Ok(Todo::Read { cost });
             }
@@ -392,11 +390,15 @@ impl Watcher {
             // Copies of an empty file in which nothing was ever seen are looked for at times only.
             self.looker
                 .end_unless(stat.size == 0 && generation.is_untouched() && !look_around);
-            if generation.has_news(&stat) || generation.is_room_filled()? {
+            let has_news = generation.has_news(&stat) || generation.is_room_filled()?;
+            let group_ends = generation.group_ends(now, &self.recipe);
+            if has_news || group_ends.is_some_and(|at| at <= now) {
                 let cost = generation.cost(&self.recipe, stat.size);
-                self.pick = Some(Pick::Live { stat });
+                let ending = if has_news { Ending::Open } else { Ending::Group };
+                self.pick = Some(Pick::Live { ending, stat });
                 return Ok(Todo::Read { cost });
             }
+            group_ends.into_iter().for_each(|at| until.at(at));
             if self.look_into {
                 self.look_into_archives(now)?;
                 continue;
@@ -415,22 +417,22 @@ impl Watcher {
         }
         let reading = match self.pick.take() {
             None => return Ok(None),
-            Some(Pick::Live { stat }) => {
+            Some(Pick::Live { ending, stat }) => {
                 let Some(generation) = self.live.as_mut() else {
                     return Ok(None);
                 };
-                let reading = generation.read(&self.recipe, &stat, budget, false)?;
+                let reading = generation.read(&self.recipe, &stat, budget, ending)?;
                 if let Reading::Chunk(chunk) = reading {
                     self.read_bytes += chunk.lines_bytes();
                     return Ok(hand_out(generation, &stat, chunk));
                 }
                 reading
             }
-            Some(Pick::Old { index, last, stat }) => {
+            Some(Pick::Old { index, ending, stat }) => {
                 let Some(old) = self.olds.get_mut(index) else {
                     return Ok(None);
                 };
-                let reading = old.generation.read(&self.recipe, &stat, budget, last)?;
+                let reading = old.generation.read(&self.recipe, &stat, budget, ending)?;
                 if let Reading::Chunk(chunk) = reading {
                     self.read_bytes += chunk.lines_bytes();
                     return Ok(hand_out(&mut old.generation, &stat, chunk));

@@ -42,6 +42,7 @@ pub fn shape_of(entry: &Arc<LogEntry>, host: &Arc<str>) -> Shape {
         charset: entry.charset,
         json: entry.json.then(origin),
         filter: entry.filter.clone(),
+        multiline: entry.multiline.clone(),
         rate_limit: entry.rate_limit,
     }
 }

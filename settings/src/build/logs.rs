@@ -5,8 +5,8 @@ use std::path::Path;
 
 use logcatch_tail::{Exclude, GlobError, PathGlob};
 
-use super::{Entry, kafka, refuse_control_characters, shape};
-use crate::given::{Given, Origin, Table, Text};
+use super::{Entry, kafka, multiline, refuse_control_characters, shape};
+use crate::given::{Origin, Table, Text};
 use crate::problem::{Problem, Spot};
 use crate::reader::Report;
 use crate::rotated::{self, AUTO, RotatedFiles};
@@ -88,7 +88,6 @@ fn read(entry: &mut Entry, topic: Option<&Template>, max_line: u64, report: &mut
         }
     };
     check_max_line(table, max_line, report);
-    check_multiline(table, report);
     let rotated = rotated(table, &entry.directory, &paths, report);
     LogEntry {
         name: table.word("name").to_owned(),
@@ -111,6 +110,7 @@ fn read(entry: &mut Entry, topic: Option<&Template>, max_line: u64, report: &mut
         json: table.word("format") == "json",
         fields: shape::fields(table, &paths, report),
         filter: shape::filter(table, report),
+        multiline: multiline::read(table, report),
         rate_limit: table.number("rate_limit"),
         headers: table.is_set("headers"),
         paths,
@@ -271,16 +271,5 @@ fn check_max_line(table: &Table, most: u64, report: &mut Report) {
         report
             .problems
             .push(problem.help("lower it, or raise `limits.in_flight`"));
-    }
-}
-
-fn check_multiline(table: &Table, report: &mut Report) {
-    if let Some(Given::Table(multiline)) = table.given("multiline")
-        && multiline.text("start").is_some() == multiline.text("continues").is_some()
-    {
-        let problem = table
-            .spot_of("multiline")
-            .problem("must have either `start` or `continues`");
-        report.problems.push(problem);
     }
 }

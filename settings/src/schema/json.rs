@@ -31,14 +31,9 @@ fn table(keys: &[Key]) -> Value {
 
 fn property(key: &Key) -> Value {
     let mut schema = shape(&key.shape);
-    let later = if key.built {
-        ""
-    } else {
-        " Only the default is supported yet."
-    };
     schema["description"] = match key.default {
-        Default::Found(how) => json!(format!("{} Default: {how}.{later}", key.doc)),
-        _ => json!(format!("{}{later}", key.doc)),
+        Default::Found(how) => json!(format!("{} Default: {how}.", key.doc)),
+        _ => json!(key.doc),
     };
     match (key.default, &key.shape) {
         (Default::Value(value), Shape::Flag) => schema["default"] = json!(value == "true"),

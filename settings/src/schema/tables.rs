@@ -244,9 +244,8 @@ static LOGS: &[Key] = &[
         "input",
         Shape::Choice(&["lines", "container"]),
         Default::Value("lines"),
-        "How lines are written.",
-    )
-    .not_built(),
+        "How lines are written; container: as container runtimes do, CRI or Docker's JSON.",
+    ),
     key(
         "encoding",
         Shape::Text,
@@ -257,9 +256,8 @@ static LOGS: &[Key] = &[
         "multiline",
         Shape::ChoiceOrTable(&["java", "python", "go"], MULTILINE),
         Default::None,
-        "Which lines belong to one record.",
-    )
-    .not_built(),
+        "Which lines are one record: the traces of a language, or by expressions.",
+    ),
     key(
         "include_lines",
         Shape::Regexes,

@@ -48,7 +48,7 @@ fn the_smallest_file_gets_all_defaults() {
     );
 }
 
-/// The example of the design, without what is not built yet, in three notations.
+/// The example of the design in three notations.
 #[test]
 fn every_notation_means_the_same() {
     let toml = r#"

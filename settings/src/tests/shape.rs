@@ -129,3 +129,24 @@ fn which_lines_ship_and_how_fast_is_a_change_of_how_files_are_read() {
         assert_eq!(diff(&one, &with(other)).changed[0].what, [Change::Other], "{other}");
     }
 }
+
+#[test]
+fn multiline_is_a_language_or_an_expression_and_a_change_of_how_files_are_read() {
+    use std::time::Duration;
+
+    use logcatch_tail::{Language, Rule};
+
+    let with = |keys: &str| settings(&format!("{KAFKA}{LOGS}{keys}\n"));
+    assert!(with("").logs[0].multiline.is_none());
+    let java = with("multiline = \"java\"");
+    let multiline = java.logs[0].multiline.as_ref().unwrap();
+    assert_eq!(multiline.rule, Rule::Trace(Language::Java));
+    assert_eq!((multiline.timeout, multiline.max_lines), (Duration::from_secs(1), 500));
+    let given = with("multiline = { start = '^\\d', timeout = \"3s\", max_lines = 7 }");
+    let multiline = given.logs[0].multiline.as_ref().unwrap();
+    assert!(matches!(&multiline.rule, Rule::Start(regex) if regex.as_str() == "^\\d"));
+    assert_eq!((multiline.timeout, multiline.max_lines), (Duration::from_secs(3), 7));
+    let other = with("multiline = { continues = '^\\d', timeout = \"3s\", max_lines = 7 }");
+    assert_eq!(diff(&given, &other).changed[0].what, [Change::Other]);
+    assert!(diff(&given, &given.clone()).is_empty());
+}

@@ -144,21 +144,8 @@ fn limits_of_handles_and_age_are_taken() {
 }
 
 #[test]
-fn what_is_not_built_yet_is_said_after_its_shape_is_checked() {
+fn what_cannot_be_is_said_with_what_is_allowed() {
     let in_entry = [
-        (
-            "input = \"container\"",
-            "`logs[0].input` is not supported yet with \"container\" | use \"lines\", which is the default",
-        ),
-        (
-            "multiline = \"java\"",
-            "`logs[0].multiline` is not supported yet | remove the key",
-        ),
-        (
-            "multiline = { start = '^\\d' }",
-            "`logs[0].multiline` is not supported yet | remove the key",
-        ),
-        // Their shapes come first.
         (
             "ignore_older = 7",
             "`logs[0].ignore_older` must be a duration from \"1s\" to \"3650d\", not the number 7",
@@ -178,6 +165,14 @@ fn what_is_not_built_yet_is_said_after_its_shape_is_checked() {
         (
             "multiline = { max_lines = 1, start = 'a' }",
             "`logs[0].multiline.max_lines` must be a whole number from 2 to 1000000, not 1",
+        ),
+        (
+            "multiline = { start = '(' }",
+            "`logs[0].multiline.start` must be a regular expression, not \"(\" | correct the expression: unclosed group",
+        ),
+        (
+            "multiline = { start = '^a', continues = '^b' }",
+            "`logs[0].multiline` must have either `start` or `continues`",
         ),
         (
             "rate_limit = \"1MiB\"",

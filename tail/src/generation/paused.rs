@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::sync::Arc;
 
-use super::{Generation, HeadBytes};
+use super::{Generation, Group, HeadBytes};
 use crate::charset::Charset;
 use crate::identity::{Head, Inode};
 use crate::position::Mark;
@@ -26,6 +26,7 @@ pub struct Paused {
     rest: Vec<u8>,
     room: Option<u64>,
     is_cut: bool,
+    group: Option<Group>,
 }
 
 impl Generation {
@@ -46,6 +47,7 @@ impl Generation {
             rest: self.rest,
             room: self.room,
             is_cut: self.is_cut,
+            group: self.group,
         }
     }
 
@@ -72,6 +74,7 @@ impl Generation {
             rest: paused.rest,
             room: paused.room,
             is_cut: paused.is_cut,
+            group: paused.group,
         }
     }
 }
@@ -79,6 +82,11 @@ impl Generation {
 // === impl Paused ===
 
 impl Paused {
+    /// What was seen and not read may be other records now.
+    pub(crate) fn look_anew(&mut self) {
+        (self.looked, self.looked_modified, self.group) = (self.next.offset, 0, None);
+    }
+
     /// Device and inode.
     #[must_use]
     pub fn inode(&self) -> Inode {

@@ -1,0 +1,66 @@
+//! The lines at the end of a file of which it is not known whether more belong to them.
+
+use std::time::Instant;
+
+use super::Generation;
+use crate::filter::Sieve;
+use crate::shape::Recipe;
+
+/// What is expected after what is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ending {
+    /// Anything.
+    Open,
+    /// No line that belongs to the last record: one that could waited long enough for it.
+    Group,
+    /// Nothing: a line without its end comes, too.
+    Last,
+}
+
+/// Whole lines that may be a part of a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Group {
+    /// The file offset behind them.
+    end: u64,
+    /// Since when it is there.
+    since: Option<Instant>,
+}
+
+impl Group {
+    /// What ends there now; it waits for as long as nothing was added to it.
+    pub(super) fn seen(before: Option<Self>, end: Option<u64>) -> Option<Self> {
+        let end = end?;
+        Some(
+            before
+                .filter(|group| group.end == end)
+                .unwrap_or(Self { end, since: None }),
+        )
+    }
+}
+
+impl Sieve {
+    /// The same for data after which so much is expected.
+    pub(crate) fn ending(self, ending: Ending) -> Self {
+        let ends_groups = ending != Ending::Open;
+        Self { ends_groups, ..self }
+    }
+}
+
+impl Generation {
+    /// Whether lines wait for one more.
+    pub(crate) fn has_group(&self) -> bool {
+        self.group.is_some()
+    }
+
+    /// When those lines are a record, if none comes before that belongs to them.
+    pub(crate) fn group_ends(&mut self, now: Instant, recipe: &Recipe) -> Option<Instant> {
+        let timeout = recipe.group_timeout()?;
+        let group = self.group.as_mut()?;
+        Some(*group.since.get_or_insert(now) + timeout)
+    }
+
+    /// What was seen and not read may be other records now.
+    pub(crate) fn look_anew(&mut self) {
+        (self.looked, self.looked_modified, self.group) = (self.next.offset, 0, None);
+    }
+}
