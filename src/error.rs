@@ -41,7 +41,7 @@ pub struct CannotPrint(#[source] pub io::Error);
 // === impl Failure ===
 
 impl Failure {
-    /// A failure with exit code 1 and no help. The error says "cannot <verb> `<subject>`".
+    /// A failure with exit code 1 and no help. The error says `cannot <verb> <subject>`.
     pub fn new(error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self {
             error: error.into(),

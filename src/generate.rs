@@ -159,6 +159,25 @@ mod tests {
     }
 
     #[test]
+    fn bash_completes_commands_and_flags() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("completions");
+        fs::write(&file, completions(Shell::Bash)).unwrap();
+        let completed = |words: &str, last: usize| {
+            let script = format!(
+                ". {}; COMP_WORDS=({words}); COMP_CWORD={last}; _logcatch logcatch \"${{COMP_WORDS[{last}]}}\" \"${{COMP_WORDS[{last} - 1]}}\"; \
+                 echo \"${{COMPREPLY[*]}}\"",
+                file.display()
+            );
+            let output = Command::new("bash").args(["-c", &script]).output().unwrap();
+            String::from_utf8(output.stdout).unwrap()
+        };
+        assert_eq!(completed("logcatch dead", 1), "dead-letters\n");
+        assert_eq!(completed("logcatch positions s", 2), "set\n");
+        assert_eq!(completed("logcatch status --w", 2), "--watch\n");
+    }
+
+    #[test]
     fn shells_accept_their_completions() {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("completions");

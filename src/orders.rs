@@ -24,6 +24,7 @@ pub fn plan(config: &Path, args: &ServiceArgs) -> Result<(), Failure> {
     let state = state_of(config, args.client.state.as_deref())?;
     match ask(&state, &Request::Plan)? {
         Answer::Plan(plan) => {
+            plan.notices.iter().for_each(|notice| cli::note(notice));
             if args.json {
                 cli::print_json(&plan)?;
             } else {

@@ -160,6 +160,8 @@ async fn serve(
     )
     .shown_on(Arc::clone(&common.board))
     .start();
+    #[cfg(feature = "etcd")]
+    outside.etcd.tell(config.clone().recipient(), Arc::clone(&common.board));
     let desk = Desk {
         supervisor: supervisor.clone(),
         config: config.clone(),
@@ -170,10 +172,7 @@ async fn serve(
     };
     outside.web.start(desk.clone());
     #[cfg(feature = "etcd")]
-    {
-        outside.etcd.tell(config.clone().recipient());
-        outside.etcd.follow(settings.etcd.as_ref());
-    }
+    outside.etcd.follow(settings.etcd.as_ref());
     // Without it the service ships all the same.
     let _control = Server::start(&settings.state.directory, desk).inspect_err(|error| {
         log::error!(cause:% = error, state:% = settings.state.directory.display();

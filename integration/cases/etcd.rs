@@ -2,9 +2,11 @@
 
 use std::fs;
 
+use super::control::ok;
 use super::fixture::Fixture;
 use crate::harness::case::cases;
 use crate::harness::etcd::Etcd;
+use crate::harness::eventually::{eventually, when};
 use crate::harness::kafka;
 use crate::harness::service::Service;
 
@@ -111,9 +113,18 @@ fn etcd_entries_outlast_an_outage_and_a_restart_in_it() {
     let service = remote.start();
     service.wait_log("cannot reach etcd");
     remote.ship(&["file", "one"]);
+    let text = ok(&remote.fixture.host, &["status"]);
+    assert!(
+        text.contains("etcd is away, entries from it stay as they were: "),
+        "{text}"
+    );
     assert_eq!(service.log().matches("cannot reach etcd").count(), 1);
     remote.etcd.start_again();
     service.wait_log("etcd is reached again");
+    eventually("status says nothing of etcd", || {
+        let text = ok(&remote.fixture.host, &["status"]);
+        when(!text.contains("etcd is away"), || text)
+    });
     remote.etcd.put("/logcatch/two", &remote.entry("two"));
     remote.ship(&["file", "one", "two"]);
     remote.fixture.finish(service);

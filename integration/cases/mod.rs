@@ -7,6 +7,7 @@ mod control;
 mod copies;
 mod dead_letters;
 mod discovery;
+mod docs;
 mod encodings;
 #[cfg(feature = "etcd")]
 mod etcd;
@@ -92,6 +93,7 @@ pub fn all() -> impl Iterator<Item = Case> {
         judge::CASES,
         cli::CASES,
         table::CASES,
+        docs::CASES,
         #[cfg(feature = "etcd")]
         etcd::CASES,
     ];

@@ -32,6 +32,7 @@ pub struct Browser {
     input: ChildStdin,
     messages: Receiver<Value>,
     session: Value,
+    target: Value,
     number: u64,
     /// What the page complained of: errors, and what its policy forbids.
     complaints: Vec<String>,
@@ -63,12 +64,14 @@ impl Browser {
             child,
             messages,
             session: Value::Null,
+            target: Value::Null,
             number: 0,
             complaints: Vec::new(),
             _profile: profile,
         };
         let target = browser.order("Target.createTarget", &json!({ "url": "about:blank" }));
-        let attach = json!({ "targetId": target["targetId"], "flatten": true });
+        browser.target = target["targetId"].clone();
+        let attach = json!({ "targetId": browser.target, "flatten": true });
         browser.session = browser.order("Target.attachToTarget", &attach)["sessionId"].clone();
         for domain in ["Page.enable", "Runtime.enable", "Log.enable"] {
             browser.order(domain, &json!({}));
@@ -107,6 +110,20 @@ impl Browser {
         let value = if dark { "dark" } else { "light" };
         let media = json!({ "features": [{ "name": "prefers-color-scheme", "value": value }] });
         self.order("Emulation.setEmulatedMedia", &media);
+    }
+
+    /// The page is hidden behind another one from now on, as a tab that is not looked at; or shown again.
+    pub fn hidden(&mut self, is_hidden: bool) {
+        if is_hidden {
+            let other = self.order(
+                "Target.createTarget",
+                &json!({ "url": "about:blank", "background": false }),
+            );
+            self.order("Target.activateTarget", &json!({ "targetId": other["targetId"] }));
+        } else {
+            let target = self.target.clone();
+            self.order("Target.activateTarget", &json!({ "targetId": target }));
+        }
     }
 
     /// Pages run no scripts from now on.

@@ -96,6 +96,15 @@ impl Page {
         }
     }
 
+    /// Begins to read the event stream; the status of the answer, and what keeps the stream open.
+    pub fn stream(&self) -> (u16, TcpStream) {
+        let stream = self.request("GET", "/api/v1/events", &self.address);
+        let mut line = String::new();
+        BufReader::new(&stream).read_line(&mut line).unwrap();
+        let status = line.split(' ').nth(1).unwrap_or_default();
+        (status.parse().unwrap(), stream)
+    }
+
     fn request(&self, method: &str, path: &str, host: &str) -> TcpStream {
         let mut stream = TcpStream::connect(&self.address).unwrap();
         stream.set_read_timeout(Some(DEADLINE)).unwrap();

@@ -73,6 +73,7 @@ pub(crate) fn load_texts(mut texts: Texts, env: &Environment<'_>, are_kept: bool
         read = Some(all);
     }
     sources.files.append(&mut report.secrets);
+    notices.append(&mut report.notices);
     match read {
         Some((settings, effective)) if report.problems.is_empty() => Ok(Loaded {
             settings,

@@ -29,6 +29,8 @@ pub(crate) struct Report {
     pub(crate) problems: Vec<Problem>,
     /// The files that were asked for by `${file:}`.
     pub(crate) secrets: BTreeSet<PathBuf>,
+    /// What the user should know, though nothing is wrong.
+    pub(crate) notices: Vec<String>,
 }
 
 // === impl Reader ===

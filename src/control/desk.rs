@@ -205,7 +205,9 @@ impl Desk {
                 help: Some("correct what is named; applying it would change nothing".to_owned()),
                 settings: true,
             })?;
-            Ok(Answer::Plan(plan(&before, &loaded.settings, &watched)))
+            let mut plan = plan(&before, &loaded.settings, &watched);
+            plan.notices = loaded.notices;
+            Ok(Answer::Plan(plan))
         });
         planned.await?
     }

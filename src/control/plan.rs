@@ -19,6 +19,9 @@ pub struct Plan {
     pub service: Vec<String>,
     /// What cannot change while the service runs: with any of it, all is refused.
     pub refused: Vec<String>,
+    /// What one should know of the file, though nothing is wrong.
+    #[serde(default)]
+    pub notices: Vec<String>,
 }
 
 /// What would become of an entry.
@@ -109,6 +112,7 @@ pub fn plan(before: &Settings, after: &Settings, watched: &[Key]) -> Plan {
         unchanged: diff.unchanged.len(),
         service: service.into_iter().filter_map(told).collect(),
         refused: needs_restart(before, after),
+        notices: Vec::new(),
     }
 }
 

@@ -114,7 +114,7 @@ pub struct Done {
 /// Why it was not done.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Refused {
-    /// "cannot <verb> `<subject>`: <cause>".
+    /// `cannot <verb> <subject>: <cause>`.
     pub error: String,
     /// What to do.
     #[serde(skip_serializing_if = "Option::is_none", default)]

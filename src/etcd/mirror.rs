@@ -48,9 +48,17 @@ impl Mirror {
         std::mem::take(&mut self.has_changed)
     }
 
+    /// The keys whose values are not valid, in order.
+    pub fn faulty(&self) -> Vec<&str> {
+        let mut keys: Vec<&str> = self.faults.keys().map(String::as_str).collect();
+        keys.sort_unstable();
+        keys
+    }
+
     fn try_sync(&mut self, values: Vec<Pair>) -> io::Result<()> {
         DirBuilder::new().recursive(true).mode(0o700).create(&self.directory)?;
         let mut present = self.present()?;
+        self.faults.retain(|key, _| values.iter().any(|(held, _)| held == key));
         for (key, value) in values {
             let name = utf8_percent_encode(&key, IN_NAMES).to_string();
             let before = present.remove(&name);
@@ -179,6 +187,7 @@ mod tests {
         ] {
             assert!(!mirror.sync(vec![value("a/b", bad), value("c", list)]), "{bad}");
             assert_eq!(held(&mirror), both);
+            assert_eq!(mirror.faulty(), ["a/b"]);
         }
         assert!(mirror.sync(vec![value("c", "[[logs]]\npath = \"/k\"\n")]));
         assert_eq!(
@@ -190,7 +199,9 @@ mod tests {
             value(&"x".repeat(300), good),
             value("c", "[[logs]]\npath = \"/k\"\n")
         ]));
+        assert_eq!(mirror.faulty().len(), 2);
         assert!(mirror.sync(vec![]));
+        assert!(mirror.faulty().is_empty());
         assert!(held(&mirror).is_empty());
     }
 }

@@ -13,7 +13,7 @@ use std::thread;
 use std::time::Duration;
 
 use actix::Recipient;
-use logcatch_actors::Reload;
+use logcatch_actors::{Board, Reload};
 use logcatch_settings::EtcdSettings;
 
 use self::api::{Client, EtcdError, Pair};
@@ -30,7 +30,7 @@ struct Shared {
     /// Counts changes of what is followed: a thread of an earlier one ends, and changes nothing any more.
     generation: AtomicU64,
     followed: Mutex<Option<EtcdSettings>>,
-    config: OnceLock<Recipient<Reload>>,
+    told: OnceLock<(Recipient<Reload>, Arc<Board>)>,
 }
 
 impl Follower {
@@ -40,14 +40,14 @@ impl Follower {
             mirror: Mutex::new(Mirror::new(settings, state)),
             generation: AtomicU64::new(0),
             followed: Mutex::default(),
-            config: OnceLock::new(),
+            told: OnceLock::new(),
         }))
     }
 
-    /// Who reads the settings again when the mirror changed.
-    pub fn tell(&self, config: Recipient<Reload>) {
+    /// Who reads the settings again when the mirror changed, and where it shows how etcd stands.
+    pub fn tell(&self, config: Recipient<Reload>, board: Arc<Board>) {
         // Told once.
-        let _ = self.0.config.set(config);
+        let _ = self.0.told.set((config, board));
     }
 
     /// Follows this etcd from now on, or none.
@@ -58,6 +58,7 @@ impl Follower {
         }
         *followed = etcd.cloned();
         let generation = self.0.generation.fetch_add(1, Ordering::SeqCst) + 1;
+        self.0.note(Vec::new());
         let Some(etcd) = etcd.cloned() else { return };
         let shared = Arc::clone(&self.0);
         let started = thread::Builder::new()
@@ -98,6 +99,9 @@ impl Shared {
             if let Err(error) = error
                 && !std::mem::replace(&mut is_away, true)
             {
+                self.note(vec![format!(
+                    "etcd is away, entries from it stay as they were: {error}"
+                )]);
                 say_away(endpoint, &error);
             }
             thread::sleep(pause);
@@ -112,11 +116,22 @@ impl Shared {
             return false;
         }
         let has_changed = mirror.sync(values);
+        let faulty = mirror.faulty().join("`, `");
+        let is_faulty = !faulty.is_empty();
+        self.note(Vec::from_iter(is_faulty.then(|| {
+            format!("etcd holds values that are not valid, the last good ones stay in force: `{faulty}`")
+        })));
         drop(mirror);
-        if has_changed && let Some(config) = self.config.get() {
+        if has_changed && let Some((config, _)) = self.told.get() {
             config.do_send(Reload);
         }
         true
+    }
+
+    fn note(&self, notes: Vec<String>) {
+        if let Some((_, board)) = self.told.get() {
+            board.note("etcd", notes);
+        }
     }
 }
 

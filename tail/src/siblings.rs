@@ -97,7 +97,7 @@ pub fn live_names(name: &OsStr) -> Vec<PathBuf> {
 /// Where the rotated generations of a path are looked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rotated {
-    /// Beside the path, by [`age_of`] their names.
+    /// Beside the path, by `age_of` their names.
     pub beside: bool,
     /// Files that match one of these, whatever their names say.
     pub globs: Vec<PathGlob>,

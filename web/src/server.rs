@@ -79,6 +79,8 @@ fn start<S: Service>(found: &[SocketAddr], observatory: &Arc<Observatory<S>>) ->
         .backlog(BACKLOG)
         .client_request_timeout(REQUEST)
         .keep_alive(KEEP_ALIVE)
+        // Else an event stream whose client is gone keeps its seat until something can no longer be written to it.
+        .h1_allow_half_closed(false)
         .disable_signals()
         .shutdown_timeout(0)
         .bind(found)?;

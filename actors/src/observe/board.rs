@@ -42,6 +42,7 @@ pub struct Board {
     saves: Mutex<Saves>,
     tallies: Mutex<BTreeMap<String, Arc<Tally>>>,
     events: Arc<Events>,
+    notes: Mutex<BTreeMap<&'static str, Vec<String>>>,
 }
 
 /// How often settings were read again, by what became of it.
@@ -92,7 +93,13 @@ impl Board {
             saves: Mutex::default(),
             tallies: Mutex::default(),
             events: Arc::default(),
+            notes: Mutex::default(),
         }
+    }
+
+    /// What somebody should know of this part of the service, in place of what was told of it before.
+    pub fn note(&self, part: &'static str, notes: Vec<String>) {
+        lock(&self.notes).insert(part, notes);
     }
 
     /// A watcher came.
@@ -264,6 +271,7 @@ impl Board {
                 errors: common.world.positions.save_errors(),
                 failing: saves.failing,
             },
+            notes: lock(&self.notes).values().flatten().cloned().collect(),
             files,
         }
     }

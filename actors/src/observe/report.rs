@@ -222,6 +222,9 @@ pub struct Report {
     pub settings: SettingsRow,
     /// Saving of positions.
     pub positions: PositionsRow,
+    /// What else somebody should know, a sentence each.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub notes: Vec<String>,
     /// Every watched path, by entry and path.
     pub files: Vec<FileRow>,
 }

@@ -131,6 +131,7 @@ pub fn remarks(report: &Report) -> Vec<String> {
         );
         remarks.push(format!("{lines} kept as dead letters since the start"));
     }
+    remarks.extend(report.notes.iter().map(|note| harmless(note)));
     for name in &report.settings.unmatched {
         remarks.push(format!("no file matches entry `{}`", harmless(name)));
     }
@@ -212,6 +213,8 @@ pub(crate) mod tests {
             remarks(&late)[1],
             "rotation deletes unread bytes of 1 in about 60 s, and of 1 other file"
         );
+        late.notes = vec!["etcd is away".into()];
+        assert_eq!(remarks(&late)[2], "etcd is away");
         assert_eq!(sentence(&report(Vec::new())), "nothing to ship: no file matches");
         let mut opening = report(Vec::new());
         opening.positions.waits_for = Some("its positions in `p`: no broker answers".to_owned());

@@ -8,10 +8,14 @@ use super::{ANY, with_page};
 use crate::cases::fixture::Fixture;
 use crate::harness::browser::Browser;
 use crate::harness::case::cases;
+use crate::harness::eventually::{eventually, when};
 use crate::harness::http::Page;
 use crate::harness::kafka;
 
-cases![web_the_page_lives_in_a_browser];
+cases![
+    web_the_page_lives_in_a_browser,
+    web_a_page_that_nobody_sees_holds_no_event_stream,
+];
 
 /// Where pictures of the page go, for eyes.
 const PICTURES: &str = "LOGCATCH_PICTURES";
@@ -121,6 +125,39 @@ fn web_the_page_lives_in_a_browser() {
     browser.until("the server filters for one without scripts", &format!("{rows} === 1"));
     let complaints = browser.complaints();
     assert!(complaints.is_empty(), "{complaints:#?}");
+    fixture.finish(service);
+}
+
+/// The service has 16 seats for event streams: how many are free tells how many streams the page holds.
+fn web_a_page_that_nobody_sees_holds_no_event_stream() {
+    const SEATS: usize = 16;
+    let mut browser = Browser::start();
+    let fixture = Fixture::new("hidden");
+    with_page(&fixture.host, ANY);
+    let service = fixture.host.start();
+    let page = Page::of(&service);
+    let held = |expected: usize| {
+        eventually(&format!("the page holds {expected} streams"), || {
+            let streams: Vec<_> = (0..SEATS).map(|_| page.stream()).collect();
+            let taken = streams.iter().filter(|(status, _)| *status == 200).count();
+            // Free again for the next look, and for the page.
+            drop(streams);
+            when(SEATS - taken == expected, || format!("{taken} of {SEATS} were free"))
+        });
+    };
+    held(0);
+    browser.open(&format!("http://{}/", page.address));
+    browser.until("the page is shown", "document.visibilityState === 'visible'");
+    held(1);
+    browser.hidden(true);
+    browser.until("the page is hidden", "document.visibilityState === 'hidden'");
+    held(0);
+    browser.hidden(false);
+    browser.until("the page is shown", "document.visibilityState === 'visible'");
+    held(1);
+    let mut log = fixture.log("logs/app.log");
+    log.write(10);
+    browser.until("it is renewed again", &says("files", "app.log"));
     fixture.finish(service);
 }
 

@@ -55,7 +55,7 @@ unsafe extern "C" fn explain(
 }
 
 /// The text of a connection's error with the reason that was logged for it before: `verdict` is
-/// "[thrd:B]: B: Certificate (subject=S, issuer=I) verification callback failed: REASON", the text begins with "B: ".
+/// `[thrd:B]: B: Certificate (subject=S, issuer=I) verification callback failed: REASON`, the text begins with "B: ".
 pub(super) fn with_verdict<'a>(text: &'a str, verdict: &str) -> Cow<'a, str> {
     const BEFORE: &str = " verification callback failed: ";
     let Some((broker, _)) = text

@@ -103,6 +103,7 @@ pub(super) fn settings(table: &Table, directory: &Path, report: &mut Report) -> 
             Some(problem) => report.problems.push(problem),
         }
     }
+    say_unprotected(&properties, &given, report);
     let files = credentials::take(&mut properties, &given, directory, report);
     let is_hidden = |(name, text): &(&&str, &&Text)| text.is_hidden() || is_secret_property(name);
     KafkaSettings {
@@ -189,6 +190,32 @@ pub(crate) fn is_secret_property(name: &str) -> bool {
         || OFTEN_TYPED.iter().any(is_like)
         // Where tokens are fetched is no secret.
         || parts.iter().any(|part| name.contains(part)) && !name.ends_with("url") && !name.ends_with(".file")
+}
+
+/// Properties by which TLS does not say whom one talks to, and the values that do it (those of librdkafka's CONFIGURATION.md).
+const UNPROTECTED: [(&str, &[&str]); 2] = [
+    ("enable.ssl.certificate.verification", &["false", "f", "0"]),
+    ("ssl.endpoint.identification.algorithm", &["none"]),
+];
+
+/// Wanted at times, and forgotten: so it is said at each start.
+fn say_unprotected(properties: &BTreeMap<String, String>, given: &BTreeMap<&str, &Text>, report: &mut Report) {
+    let protocol = properties.get("security.protocol").map(|value| value.to_lowercase());
+    if !protocol.is_some_and(|protocol| protocol.contains("ssl")) {
+        return;
+    }
+    for (name, values) in UNPROTECTED {
+        let is_off = properties
+            .get(name)
+            .is_some_and(|value| values.contains(&value.to_lowercase().as_str()));
+        if let Some(text) = given.get(name).filter(|_| is_off) {
+            let problem = text.spot.problem(
+                "lets anybody answer as Kafka, who then reads lines and passwords; \
+                 name the CA by `ssl.ca.location`, and brokers as their certificates do, instead",
+            );
+            report.notices.push(problem.to_string());
+        }
+    }
 }
 
 fn refusal(name: &str, text: &Text) -> Option<Problem> {
@@ -318,6 +345,34 @@ mod tests {
         for (broker, fault) in bad {
             assert_eq!(broker_fault(broker), Some(fault), "{broker}");
         }
+    }
+
+    #[test]
+    fn tls_that_does_not_check_the_broker_is_told_and_allowed() {
+        let notices = |properties: &str| {
+            let dir = tempfile::tempdir().unwrap();
+            let path = dir.path().join("f.toml");
+            let text = format!(
+                "[kafka]\nbrokers = \"a:1\"\ntopic = \"t\"\n[kafka.properties]\n{properties}\n[[logs]]\npath = \"/l\"\n"
+            );
+            std::fs::write(&path, text).unwrap();
+            crate::load(&path, &|_| None).unwrap().notices
+        };
+        let tls = "security.protocol = \"SASL_SSL\"\n";
+        let off = notices(&format!("{tls}enable.ssl.certificate.verification = false"));
+        assert_eq!(off.len(), 1, "{off:?}");
+        assert!(
+            off[0].contains(":6: `kafka.properties.enable.ssl.certificate.verification` lets anybody answer as Kafka"),
+            "{off:?}"
+        );
+        let unnamed = format!("{tls}ssl.endpoint.identification.algorithm = \"none\"");
+        assert_eq!(notices(&unnamed).len(), 1);
+        let none: [String; 0] = [];
+        assert_eq!(
+            notices(&format!("{tls}enable.ssl.certificate.verification = true")),
+            none
+        );
+        assert_eq!(notices("enable.ssl.certificate.verification = false"), none);
     }
 
     #[test]
