@@ -51,15 +51,10 @@ fn section<'a>(text: &mut String, title: &str, doc: &str, keys: impl Iterator<It
     }
     text.push_str("| key | default | what it says | must be |\n|---|---|---|---|\n");
     for key in keys {
-        let later = if key.built {
-            ""
-        } else {
-            " Only the default is supported yet."
-        };
         let cells = [
             format!("`{}`", key.name),
             default(key),
-            format!("{}{later}", key.doc),
+            key.doc.to_owned(),
             key.shape.allowed(),
         ];
         text.push_str(&format!(
