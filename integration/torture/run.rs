@@ -85,8 +85,10 @@ impl Run {
     /// As [`Run::from_environment`], with exactly-once.
     pub fn exactly_once() -> Run {
         let run = Run::from_environment();
+        let world =
+            env::var("LOGCATCH_WORLD").map_or_else(|_| String::new(), |world| format!("LOGCATCH_WORLD={world} "));
         Run {
-            again: format!("{}_exactly_once", run.again),
+            again: format!("{world}{}_exactly_once", run.again),
             exactly_once: true,
             patience: PATIENCE + TRANSACTION,
             ..run
