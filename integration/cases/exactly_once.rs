@@ -96,7 +96,7 @@ fn e2_a_transaction_of_another_host_in_the_positions_topic_is_waited_for() {
     other.flush(Duration::from_secs(10)).unwrap();
     log.write(1000);
     let mut managed = fixture.host.start_managed(&[]);
-    managed.service.wait_log("a transaction of another service is open");
+    managed.service.wait_log("a transaction is open in its partition");
     assert!(managed.told().iter().all(|told| !told.contains("READY=1")));
     other.abort_transaction(Duration::from_secs(10)).unwrap();
     managed.until("READY=1");

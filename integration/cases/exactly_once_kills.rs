@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::thread::sleep;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::fixture::Fixture;
 use crate::harness::case::cases;
@@ -17,7 +17,14 @@ cases![
     p8_killed_at_random_moments_with_exactly_once_nothing_is_lost_or_repeated,
     killed_at_each_step_of_a_transaction_and_without_its_disk,
     kafka_killed_under_load_loses_and_repeats_nothing,
+    kafka_and_the_service_killed_together_go_on_soon_and_repeat_nothing,
 ];
+
+/// A step of a transaction comes within this, if it comes.
+const STEP: Duration = Duration::from_millis(500);
+
+/// Where a fault kills the service, in the order of a transaction.
+const STEPS: [&str; 5] = ["batch", "positions", "commit", "committing", "committed"];
 
 /// Settings and environment of a host with exactly-once.
 pub fn fixture(broker: &Broker, name: &str, entry: &str) -> Fixture {
@@ -92,7 +99,7 @@ fn killed_at_each_step_of_a_transaction_and_without_its_disk() {
     let mut fixture = fixture(kafka::shared(), "steps", "");
     let writers = writing(&fixture, &["a", "b"]);
     for round in 0..sized(2, 20) {
-        for step in ["batch", "positions", "commit", "committing", "committed"] {
+        for step in STEPS {
             let service = fixture.host.start();
             until_more(&mut fixture, 50);
             fs::write(fixture.host.path(format!("faults/kill-{step}")), "").unwrap();
@@ -124,5 +131,39 @@ fn kafka_killed_under_load_loses_and_repeats_nothing() {
         broker.start_again();
     }
     until_more(&mut fixture, 500);
+    end(fixture, writers, service);
+}
+
+/// Kafka ends while it writes of a transaction, and again as soon as it is back; a start that waits longer for positions than Kafka
+/// takes to come back fails this by its deadline.
+fn kafka_and_the_service_killed_together_go_on_soon_and_repeat_nothing() {
+    let broker = kafka::private("once-together");
+    let mut fixture = fixture(&broker, "once-together", "");
+    let writers = writing(&fixture, &["a", "b"]);
+    let mut service = fixture.host.start();
+    for round in 0..sized(2, 60) {
+        until_more(&mut fixture, 50);
+        let fault = fixture.host.path(format!("faults/kill-{}", STEPS[round % STEPS.len()]));
+        fs::write(&fault, "").unwrap();
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                sleep(Duration::from_millis(round as u64 * 37 % 300));
+                broker.kill();
+            });
+            let start = Instant::now();
+            while !service.is_zombie() && start.elapsed() < STEP {
+                sleep(Duration::from_millis(2));
+            }
+        });
+        // The step does not come once Kafka is away.
+        let _ = fs::remove_file(fault);
+        service.kill();
+        service = fixture.host.launch(fixture.host.command(&["run"]));
+        broker.start_again();
+        sleep(Duration::from_millis(round as u64 * 271 % 1500));
+        broker.kill();
+        broker.start_again();
+    }
+    until_more(&mut fixture, 50);
     end(fixture, writers, service);
 }

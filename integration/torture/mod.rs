@@ -40,9 +40,17 @@ fn a_minute_of_torture() {
 fn a_minute_of_torture_exactly_once() {
     let run = run::Run::exactly_once();
     println!("torture: seed {}; again: {}", run.seed, run.again);
-    let outcome = run.go(plan::Profile::everything());
+    let outcome = run.go(world());
     println!("{}", outcome.table);
     outcome.assert_clean();
+}
+
+/// The world that `LOGCATCH_WORLD` names; everything at once without it.
+fn world() -> plan::Profile {
+    match std::env::var("LOGCATCH_WORLD").as_deref() {
+        Ok("outages") => plan::Profile::outages(),
+        _ => plan::Profile::everything(),
+    }
 }
 
 fn the_same_seed_gives_the_same_plan() {

@@ -118,6 +118,15 @@ impl Profile {
         }
     }
 
+    /// The service and Kafka killed all the time.
+    pub fn outages() -> Profile {
+        Profile {
+            kill: 25,
+            outage: 25,
+            ..Profile::everything()
+        }
+    }
+
     /// Only writers; what else happens is switched on one by one.
     pub fn quiet(logs: Vec<Vec<Kind>>) -> Profile {
         Profile {

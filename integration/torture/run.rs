@@ -21,6 +21,10 @@ const SECONDS: u64 = 60;
 /// failed after up to 60 s, and shares the machine.
 pub const PATIENCE: Duration = Duration::from_secs(120);
 
+/// With exactly-once a start may have to wait for a transaction that is open in the positions topic: Kafka ends it after 60 s, looks
+/// for such every 10 s, and so does the service.
+const TRANSACTION: Duration = Duration::from_secs(80);
+
 /// The resident size that the service stays under: what is in flight (16 MiB), librdkafka's buffers, and what a build
 /// without optimisation needs.
 const MEMORY: u64 = 160 << 20;
@@ -81,9 +85,12 @@ impl Run {
     /// As [`Run::from_environment`], with exactly-once.
     pub fn exactly_once() -> Run {
         let run = Run::from_environment();
+        let world =
+            env::var("LOGCATCH_WORLD").map_or_else(|_| String::new(), |world| format!("LOGCATCH_WORLD={world} "));
         Run {
-            again: format!("{}_exactly_once", run.again),
+            again: format!("{world}{}_exactly_once", run.again),
             exactly_once: true,
+            patience: PATIENCE + TRANSACTION,
             ..run
         }
     }

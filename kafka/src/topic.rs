@@ -169,8 +169,10 @@ pub fn read_back(options: &Options, topic: &str, prefix: &[u8]) -> Result<Found,
         }
         filled.push(partition);
         if marks(&committed)?.1 < high {
-            let open =
-                format!("a transaction of another service is open in its partition {partition}; it ends by itself");
+            let open = format!(
+                "a transaction is open in its partition {partition}, of another service or an earlier one of ours; \
+                 Kafka ends it some 10 s after its transaction.timeout.ms, by default 60 s, at the latest"
+            );
             return Err(later(open));
         }
     }

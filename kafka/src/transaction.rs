@@ -31,6 +31,13 @@ const TAKEOVER: Duration = Duration::from_secs(3);
 /// So many times that at most.
 const TAKEOVERS: u32 = 10;
 
+/// Where another service that took over cannot be seen for so long, it is fenced unseen: what hides it may be a transaction that we
+/// left open ourselves, and which ends with that. Whose the instance is, is looked up again then.
+const LOOKING: Duration = Duration::from_secs(10);
+
+/// So many reasons why positions are not read back are told apart, once each.
+const TOLD: usize = 8;
+
 /// What happened before that is long ago.
 const LATELY: Duration = Duration::from_secs(120);
 
@@ -70,7 +77,7 @@ pub(crate) struct Transaction {
     fenced: Option<(u32, Instant)>,
     /// Before fencing others in turn, so long is waited for one who takes over; then it is looked for.
     wary: Option<Duration>,
-    pub(crate) is_wary: bool,
+    looking_until: Option<Instant>,
     /// Where positions go.
     pub(crate) topic: Option<TopicId>,
     pub(crate) partition: i32,
@@ -105,6 +112,8 @@ pub(crate) struct Transaction {
     pub(crate) retry: Backoff,
     pub(crate) rest: Backoff,
     pub(crate) complaint: Complaint,
+    /// Why positions were not read back lately, as far as it was said.
+    pub(crate) told: Vec<String>,
     /// Not let in, in order of their arrival.
     pub(crate) waiting: Vec<ParcelId>,
     /// Files of which something waits: entry and file id.
@@ -125,7 +134,7 @@ impl Transaction {
             is_fenced_off: false,
             fenced: None,
             wary: None,
-            is_wary: false,
+            looking_until: None,
             topic: None,
             partition: 0,
             version: 0,
@@ -145,6 +154,7 @@ impl Transaction {
             retry: Backoff::default(),
             rest: Backoff::default(),
             complaint: Complaint::default(),
+            told: Vec::new(),
             waiting: Vec::new(),
             held: HashSet::new(),
             is_stale: false,
@@ -167,9 +177,33 @@ impl Transaction {
     pub(crate) fn shut(&mut self, now: Instant) {
         if self.stage != Stage::Never {
             let wary = self.wary.take();
-            self.is_wary |= wary.is_some();
+            if let Some(wary) = wary {
+                self.looking_until = Some(now + wary + LOOKING);
+            }
             self.stage = Stage::Shut(now + wary.unwrap_or_default());
         }
+    }
+
+    /// Whether one who took over is looked for before it is fenced.
+    pub(crate) fn is_wary(&self, now: Instant) -> bool {
+        !self.is_fenced_off && self.looking_until.is_some_and(|until| now < until)
+    }
+
+    /// Others are fenced, or not yet.
+    pub(crate) fn fenced_off(&mut self, fenced: bool) {
+        self.is_fenced_off |= fenced;
+        if fenced {
+            self.looking_until = None;
+        }
+    }
+
+    /// Whether the reason why positions are not read back is to be said now: at times, and when it is another one.
+    pub(crate) fn tells(&mut self, reason: &str, is_due: bool) -> bool {
+        let is_new = !self.told.is_empty() && self.told.len() < TOLD && !self.told.iter().any(|told| told == reason);
+        if (is_due || is_new) && !self.told.iter().any(|told| told == reason) {
+            self.told.push(reason.to_owned());
+        }
+        is_due || is_new
     }
 
     /// True while records may be handed over.

@@ -43,7 +43,7 @@ impl<O: Outlet> Shipper<O> {
                 txn.stage = Stage::Opening;
                 let call = Call::Open {
                     fence: !txn.is_fenced_off,
-                    wary: txn.is_wary,
+                    wary: txn.is_wary(now),
                 };
                 self.call(txn, call);
                 false
@@ -235,8 +235,7 @@ impl<O: Outlet> Shipper<O> {
     fn came(&mut self, txn: &mut Transaction, came: Came, now: Instant) -> Option<TransactError> {
         match came {
             Came::Opened { fenced, result } => {
-                txn.is_fenced_off |= fenced;
-                txn.is_wary &= !fenced;
+                txn.fenced_off(fenced);
                 match result {
                     Ok(opened) => {
                         self.opened(txn, opened, now);
@@ -318,7 +317,8 @@ impl<O: Outlet> Shipper<O> {
     fn open_later(&mut self, txn: &mut Transaction, reason: &str, now: Instant) {
         txn.stage = Stage::Shut(now + txn.retry.pause());
         self.stats.positions_wait = Some(reason.to_owned());
-        if txn.complaint.raise(NOT_GIVEN, GRACE, now) {
+        let is_due = txn.complaint.raise(NOT_GIVEN, GRACE, now);
+        if txn.tells(reason, is_due) {
             log::warn!(reason, help = "nothing is lost: lines stay in their files until positions are known";
                 "cannot ship yet, positions are not read back");
         }
@@ -329,6 +329,7 @@ impl<O: Outlet> Shipper<O> {
         if txn.complaint.clear(now).is_some() {
             log::info!("positions are read back");
         }
+        txn.told.clear();
         txn.retry.reset();
         if std::mem::take(&mut txn.is_unsure) {
             if opened.is_ours && opened.last > txn.version {

@@ -147,7 +147,8 @@ impl Listing {
     }
 }
 
-fn is_trusted(directory: &Path) -> bool {
+/// Whether a directory is on one of the file systems of which that is known.
+pub(crate) fn is_trusted(directory: &Path) -> bool {
     rustix::fs::statfs(directory).is_ok_and(|found| {
         #[allow(
             clippy::useless_conversion,

@@ -12,7 +12,7 @@ use crate::discovery::sweep;
 use crate::glob::PathGlob;
 use crate::identity::Stat;
 use crate::inspect::undecided;
-use crate::listings::{Entry, Listings};
+use crate::listings::{Entry, Listings, is_trusted};
 
 /// What the name of a sibling says about its age.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -223,10 +223,11 @@ fn beside(directory: &Path, live: &OsStr, listings: &Listings, found: &mut Vec<S
         names.sort_unstable();
         Ok(names)
     };
+    let begin = found.len();
     let mut names = list()?;
     for _ in 0..LOOKS {
         let (mut is_as_listed, mut is_gone) = (true, false);
-        let begin = found.len();
+        found.truncate(begin);
         for (name, number) in &names {
             let path = directory.join(name);
             match fs::metadata(&path) {
@@ -252,9 +253,12 @@ fn beside(directory: &Path, live: &OsStr, listings: &Listings, found: &mut Vec<S
             return Ok(());
         }
         names = again;
-        found.truncate(begin);
     }
-    Err(undecided())
+    if is_trusted(directory) {
+        return Err(undecided());
+    }
+    // As on NFS, which lists names for a minute after they are gone.
+    Ok(())
 }
 
 /// Puts the youngest first: by names as long as all follow one scheme, else by when they were changed last, as after a

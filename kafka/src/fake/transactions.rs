@@ -30,6 +30,8 @@ pub(crate) struct Transactions {
     pub(crate) lose_commit: Option<bool>,
     /// That commit wants to be aborted, and only the abort loses the client.
     pub(crate) lose_at_abort: bool,
+    /// A transaction of ours is open, and hides what is committed until we fence it.
+    pub(crate) hides: bool,
 }
 
 impl Transact for Broker {
@@ -41,6 +43,7 @@ impl Transact for Broker {
         let committed = cluster.transactions.committed;
         cluster.log.truncate(committed);
         cluster.transactions.failed = false;
+        cluster.transactions.hides = false;
         Ok(())
     }
 
@@ -197,6 +200,9 @@ impl PositionLog for FakeLog {
             return Err(error.clone());
         }
         let broker = book.broker.clone().unwrap();
+        if broker.cluster().transactions.hides {
+            return Err(OpenError::Later("a transaction is open".into()));
+        }
         let last = broker.positions().get("last").map_or(0, |last| last.parse().unwrap());
         Ok(Opened {
             partition: 0,

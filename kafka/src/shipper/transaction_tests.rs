@@ -212,6 +212,18 @@ fn a_commit_that_was_never_answered_is_looked_up() {
 }
 
 #[test]
+fn what_hides_who_took_over_is_not_waited_for_when_it_may_be_our_own() {
+    let mut case = Case::new(&[("t", 1)]);
+    let fate = case.push("t", "f", &["1"]);
+    case.rig.broker.cluster().transactions.lose_commit = Some(false);
+    case.rig.broker.cluster().transactions.hides = true;
+    case.settle();
+    fate.delivered();
+    assert!(!case.rig.broker.cluster().transactions.hides);
+    assert!(case.log.book().opened > 3, "it was looked for before");
+}
+
+#[test]
 fn a_missing_topic_holds_only_its_own_files() {
     let mut case = Case::new(&[("t", 1)]);
     let held = case.push("none", "f", &["1"]);
