@@ -207,13 +207,18 @@ async fn serve(
             }
         }
     };
+    let timeout = settings.limits.shutdown_timeout;
     if *standing.borrow() == Standing::Opening {
         manager.stopping("stopping: nothing is in flight");
+        // After a change of the mode: since then.
         log::info!(signal = name; "stopped before positions were read back: nothing was shipped");
+        tokio::select! {
+            () = end_resend(&letters, timeout) => {}
+            _ = signals.end() => {}
+        }
         return Ok(End::Unopened);
     }
     manager.stopping("stopping: waits for what is in flight");
-    let timeout = settings.limits.shutdown_timeout;
     log::info!(signal = name, timeout_seconds = timeout.as_secs(); "logcatch stops: nothing more is read, what is in flight is waited for");
     tokio::select! {
         (end, ()) = async { tokio::join!(drain(&supervisor, &kafka, timeout), end_resend(&letters, timeout)) } => Ok(end),

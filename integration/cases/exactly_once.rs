@@ -32,14 +32,15 @@ cases![
 ];
 
 /// A broker that ends transactions soon after their time.
-fn hasty_broker(name: &str) -> kafka::Private {
+pub fn hasty_broker(name: &str) -> kafka::Private {
     kafka::private_with(
         name,
         "transaction.abort.timed.out.transaction.cleanup.interval.ms=500\n",
     )
 }
 
-const SHORT: &str = "[kafka.properties]\n\"transaction.timeout.ms\" = \"2000\"\n";
+/// A transaction whose service is gone ends soon.
+pub const SHORT: &str = "[kafka.properties]\n\"transaction.timeout.ms\" = \"2000\"\n";
 
 fn e1_a_host_that_stops_for_longer_than_a_transaction_may_last_resumes() {
     let broker = hasty_broker("stopped");

@@ -5,6 +5,7 @@ use std::fs;
 use rustix::process::Signal;
 
 use super::control::{fails, ok};
+use super::exactly_once::{SHORT, hasty_broker};
 use super::exactly_once_kills::{end, fixture, until_more, writing};
 use super::fixture::Fixture;
 use super::web;
@@ -13,12 +14,14 @@ use crate::harness::eventually::{eventually, when};
 use crate::harness::http::Page;
 use crate::harness::kafka::{self, free_port, unique};
 use crate::harness::service::Host;
+use crate::harness::size::sized;
 
 cases![
     while_kafka_is_away_at_the_start_everything_answers_and_reloads_count,
     the_broker_is_corrected_while_positions_are_waited_for,
     a_stop_while_positions_are_waited_for_ends_at_once_with_success,
     the_mode_changes_while_it_runs_both_ways_and_nothing_is_lost_or_repeated,
+    killed_while_the_mode_changes_nothing_is_lost,
     a_change_of_the_mode_that_cannot_be_is_refused_and_nothing_changes,
     a_change_of_the_mode_that_kafka_does_not_let_drain_is_refused_and_nothing_changes,
     the_mode_may_be_left_while_positions_are_waited_for,
@@ -159,6 +162,34 @@ fn the_mode_changes_while_it_runs_both_ways_and_nothing_is_lost_or_repeated() {
     log.write(100);
     let service = fixture.host.start();
     fixture.finish(service);
+}
+
+fn killed_while_the_mode_changes_nothing_is_lost() {
+    /// What two writers append in the second before a kill, and some.
+    const REPEATED: usize = 20_000;
+    let rounds = sized(6, 60);
+    // A start without exactly-once does not end what a killed one left open.
+    let broker = hasty_broker("killed-changing");
+    let mut fixture = fixture(&broker, "killed-changing", SHORT);
+    let modes = both(&mut fixture);
+    let writers = writing(&fixture, &["a", "b"]);
+    for round in 0..rounds {
+        let (old, new) = (&modes[round % 2], &modes[(round + 1) % 2]);
+        fixture.host.settings(old);
+        let service = fixture.host.start();
+        until_more(&mut fixture, 200);
+        fixture.host.settings(new);
+        service.wait_log("the delivery mode changes");
+        if round % 3 == 1 {
+            service.wait_log_count("watcher started", 3);
+        }
+        service.kill();
+    }
+    let service = fixture.host.start();
+    writers.into_iter().for_each(|writer| drop(writer.stop()));
+    fixture.caught_up();
+    service.stop();
+    fixture.verdict().assert_only_duplicates(rounds * REPEATED);
 }
 
 fn a_change_of_the_mode_that_cannot_be_is_refused_and_nothing_changes() {

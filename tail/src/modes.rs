@@ -279,6 +279,38 @@ mod tests {
     }
 
     #[test]
+    fn positions_go_with_a_mode_that_changes_while_they_are_in_use() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut topic = Topic::default();
+        let positions = open(directory.path());
+        let (outbox, generation) = topic.enter(&positions);
+        let stream = begin(&positions, "/a");
+        topic.write(&outbox, generation);
+        outbox.committed();
+        stream.update(|record| record.mark = mark(5));
+        assert_ne!(outbox.waiting(), Waiting::Nothing);
+
+        positions.keep_here();
+        assert!(!positions.follows_topic());
+        // Also of one who was about to tell the topic.
+        outbox.push(&stream);
+        let (sender, receiver) = std::sync::mpsc::channel();
+        positions.when_saved(move || sender.send(()).unwrap());
+        receiver.recv().unwrap();
+        assert_eq!((outbox.waiting(), outbox.take()), (Waiting::Nothing, Vec::new()));
+        stream.update(|record| record.mark = mark(7));
+
+        let (again, later) = topic.enter(&positions);
+        assert!(later > generation);
+        topic.write(&again, later);
+        again.committed();
+        assert_eq!(topic.contents().streams[0].mark, mark(7));
+        stream.update(|record| record.mark = mark(9));
+        topic.write(&again, later);
+        assert_eq!(topic.contents().streams[0].mark, mark(9), "and goes on");
+    }
+
+    #[test]
     fn a_host_that_lost_its_disk_goes_on_from_the_topic() {
         let (first, second) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let mut topic = Topic::default();

@@ -357,13 +357,15 @@ impl Handler<Reconfigure> for KafkaActor {
 }
 
 impl KafkaActor {
-    /// Waits until nothing is on its way; gives how many batches still are.
+    /// Waits until nothing is on its way; gives how many batches still are. No answer: the service ends.
     fn settle(&mut self, deadline: Instant, ctx: &mut Context<Self>) -> oneshot::Receiver<usize> {
         let (answer, settled) = oneshot::channel();
         // Nothing was shipped before positions are open.
         if self.side.as_ref().is_some_and(|side| side.is_opening()) {
             let _ = answer.send(0);
-        } else if let Some(shipper) = &mut self.shipper {
+        } else if let Some(shipper) = &mut self.shipper
+            && self.drain.is_none()
+        {
             shipper.hurry(true);
             self.drain = Some(DrainUnderWay {
                 deadline,

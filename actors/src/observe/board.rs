@@ -192,12 +192,12 @@ impl Board {
         let Opening::Positions(topic) = opening else {
             return Some("what is on its way to Kafka to settle, because the delivery mode changes".to_owned());
         };
-        let of_connection = stats.trouble.as_deref().filter(|_| stats.connected == Some(false));
-        let why = of_connection.or(stats.positions_wait.as_deref());
-        Some(format!(
-            "its positions in `{topic}`: {}",
-            why.unwrap_or("Kafka has not given them back yet")
-        ))
+        // Why it is away is said beside it.
+        let is_away = stats.connected == Some(false);
+        let away = is_away.then_some("Kafka is away");
+        let why = away.or(stats.positions_wait.as_deref());
+        let why = why.unwrap_or("Kafka has not given them back yet");
+        Some(format!("its positions in `{topic}`: {why}"))
     }
 
     /// How often settings were read again.
@@ -342,6 +342,30 @@ fn now_in_seconds() -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_waited_for_is_said_with_the_reason() {
+        let board = Board::new();
+        let stats = |connected, reason: Option<&str>| Stats {
+            connected,
+            positions_wait: reason.map(str::to_owned),
+            ..Stats::default()
+        };
+        assert_eq!(board.waits_for(&stats(None, None)), None);
+        board.set_opening(Some(Opening::Positions("p".to_owned())));
+        let said = |connected, reason| board.waits_for(&stats(connected, reason)).unwrap();
+        assert_eq!(
+            said(None, None),
+            "its positions in `p`: Kafka has not given them back yet"
+        );
+        assert_eq!(said(Some(true), Some("no right")), "its positions in `p`: no right");
+        assert_eq!(
+            said(Some(false), Some("timed out")),
+            "its positions in `p`: Kafka is away"
+        );
+        board.set_opening(None);
+        assert_eq!(board.waits_for(&stats(Some(false), None)), None);
+    }
 
     #[test]
     fn saving_fails_from_an_error_until_the_next_save() {

@@ -71,6 +71,9 @@ impl SupervisorActor {
             if let Err(why) = tried.unwrap_or_else(|error| Err(error.to_string())) {
                 return Box::pin(fut::ready(refused(why)));
             }
+            if actor.draining {
+                return Box::pin(fut::ready(refused("the service ends".to_owned())));
+            }
             log::info!("the delivery mode changes: watchers stop, and what is on its way is waited for");
             let deadline = Instant::now() + settings.limits.shutdown_timeout;
             let (stopped, kafka) = (actor.shut(ctx), actor.kafka.clone());
