@@ -17,7 +17,6 @@ cases![
     a_bad_glob,
     all_problems_at_once,
     a_property_that_the_promises_rest_on,
-    a_feature_of_later_is_refused_and_not_ignored,
     an_unset_variable,
     usage_errors_end_with_2,
     check_accepts_what_run_accepts,
@@ -132,11 +131,6 @@ fn all_problems_at_once() {
 fn a_property_that_the_promises_rest_on() {
     let text = refused(&format!("{KAFKA}[kafka.properties]\nacks = \"1\"\n{LOGS}"));
     assert_says(&text, &["logcatch.toml:5", "acks"]);
-}
-
-fn a_feature_of_later_is_refused_and_not_ignored() {
-    let text = refused(&format!("{KAFKA}{LOGS}multiline = \"java\"\n"));
-    assert_says(&text, &["`logs[0].multiline`", "not supported yet"]);
 }
 
 fn an_unset_variable() {

@@ -3,6 +3,7 @@
 mod archives;
 mod changes;
 mod cli;
+mod containers;
 mod control;
 mod copies;
 mod dead_letters;
@@ -27,6 +28,7 @@ mod live;
 mod load;
 mod machine;
 mod manager;
+mod multiline;
 mod orders;
 mod package;
 mod positions;
@@ -88,6 +90,8 @@ pub fn all() -> impl Iterator<Item = Case> {
         package::CASES,
         filters::CASES,
         framing::CASES,
+        multiline::CASES,
+        containers::CASES,
         encodings::CASES,
         harness::CASES,
         judge::CASES,

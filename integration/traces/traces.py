@@ -34,11 +34,6 @@ def deep(n):
 
 
 try:
-    raise ExceptionGroup("several", [ValueError("one"), TypeError("two")])
-except Exception:
-    logging.exception("many things happened")
-print("INFO again", file=sys.stderr)
-try:
     deep(0)
 except RecursionError:
     logging.exception("too deep")

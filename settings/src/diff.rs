@@ -160,7 +160,8 @@ fn changes(old: &LogEntry, new: &LogEntry, host_changed: bool) -> Vec<Change> {
                 != (new.start, new.ignore_older, new.max_line, new.watch, &new.rotated)
                 || (old.charset, old.json, &old.fields, old.headers)
                     != (new.charset, new.json, &new.fields, new.headers)
-                || (&old.filter, &old.multiline, old.rate_limit) != (&new.filter, &new.multiline, new.rate_limit),
+                || (&old.filter, &old.multiline, old.container, old.rate_limit)
+                    != (&new.filter, &new.multiline, new.container, new.rate_limit),
         ),
     ];
     checks

@@ -15,6 +15,7 @@ mod given;
 mod include;
 mod last_good;
 mod load;
+mod pod;
 mod problem;
 mod reader;
 mod rotated;
@@ -38,6 +39,7 @@ pub use fields::{Field, FieldValue};
 pub use given::Origin;
 pub use last_good::{keep, last_good};
 pub use load::{Loaded, effective, load};
+pub use pod::Pod;
 pub use problem::{Problem, Refused};
 pub use rotated::RotatedFiles;
 pub use settings::{

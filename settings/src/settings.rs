@@ -9,6 +9,7 @@ use std::time::{Duration, SystemTime};
 use logcatch_tail::{Charset, Exclude, Filter, Multiline, PathGlob, Rotated};
 
 use crate::fields::Field;
+use crate::pod::Pod;
 use crate::rotated::RotatedFiles;
 use crate::template::{Template, Values};
 use crate::topic::{self, IllegalTopic};
@@ -184,6 +185,8 @@ pub struct LogEntry {
     pub filter: Option<Arc<Filter>>,
     /// Which lines are one record; `None`: each is one.
     pub multiline: Option<Arc<Multiline>>,
+    /// A container runtime writes the files: records are what it wrote down of the program's lines.
+    pub container: bool,
     /// Bytes of lines a second, all files together.
     pub rate_limit: Option<u64>,
     /// Whether records carry headers that say where they come from.
@@ -281,13 +284,16 @@ impl LogEntry {
             .iter()
             .find_map(|glob| glob.captures(path))
             .unwrap_or_default();
+        let pod = if self.container { Pod::of(path) } else { None }.unwrap_or_default();
         use_them(&Values {
             host,
             name: &self.name,
             path: &path.to_string_lossy(),
             file: &path.file_name().unwrap_or_default().to_string_lossy(),
             wildcards: &wildcards,
-            ..Values::default()
+            namespace: &pod.namespace,
+            pod: &pod.name,
+            container: &pod.container,
         })
     }
 

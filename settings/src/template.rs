@@ -172,8 +172,8 @@ impl fmt::Display for Template {
 
 impl Placeholder {
     /// All names, for messages.
-    pub(crate) const NAMES: &str =
-        "`{host}`, `{name}`, `{path}`, `{file}`, `{1}` for the first wildcard of `path`, and so on";
+    pub(crate) const NAMES: &str = "`{host}`, `{name}`, `{path}`, `{file}`, `{1}` for the first wildcard of `path`, and so on, for containers \
+         `{namespace}`, `{pod}` and `{container}`";
 
     fn parse(name: &str) -> Option<Self> {
         Some(match name {

@@ -25,7 +25,7 @@ enum Cut {
 }
 
 /// Makes JSON records of the lines of one file.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Composer {
     pub(crate) origin: Arc<dyn Origin>,
     pub(crate) envelope: Arc<Envelope>,
@@ -34,7 +34,7 @@ pub(crate) struct Composer {
 }
 
 /// Records that are not the bytes of their lines.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Composed {
     pub(crate) buffer: Vec<u8>,
     /// Where the lines are that they were made of, line ends included; counted as the ranges of the frame were.
@@ -42,14 +42,15 @@ pub(crate) struct Composed {
 }
 
 impl Composer {
-    /// Bytes that the message may have in a record.
-    fn room(&self) -> usize {
-        self.max_line.saturating_sub(self.envelope.size()).max(LEAST_MESSAGE)
+    /// Bytes that the message may have in a record, with so many `more` around it than in every one.
+    pub(crate) fn room(&self, more: usize) -> usize {
+        let around = self.envelope.size() + more;
+        self.max_line.saturating_sub(around).max(LEAST_MESSAGE)
     }
 
     /// What a framer splits lines at whose records shall not be longer than `max_line`, as far as no byte is escaped.
     pub(crate) fn framer(&self, framer: Framer) -> Framer {
-        framer.with_max_line(self.room())
+        framer.with_max_line(self.room(0))
     }
 
     /// Bytes that a record takes, however short its line, less what a time or an offset may be shorter.
@@ -107,7 +108,7 @@ impl Composer {
                 };
                 let start = made.out.buffer.len();
                 let length = self.write(framer, data, line.clone(), offset, &mut made);
-                let is_long = length > self.room();
+                let is_long = length > self.room(0);
                 let cut = if is_long {
                     made.out.buffer.truncate(start);
                     self.write_first(framer, data, line.clone(), (offset, length), &mut made)
@@ -140,7 +141,13 @@ impl Composer {
                     framed.skipped.retain(|(line, _)| line.start < at);
                     break;
                 }
-                Some((at, part, true)) => (at as usize, Split { part, passed: None }),
+                Some((at, part, true)) => (
+                    at as usize,
+                    Split {
+                        part,
+                        ..Split::default()
+                    },
+                ),
                 None if is_again => (framed.consumed, framed.split()),
                 None => break,
             };
@@ -184,8 +191,8 @@ impl Composer {
         let whole = &data[line.start as usize..line.end as usize];
         let start = made.out.buffer.len();
         let mut bytes = whole.len();
-        while length > self.room() && bytes > 1 {
-            let limit = (bytes * self.room() / length).clamp(1, bytes - 1);
+        while length > self.room(0) && bytes > 1 {
+            let limit = (bytes * self.room(0) / length).clamp(1, bytes - 1);
             let cut = framer.cut(whole, line.start as usize, limit);
             if cut >= bytes {
                 break;
@@ -207,7 +214,7 @@ impl Composer {
 }
 
 /// How many parts of its line went before a record with this label.
-fn parts_before(label: Option<&str>) -> u32 {
+pub(crate) fn parts_before(label: Option<&str>) -> u32 {
     let number = label.and_then(|label| label.split('/').next()?.parse::<u32>().ok());
     number.map_or(0, |number| number - 1)
 }
@@ -284,6 +291,7 @@ mod tests {
             filter: sieve.1.cloned(),
             multiline: sieve.2.cloned(),
             ends_groups: false,
+            containers: None,
         };
         let mut framed = sieve.frame(data, at, tail, split, usize::MAX);
         let out = composer.compose((&sieve, data, tail, OFFSET), &mut framed, space);

@@ -60,12 +60,27 @@ impl Envelope {
 
     /// Writes the object. Returns the length of the message in it.
     pub(crate) fn write(&self, time: &str, message: &str, offset: u64, out: &mut Vec<u8>) -> usize {
+        self.write_of((time, None), message, offset, out)
+    }
+
+    /// The same for a message of a stream of a container.
+    pub(crate) fn write_of(
+        &self,
+        (time, stream): (&str, Option<&str>),
+        message: &str,
+        offset: u64,
+        out: &mut Vec<u8>,
+    ) -> usize {
         out.extend_from_slice(BEFORE_TIME);
         out.extend_from_slice(time.as_bytes());
         out.extend_from_slice(BEFORE_MESSAGE);
         let start = out.len();
         escape(message, out);
         let length = out.len() - start;
+        if let Some(stream) = stream {
+            out.extend_from_slice(b"\",\"stream\":\"");
+            out.extend_from_slice(stream.as_bytes());
+        }
         out.extend_from_slice(&self.after_message);
         number(offset, out);
         out.extend_from_slice(&self.after_offset);

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use regex::bytes::RegexSet;
 
 use crate::account::Skip;
+use crate::container::{Containers, Sides};
 use crate::frame::{Framed, Framer, Tail};
 use crate::multiline::Multiline;
 
@@ -29,7 +30,7 @@ impl Filter {
     }
 
     /// Why a line does not ship; none when it does.
-    fn judge(&self, text: &[u8]) -> Option<Skip> {
+    pub(crate) fn judge(&self, text: &[u8]) -> Option<Skip> {
         if self.exclude.is_match(text) {
             return Some(Skip::Excluded);
         }
@@ -52,6 +53,8 @@ pub(crate) struct Split {
     pub(crate) part: u32,
     /// Why they did not ship, if they did not: then its other parts do not, either.
     pub(crate) passed: Option<Skip>,
+    /// How far the streams of a container were read, if one is not there.
+    pub(crate) sides: Option<Sides>,
 }
 
 /// Finds lines, and leaves out those that do not ship.
@@ -62,11 +65,16 @@ pub(crate) struct Sieve {
     pub(crate) multiline: Option<Arc<Multiline>>,
     /// A group that may not be whole yet ends with its last line that is there.
     pub(crate) ends_groups: bool,
+    /// Lines are as container runtimes write them; records are made, then, and no bytes of the data.
+    pub(crate) containers: Option<Containers>,
 }
 
 impl Sieve {
     /// See [`Framer::frame`]. With `multiline` a record is a group of lines.
     pub(crate) fn frame(&self, data: &[u8], from: usize, tail: Tail, split: Split, max_records: usize) -> Framed {
+        if let Some(containers) = &self.containers {
+            return containers.frame(self, data, from, (tail, split), max_records);
+        }
         let mut framed = match &self.multiline {
             None => self.framer.frame(data, from, tail, split.part, max_records),
             Some(multiline) => self.group(multiline, data, from, (tail, split.part), max_records),
@@ -108,7 +116,7 @@ impl Sieve {
 }
 
 impl Framed {
-    fn skip(&mut self, extent: Range<u32>, why: Skip) {
+    pub(crate) fn skip(&mut self, extent: Range<u32>, why: Skip) {
         match self.skipped.last_mut() {
             Some((last, of)) if *of == why && last.end == extent.start => last.end = extent.end,
             _ => self.skipped.push((extent, why)),
@@ -120,6 +128,7 @@ impl Framed {
         Split {
             part: self.part,
             passed: self.passed,
+            sides: self.sides,
         }
     }
 
@@ -147,6 +156,7 @@ mod tests {
             filter: Filter::new(&owned(include), &owned(exclude)).unwrap().map(Arc::new),
             multiline: None,
             ends_groups: false,
+            containers: None,
         }
     }
 

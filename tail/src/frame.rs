@@ -9,6 +9,8 @@ use memchr::memchr;
 
 use crate::account::Skip;
 use crate::charset::Charset;
+use crate::compose::Composed;
+use crate::container::Sides;
 use crate::wrong::{Wrong, does};
 
 /// Whether more bytes can follow the ones that are framed.
@@ -43,6 +45,21 @@ pub struct Framed {
     pub passed: Option<Skip>,
     /// With `multiline`: behind the last line of the group at `consumed`, which may not be whole yet.
     pub open: Option<usize>,
+    /// Of a container's log: how far its streams were read, if one is not at `consumed`.
+    pub sides: Option<Sides>,
+    /// Of a container's log: bytes of the file that are in records.
+    pub taken: Option<usize>,
+    /// Of a container's log: some lines are not as runtimes write them.
+    pub is_odd: bool,
+    /// Of a container's log: what the records are in; they are no bytes of the data.
+    pub(crate) made: Option<Composed>,
+}
+
+impl Framed {
+    /// Whether nothing was found up to here.
+    pub(crate) fn is_nothing(&self, at: usize) -> bool {
+        self.consumed == at && self.records.is_empty() && self.skipped.is_empty()
+    }
 }
 
 /// Cuts bytes into records.

@@ -68,6 +68,8 @@ pub struct Generation {
     is_cut: bool,
     /// With `multiline`: what it ends in may be a part of a record.
     group: Option<Group>,
+    /// It was said that it is no container's log.
+    is_odd: bool,
 }
 
 impl Generation {
@@ -105,6 +107,7 @@ impl Generation {
             room: None,
             is_cut: false,
             group: None,
+            is_odd: false,
         })
     }
 
@@ -362,7 +365,10 @@ impl Generation {
         };
         let mark = self.byte_order_mark(&buffer[guard + hole..]);
         let composer = recipe.composer(&self.stream, &mut self.kept);
-        let sieve = &recipe.sieve(self.charset, composer.as_ref(), start).ending(ending);
+        let sieve = &recipe
+            .sieve(self.charset, composer.as_ref(), start)
+            .ending(ending)
+            .within(budget - found);
         let (framer, split) = (&sieve.framer, self.next.split());
         let limit = recipe.most_lines(budget - found, composer.as_ref());
         let from = guard + hole + mark;
@@ -370,7 +376,7 @@ impl Generation {
         let nothing = if mark > 0 { from } else { guard };
         let decidable = framer.decidable() + nothing - guard;
         let mut framed = sieve.frame(&buffer, from, tail, split, limit);
-        if framed.consumed == nothing && !whole && length >= decidable {
+        if framed.is_nothing(nothing) && !whole && length >= decidable {
             // Undecided for so long: NULs stand at the end of what was read.
             let Some(data_follows) = self.data_follows(&buffer, size)? else {
                 return Ok(Reading::Nothing);
@@ -383,10 +389,12 @@ impl Generation {
             }
             framed = sieve.frame(&buffer, from, tail, split, limit);
         }
-        if framed.consumed > nothing || (tail == Tail::Final && nothing > guard) {
-            let composed = composer.map(|composer| {
-                let read = (sieve, buffer.as_slice(), tail, start);
-                composer.compose(read, &mut framed, budget - found)
+        if !framed.is_nothing(nothing) || (tail == Tail::Final && nothing > guard) {
+            let composed = framed.made.take().or_else(|| {
+                composer.map(|composer| {
+                    let read = (sieve, buffer.as_slice(), tail, start);
+                    composer.compose(read, &mut framed, budget - found)
+                })
             });
             let passed = (guard, hole + framed.dropped_nuls, mark);
             buffer.truncate(framed.consumed);
@@ -429,9 +437,11 @@ impl Generation {
         let composer = recipe.composer(&self.stream, &mut self.kept);
         let sieve = &recipe.sieve(self.charset, composer.as_ref(), self.next.offset);
         let mut framed = sieve.frame(&buffer, mark, Tail::Final, self.next.split(), usize::MAX);
-        let composed = composer.map(|composer| {
-            let read = (sieve, buffer.as_slice(), Tail::Final, self.next.offset);
-            composer.compose(read, &mut framed, usize::MAX)
+        let composed = framed.made.take().or_else(|| {
+            composer.map(|composer| {
+                let read = (sieve, buffer.as_slice(), Tail::Final, self.next.offset);
+                composer.compose(read, &mut framed, usize::MAX)
+            })
         });
         let passed = (0, framed.dropped_nuls, mark);
         let stat = self.source.stat(self.next.offset).ok()?;
@@ -453,13 +463,16 @@ impl Generation {
             excluded: framed.skipped_for(Skip::Excluded),
             not_included: framed.skipped_for(Skip::NotIncluded),
         };
-        let bytes = (framed.consumed - guard) as u64 - passed.total();
+        self.say_if_odd(&framed);
+        let taken = framed.taken.map(|bytes| bytes as u64);
+        let bytes = taken.unwrap_or_else(|| (framed.consumed - guard) as u64 - passed.total());
         self.head.extend(self.next.offset, &buffer[guard..]);
         self.next = Mark {
             offset: offset + framed.consumed as u64,
             guard: Guard::of(&buffer),
             part: framed.part,
             passed: framed.passed,
+            sides: framed.sides,
         };
         self.looked = self.next.offset;
         self.checked = stat.modified;

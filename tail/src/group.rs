@@ -159,6 +159,7 @@ mod tests {
             filter: None,
             multiline: Some(Arc::new(Multiline::of(rule, max_lines))),
             ends_groups: false,
+            containers: None,
         }
     }
 
@@ -301,7 +302,7 @@ mod tests {
                     let more = data[seen..].iter().any(|byte| *byte != 0);
                     let open = if more { Tail::MoreFollows } else { Tail::Open };
                     let tail = if seen == data.len() { end } else { open };
-                    let split = Split { part, passed: None };
+                    let split = Split { part, ..Split::default() };
                     let framed = sieve.frame(&data[..seen], at, tail, split, few);
                     if framed.consumed == at { break; }
                     records.extend(framed.records);

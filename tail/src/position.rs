@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::account::Skip;
 use crate::charset::Charset;
+use crate::container::Sides;
 use crate::filter::Split;
 use crate::identity::{Guard, Head, Inode, Stat};
 
@@ -34,6 +35,9 @@ pub struct Mark {
     /// Why those parts did not ship, if they did not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub passed: Option<Skip>,
+    /// How far the streams of a container were read, if one is further.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sides: Option<Sides>,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
@@ -46,6 +50,7 @@ impl Mark {
         Split {
             part: self.part,
             passed: self.passed,
+            sides: self.sides,
         }
     }
 }

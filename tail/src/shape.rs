@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::charset::Charset;
 use crate::compose::Composer;
+use crate::container::Containers;
 use crate::envelope::{Envelope, Origin};
 use crate::filter::{Filter, Sieve};
 use crate::frame::Framer;
@@ -31,6 +32,8 @@ pub struct Shape {
     pub filter: Option<Arc<Filter>>,
     /// Which lines are one record; without it, each is one.
     pub multiline: Option<Arc<Multiline>>,
+    /// Lines are written by a container runtime: records are what is in them.
+    pub container: bool,
     /// File bytes a second that will be read at most: what is read at once is little enough that this looks even.
     pub rate_limit: Option<u64>,
 }
@@ -43,6 +46,7 @@ pub(crate) struct Recipe {
     json: Option<Arc<dyn Origin>>,
     filter: Option<Arc<Filter>>,
     multiline: Option<Arc<Multiline>>,
+    container: bool,
     step: usize,
 }
 
@@ -58,6 +62,7 @@ impl Recipe {
             json: shape.json.clone(),
             filter: shape.filter.clone(),
             multiline: shape.multiline.clone(),
+            container: shape.container,
             step: shape.rate_limit.map_or(STEP, |rate| {
                 let part = usize::try_from(rate / READS_A_SECOND).unwrap_or(STEP);
                 part.clamp(LEAST_STEP, STEP)
@@ -93,8 +98,14 @@ impl Recipe {
     /// settings.
     pub(crate) fn sieve(&self, charset: Option<Charset>, composer: Option<&Composer>, offset: u64) -> Sieve {
         let framer = self.framer.of(charset.unwrap_or(self.framer.charset())).at(offset);
+        let containers = self.container.then(|| Containers::new(composer, self.max_line, offset));
         Sieve {
-            framer: composer.map_or(framer, |composer| composer.framer(framer)),
+            framer: match composer {
+                _ if self.container => framer.with_max_line(Containers::reach(self.max_line)),
+                Some(composer) => composer.framer(framer),
+                None => framer,
+            },
+            containers,
             filter: self.filter.clone(),
             multiline: self.multiline.clone(),
             ends_groups: false,
@@ -104,6 +115,11 @@ impl Recipe {
     /// How long a group of lines waits for one more; none where each line is a record.
     pub(crate) fn group_timeout(&self) -> Option<Duration> {
         self.multiline.as_ref().map(|multiline| multiline.timeout)
+    }
+
+    /// Bytes of records that are no bytes of the file, for so many of these; without a composer.
+    pub(crate) fn copied(&self, bytes: usize) -> usize {
+        if self.container { bytes } else { 0 }
     }
 
     /// Bytes of a code unit, as far as the settings know.
@@ -123,7 +139,7 @@ impl Recipe {
 
     /// Bytes of bookkeeping a record costs in a batch: where it is in the buffer, and with a filter, in the file.
     pub(crate) fn record_cost(&self) -> usize {
-        let ranges = if self.filter.is_some() { 2 } else { 1 };
+        let ranges = if self.filter.is_some() || self.container { 2 } else { 1 };
         ranges * size_of::<Range<u32>>()
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use logcatch_kafka::Headers;
-use logcatch_settings::LogEntry;
+use logcatch_settings::{LogEntry, Pod};
 use logcatch_tail::{Origin, Shape, StreamRecord};
 use serde_json::{Map, Value};
 
@@ -23,7 +23,13 @@ impl Origin for EntryOrigin {
     }
 
     fn fields(&self, path: &Path) -> Map<String, Value> {
-        self.entry.fields_json(&self.host, path)
+        let mut fields = self.entry.fields_json(&self.host, path);
+        let pod = if self.entry.container { Pod::of(path) } else { None };
+        if let Some(pod) = pod {
+            let given = fields.entry("kubernetes").or_insert_with(|| Map::new().into());
+            pod.put_into(given);
+        }
+        fields
     }
 
     fn now(&self) -> String {
@@ -43,6 +49,7 @@ pub fn shape_of(entry: &Arc<LogEntry>, host: &Arc<str>) -> Shape {
         json: entry.json.then(origin),
         filter: entry.filter.clone(),
         multiline: entry.multiline.clone(),
+        container: entry.container,
         rate_limit: entry.rate_limit,
     }
 }

@@ -92,7 +92,9 @@ fn read(entry: &mut Entry, topic: Option<&Template>, max_line: u64, report: &mut
     LogEntry {
         name: table.word("name").to_owned(),
         named,
-        key: table.text("key").and_then(|text| key(text, &paths, report)),
+        key: table
+            .text("key")
+            .and_then(|text| key(text, &paths, is_container(table), report)),
         exclude_paths,
         // Nothing is applied with an empty one: a problem was reported.
         topic: topic.unwrap_or_default(),
@@ -108,9 +110,10 @@ fn read(entry: &mut Entry, topic: Option<&Template>, max_line: u64, report: &mut
             .unwrap_or_default(),
         charset: shape::charset(table, report),
         json: table.word("format") == "json",
-        fields: shape::fields(table, &paths, report),
+        fields: shape::fields(table, &paths, is_container(table), report),
         filter: shape::filter(table, report),
         multiline: multiline::read(table, report),
+        container: is_container(table),
         rate_limit: table.number("rate_limit"),
         headers: table.is_set("headers"),
         paths,
@@ -121,6 +124,10 @@ fn read(entry: &mut Entry, topic: Option<&Template>, max_line: u64, report: &mut
             _ => Watch::Auto,
         },
     }
+}
+
+fn is_container(table: &Table) -> bool {
+    table.word("input") == "container"
 }
 
 fn paths(entry: &Entry, report: &mut Report) -> Vec<PathGlob> {
@@ -148,7 +155,7 @@ fn checked<T>(parsed: Result<T, GlobError>, text: &Text, report: &mut Report) ->
     None
 }
 
-fn key(text: &Text, paths: &[PathGlob], report: &mut Report) -> Option<Template> {
+fn key(text: &Text, paths: &[PathGlob], is_container: bool, report: &mut Report) -> Option<Template> {
     if text.value.is_empty() {
         return None;
     }
@@ -162,7 +169,7 @@ fn key(text: &Text, paths: &[PathGlob], report: &mut Report) -> Option<Template>
     report.problems.extend(
         template
             .placeholders()
-            .find_map(|placeholder| unusable(placeholder, text, paths)),
+            .find_map(|placeholder| unusable(placeholder, text, paths, is_container)),
     );
     Some(template)
 }
@@ -172,7 +179,11 @@ fn check_topic(log: &LogEntry, host: &str, entry: &Entry, report: &mut Report) {
     let Some(text) = entry.table.text("topic").filter(|_| log.topic.literal().is_none()) else {
         return;
     };
-    if let Some(problem) = log.topic.placeholders().find_map(|one| unusable(one, text, &log.paths)) {
+    if let Some(problem) = log
+        .topic
+        .placeholders()
+        .find_map(|one| unusable(one, text, &log.paths, log.container))
+    {
         report.problems.push(problem);
         return;
     }
@@ -183,7 +194,9 @@ fn check_topic(log: &LogEntry, host: &str, entry: &Entry, report: &mut Report) {
         path: "/",
         file: "x",
         wildcards: &wildcards,
-        ..Values::default()
+        namespace: "x",
+        pod: "x",
+        container: "x",
     };
     let Some(fault) = topic::fault(&log.topic.render(&with(&log.name, host))) else {
         return;
@@ -208,7 +221,12 @@ fn check_topic(log: &LogEntry, host: &str, entry: &Entry, report: &mut Report) {
 }
 
 /// What stands in the way of a placeholder.
-pub(super) fn unusable(placeholder: Placeholder, text: &Text, paths: &[PathGlob]) -> Option<Problem> {
+pub(super) fn unusable(
+    placeholder: Placeholder,
+    text: &Text,
+    paths: &[PathGlob],
+    is_container: bool,
+) -> Option<Problem> {
     match placeholder {
         Placeholder::Wildcard(number) => {
             let short = paths.iter().find(|path| path.wildcards() < number)?;
@@ -219,14 +237,18 @@ pub(super) fn unusable(placeholder: Placeholder, text: &Text, paths: &[PathGlob]
                 .problem(format!("holds {placeholder}, but a path has {count} wildcard{plural}"));
             Some(problem.help("a placeholder with a number stands for a wildcard of `path`, counted from 1"))
         }
-        Placeholder::Namespace | Placeholder::Pod | Placeholder::Container => {
-            Some(text.spot.problem(format!("is not supported yet with {placeholder}")))
+        Placeholder::Namespace | Placeholder::Pod | Placeholder::Container if !is_container => {
+            let problem = text.spot.problem(format!(
+                "holds {placeholder}, which stands for something in logs of containers only"
+            ));
+            Some(problem.help("give the entry `input = \"container\"`"))
         }
-        Placeholder::Host | Placeholder::Name | Placeholder::Path | Placeholder::File => None,
+        _ => None,
     }
 }
 
 fn rotated(table: &Table, directory: &Path, paths: &[PathGlob], report: &mut Report) -> RotatedFiles {
+    let is_container = is_container(table);
     let (auto, patterns): (Vec<_>, Vec<_>) = table.texts("rotated").iter().partition(|text| text.value == AUTO);
     let patterns = patterns.into_iter().filter_map(|text| {
         let template = Template::parse(&text.value)
@@ -235,7 +257,7 @@ fn rotated(table: &Table, directory: &Path, paths: &[PathGlob], report: &mut Rep
         report.problems.extend(
             template
                 .placeholders()
-                .find_map(|placeholder| unusable(placeholder, text, paths)),
+                .find_map(|placeholder| unusable(placeholder, text, paths, is_container)),
         );
         checked(rotated::glob(&template, &Values::default(), directory), text, report)?;
         Some((template, directory.to_owned()))
@@ -251,6 +273,8 @@ fn check_max_line(table: &Table, most: u64, report: &mut Report) {
     let is_json = table.word("format") == "json";
     let (most, part) = if is_json {
         (most / 2, "an eighth of `limits.in_flight` with `format = \"json\"`")
+    } else if is_container(table) {
+        (most / 2, "an eighth of `limits.in_flight` with `input = \"container\"`")
     } else {
         (most, "a quarter of `limits.in_flight`")
     };

@@ -34,7 +34,12 @@ pub(super) fn charset(table: &Table, report: &mut Report) -> Charset {
     let Some(text) = table.text("encoding") else {
         return Charset::default();
     };
-    Charset::of_label(&text.value).unwrap_or_else(|| {
+    let charset = Charset::of_label(&text.value);
+    if table.word("input") == "container" && charset.is_some_and(|charset| charset != Charset::default()) {
+        let problem = text.spot.problem("must be \"utf-8\" with `input = \"container\"`");
+        report.problems.push(problem.help("container runtimes write UTF-8"));
+    }
+    charset.unwrap_or_else(|| {
         let problem = text
             .spot
             .problem(format!("must be an encoding by its WHATWG label, not {}", text.shown()));
@@ -81,14 +86,14 @@ pub(super) fn filter(table: &Table, report: &mut Report) -> Option<Arc<Filter>> 
 }
 
 /// `fields`: each a template, under a name that is nobody else's.
-pub(super) fn fields(table: &Table, paths: &[PathGlob], report: &mut Report) -> Vec<Field> {
+pub(super) fn fields(table: &Table, paths: &[PathGlob], is_container: bool, report: &mut Report) -> Vec<Field> {
     let names: BTreeSet<&str> = table.map("fields").map(|(name, _)| name).collect();
     let mut fields = Vec::new();
     for (name, text) in table.map("fields") {
         if let Some((message, help)) = misnamed(name, &names) {
             report.problems.push(text.spot.problem(message).help(help));
         }
-        if let Some(value) = field_value(text, paths, report) {
+        if let Some(value) = field_value(text, paths, is_container, report) {
             fields.push(Field {
                 name: name.to_owned(),
                 value,
@@ -117,7 +122,7 @@ fn misnamed(name: &str, names: &BTreeSet<&str>) -> Option<(String, &'static str)
     Some((message, "give one of them another name"))
 }
 
-fn field_value(text: &Text, paths: &[PathGlob], report: &mut Report) -> Option<FieldValue> {
+fn field_value(text: &Text, paths: &[PathGlob], is_container: bool, report: &mut Report) -> Option<FieldValue> {
     if text.is_plain {
         let number = text.value.parse().map(FieldValue::Number);
         return Some(number.unwrap_or(FieldValue::Flag(text.value == "true")));
@@ -125,7 +130,9 @@ fn field_value(text: &Text, paths: &[PathGlob], report: &mut Report) -> Option<F
     let template = Template::parse(&text.value)
         .map_err(|error| report.problems.push(kafka::template_problem(text, &error.to_string())))
         .ok()?;
-    let unusable = template.placeholders().find_map(|one| logs::unusable(one, text, paths));
+    let unusable = template
+        .placeholders()
+        .find_map(|one| logs::unusable(one, text, paths, is_container));
     report.problems.extend(unusable);
     Some(FieldValue::Text(template))
 }

@@ -131,6 +131,30 @@ fn which_lines_ship_and_how_fast_is_a_change_of_how_files_are_read() {
 }
 
 #[test]
+fn containers_know_their_pods_and_are_read_as_utf_8() {
+    let entry = "[[logs]]\npath = \"/l/*/*/*.log\"\ninput = \"container\"\ntopic = \"logs-{namespace}\"\nkey = \"{pod}/{container}\"\n";
+    let with = settings(&format!("{KAFKA}{entry}"));
+    let log = &with.logs[0];
+    assert!(log.container);
+    let path = "/l/shop_web-1_0f7a/main/0.log".as_ref();
+    assert_eq!(log.topic_of("h", path).unwrap(), "logs-shop");
+    assert_eq!(log.key_of("h", path).unwrap(), "web-1/main");
+    let problem = in_logs("input = \"container\"\nencoding = \"gbk\"");
+    assert!(
+        problem.contains("must be \"utf-8\" with `input = \"container\"`"),
+        "{problem}"
+    );
+    let problem = in_logs("input = \"container\"\nmax_line = \"3MiB\"");
+    assert!(
+        problem.contains("an eighth of `limits.in_flight` with `input = \"container\"`: 2MiB"),
+        "{problem}"
+    );
+    let lines = settings(&format!("{KAFKA}{LOGS}input = \"lines\"\n"));
+    let container = settings(&format!("{KAFKA}{LOGS}input = \"container\"\n"));
+    assert_eq!(diff(&lines, &container).changed[0].what, [Change::Other]);
+}
+
+#[test]
 fn multiline_is_a_language_or_an_expression_and_a_change_of_how_files_are_read() {
     use std::time::Duration;
 

@@ -58,7 +58,8 @@ fn sizes_durations_and_counts_have_units_and_ranges() {
 #[test]
 fn placeholders_must_stand_for_something() {
     let help = "the placeholders are `{host}`, `{name}`, `{path}`, `{file}`, `{1}` for the first wildcard of `path`, and \
-                so on; `{{` and `}}` are the braces themselves";
+                so on, for containers `{namespace}`, `{pod}` and `{container}`; `{{` and `}}` are the braces themselves";
+    let only = "which stands for something in logs of containers only | give the entry `input = \"container\"`";
     let cases = [
         ("key = \"{hots}\"", format!("`logs[0].key` holds the unknown placeholder `{{hots}}` | {help}")),
         ("key = \"{host\"", format!("`logs[0].key` holds a `{{` that is never closed | {help}")),
@@ -72,14 +73,14 @@ fn placeholders_must_stand_for_something() {
             "rotated = [\"auto\", \"/a/{fil}.*\"]",
             format!("`logs[0].rotated[1]` holds the unknown placeholder `{{fil}}` | {help}"),
         ),
-        ("key = \"{pod}\"", "`logs[0].key` is not supported yet with {pod}".to_owned()),
+        ("key = \"{pod}\"", format!("`logs[0].key` holds {{pod}}, {only}")),
         (
             "topic = \"logs-{2}\"",
             "`logs[0].topic` holds {2}, but a path has 1 wildcard | a placeholder with a number stands for a wildcard of \
              `path`, counted from 1"
                 .to_owned(),
         ),
-        ("topic = \"logs-{pod}\"", "`logs[0].topic` is not supported yet with {pod}".to_owned()),
+        ("topic = \"logs-{pod}\"", format!("`logs[0].topic` holds {{pod}}, {only}")),
         (
             "topic = \"logs-{path}\"",
             "`logs[0].topic` must give a topic name, and with {path} it cannot: `/` is none of the characters a-z, A-Z, \

@@ -97,7 +97,7 @@ impl Generation {
         let window = if self.source.has_more() { most } else { unread.min(most) };
         let records = match recipe.composer(&self.stream, &mut self.kept) {
             Some(composer) => composer.space(window, STEP),
-            None => window / 4 + 64 * recipe.record_cost(),
+            None => window / 4 + recipe.copied(window) + 64 * recipe.record_cost(),
         };
         window + records + GUARD_LEN
     }

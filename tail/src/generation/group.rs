@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use super::Generation;
 use crate::filter::Sieve;
+use crate::frame::Framed;
 use crate::shape::Recipe;
 
 /// What is expected after what is read.
@@ -44,9 +45,24 @@ impl Sieve {
         let ends_groups = ending != Ending::Open;
         Self { ends_groups, ..self }
     }
+
+    /// The same for records of a container that take no more memory than that.
+    pub(crate) fn within(self, space: usize) -> Self {
+        let containers = self.containers.map(|containers| containers.within(space));
+        Self { containers, ..self }
+    }
 }
 
 impl Generation {
+    /// Says once that its lines are not all as a container runtime writes them.
+    pub(super) fn say_if_odd(&mut self, framed: &Framed) {
+        if framed.is_odd && !std::mem::replace(&mut self.is_odd, true) {
+            log::warn!(path:% = self.stream.record().path.display(), log = self.stream.key().log,
+                help = "set `input` only for logs that a container runtime writes";
+                "lines that are neither CRI nor Docker JSON ship as they are");
+        }
+    }
+
     /// Whether lines wait for one more.
     pub(crate) fn has_group(&self) -> bool {
         self.group.is_some()

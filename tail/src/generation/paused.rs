@@ -75,6 +75,7 @@ impl Generation {
             room: paused.room,
             is_cut: paused.is_cut,
             group: paused.group,
+            is_odd: false,
         }
     }
 }

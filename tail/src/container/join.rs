@@ -1,0 +1,435 @@
+//! From the lines of a container's log to records: the parts of a line joined, and groups of lines, for each stream by itself.
+//!
+//! The streams of one file are read as two logs that share its offsets: the position is before the first line that is in no
+//! record yet, and [`Sides`] says how far the stream is that is ahead of it.
+
+use std::ops::Range;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Line, Side};
+use crate::account::Skip;
+use crate::compose::{Composed, Composer, parts_before};
+use crate::container::lane::{Group, Lane, Pending};
+use crate::filter::{Sieve, Split};
+use crate::frame::{Framed, Tail};
+use crate::json::escape;
+
+/// Lines that are looked at before they are joined: what their ranges take is not paid for.
+const LINES_AT_ONCE: usize = 1024;
+/// No program's line is longer as its runtime writes it, in bytes: Docker and containerd cut at 16 KiB, of which each byte may
+/// be escaped by six.
+const LONGEST_PIECE: usize = 128 * 1024;
+/// What a record's own time and stream take in its object, beyond what is counted for every object; bytes.
+const TIME_AND_STREAM: usize = 32;
+
+/// How far a stream was read that is not at the mark.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Progress {
+    /// A file offset: its lines before are in records.
+    pub(super) offset: u64,
+    /// How many parts of its next line are.
+    #[serde(default)]
+    pub(super) part: u32,
+    /// Why those did not ship, if they did not.
+    #[serde(default)]
+    pub(super) passed: Option<Skip>,
+}
+
+/// How far the streams of a container were read, by [`Side`].
+pub type Sides = [Progress; 2];
+
+/// What makes records of a container's log.
+#[derive(Debug, Clone)]
+pub(crate) struct Containers {
+    composer: Option<Composer>,
+    /// Bytes that the text of a record may have; as it is written in JSON, if it is.
+    room: usize,
+    /// Bytes that what is made may take, about.
+    space: usize,
+    /// Where in the file the data begins.
+    offset: u64,
+}
+
+impl Containers {
+    /// For data from this file offset on, and records no longer than `max_line`.
+    pub(crate) fn new(composer: Option<&Composer>, max_line: usize, offset: u64) -> Self {
+        let room = composer.map_or(max_line, |composer| composer.room(TIME_AND_STREAM));
+        Self {
+            composer: composer.cloned(),
+            room,
+            space: usize::MAX,
+            offset,
+        }
+    }
+
+    /// The same for what takes no more memory than that.
+    pub(crate) fn within(self, space: usize) -> Self {
+        Self { space, ..self }
+    }
+
+    /// So many bytes of the file may be between the first and the last of a record: with those of the other stream, with
+    /// times, and escaped.
+    pub(crate) fn reach(max_line: usize) -> usize {
+        (2 * max_line).max(LONGEST_PIECE)
+    }
+
+    /// As [`Sieve::frame`].
+    pub(crate) fn frame(
+        &self,
+        sieve: &Sieve,
+        data: &[u8],
+        from: usize,
+        (tail, split): (Tail, Split),
+        max_records: usize,
+    ) -> Framed {
+        let mut joiner = Joiner::new(self, sieve, split);
+        let (mut at, mut framer_part, mut nuls) = (from, split.part, 0);
+        loop {
+            let found = sieve.framer.frame(data, at, tail, framer_part, LINES_AT_ONCE);
+            let end = index(found.consumed - found.dropped_nuls);
+            let mut labels = found.parts.into_iter().peekable();
+            for (nth, line) in found.records.iter().enumerate() {
+                if joiner.is_full(max_records) {
+                    return joiner.finish(line.start as usize, 0);
+                }
+                let after = found.records.get(nth + 1).map_or(end, |next| next.start);
+                let label = labels.next_if(|(of, _)| *of as usize == nth).map(|(_, label)| label);
+                let bytes = &data[line.start as usize..line.end as usize];
+                joiner.cut(line.end as usize);
+                match Line::parse(bytes).filter(|_| label.is_none() && joiner.part == 0) {
+                    Some(line_of) => joiner.take(line_of, line.start..after),
+                    None => {
+                        let is_whole = label.as_deref().is_none_or(|label| label.contains('/'));
+                        joiner.take_odd(bytes, line.start..after, is_whole);
+                    }
+                }
+            }
+            nuls += found.dropped_nuls;
+            framer_part = found.part;
+            if found.consumed == at {
+                break;
+            }
+            at = found.consumed;
+        }
+        joiner.cut(at + sieve.framer.certain_rest(data, at, tail));
+        if tail == Tail::Final {
+            joiner.close();
+        } else if sieve.ends_groups {
+            joiner.close_oldest_group();
+        }
+        joiner.finish(at, nuls)
+    }
+
+    /// How long a text is in a record.
+    fn weight(&self, text: &[u8], scratch: &mut Vec<u8>) -> usize {
+        if self.composer.is_none() {
+            return text.len();
+        }
+        scratch.clear();
+        escape(&String::from_utf8_lossy(text), scratch);
+        scratch.len()
+    }
+}
+
+/// The records that are found so far, and what is open.
+struct Joiner<'a> {
+    containers: &'a Containers,
+    sieve: &'a Sieve,
+    out: Framed,
+    made: Composed,
+    lanes: [Lane; 2],
+    /// Of a line that no runtime wrote: how many parts were made, and why they do not ship.
+    part: u32,
+    passed: Option<Skip>,
+    taken: usize,
+    scratch: Vec<u8>,
+}
+
+impl<'a> Joiner<'a> {
+    fn new(containers: &'a Containers, sieve: &'a Sieve, split: Split) -> Self {
+        let lane = |side: Side| {
+            split
+                .sides
+                .map_or_else(Lane::default, |sides| Lane::at(sides[side as usize]))
+        };
+        Self {
+            containers,
+            sieve,
+            out: Framed::default(),
+            made: Composed::default(),
+            lanes: [lane(Side::Stdout), lane(Side::Stderr)],
+            part: split.part,
+            passed: split.passed,
+            taken: 0,
+            scratch: Vec::new(),
+        }
+    }
+
+    fn is_full(&self, max_records: usize) -> bool {
+        let bytes = self.made.buffer.len() + self.out.records.len() * 2 * size_of::<Range<u32>>();
+        let made = self.out.records.len();
+        made > 0 && (made >= max_records || bytes >= self.containers.space)
+    }
+
+    /// A line of a program, or a part of one.
+    fn take(&mut self, line: Line<'_>, extent: Range<u32>) {
+        let side = line.side;
+        if self.containers.offset + u64::from(extent.start) < self.lanes[side as usize].from {
+            return;
+        }
+        let weight = self.containers.weight(&line.text, &mut self.scratch);
+        let lane = &mut self.lanes[side as usize];
+        let is_too_long = |pending: &mut Pending| pending.weight + weight > self.containers.room;
+        if let Some(part) = lane.line.take_if(is_too_long) {
+            self.part_of(side, part);
+        }
+        if weight > self.containers.room {
+            self.take_long(&line, extent);
+            return;
+        }
+        let lane = &mut self.lanes[side as usize];
+        let is_alone = lane.line.is_none() && lane.part == 0 && self.sieve.multiline.is_none();
+        if is_alone && !line.is_part {
+            let own = extent.end - extent.start;
+            self.emit(Some(side), &line.text, (extent.start, own), &line.time, None);
+            return;
+        }
+        let pending = lane.line.get_or_insert_with(|| Pending::new(extent.start, &line.time));
+        pending.add(&line.text, weight, extent);
+        if !line.is_part {
+            self.finish_line(side);
+        }
+    }
+
+    /// A text that is too long for one record. The position never stands in it: all of it is taken at once.
+    fn take_long(&mut self, line: &Line<'_>, extent: Range<u32>) {
+        let mut rest = &*line.text;
+        let mut pending = Pending::new(extent.start, &line.time);
+        pending.own = extent.end - extent.start;
+        loop {
+            let cut = self.fitting(rest);
+            pending.text = rest[..cut].to_vec();
+            rest = &rest[cut..];
+            if rest.is_empty() {
+                break;
+            }
+            let next = Pending::new(extent.start, &line.time);
+            self.part_of(line.side, std::mem::replace(&mut pending, next));
+        }
+        if line.is_part {
+            self.part_of(line.side, pending);
+        } else {
+            self.lanes[line.side as usize].line = Some(pending);
+            self.finish_line(line.side);
+        }
+    }
+
+    /// How much of a text fits in a record; at least a character.
+    fn fitting(&mut self, text: &[u8]) -> usize {
+        let room = self.containers.room;
+        let mut bytes = text.len();
+        loop {
+            let weight = self.containers.weight(&text[..bytes], &mut self.scratch);
+            if weight <= room || bytes <= 1 {
+                return bytes;
+            }
+            let limit = (bytes * room / weight).clamp(1, bytes - 1);
+            let cut = self.sieve.framer.cut(text, 0, limit).max(1);
+            if cut >= bytes {
+                return bytes;
+            }
+            bytes = cut;
+        }
+    }
+
+    /// A part of a line that is longer than a record: in no group.
+    fn part_of(&mut self, side: Side, part: Pending) {
+        self.close_group(side);
+        let lane = &mut self.lanes[side as usize];
+        lane.part += 1;
+        let label = lane.part.to_string();
+        self.emit_pending(side, &part, Some(label));
+    }
+
+    /// The line of a program is whole.
+    fn finish_line(&mut self, side: Side) {
+        let lane = &mut self.lanes[side as usize];
+        let Some(line) = lane.line.take() else { return };
+        if lane.part > 0 {
+            let last = std::mem::take(&mut lane.part) + 1;
+            self.emit_pending(side, &line, Some(format!("{last}/{last}")));
+            return;
+        }
+        let Some(multiline) = &self.sieve.multiline else {
+            self.emit_pending(side, &line, None);
+            return;
+        };
+        let line_end = if self.containers.composer.is_some() { 2 } else { 1 };
+        if let Some(group) = &mut lane.group
+            && group.lines.weight + line_end + line.weight <= self.containers.room
+            && let Some(place) = multiline.rule.next(group.place, &line.text)
+        {
+            group.add(&line, line_end, place);
+            if group.count >= multiline.max_lines {
+                self.close_group(side);
+            }
+            return;
+        }
+        self.close_group(side);
+        let place = multiline.rule.first(&line.text);
+        self.lanes[side as usize].group = Some(Group::new(line, place));
+    }
+
+    /// A line that no runtime wrote, or a part of it, ships as it is, after what was open: nothing can be joined over it.
+    fn take_odd(&mut self, bytes: &[u8], extent: Range<u32>, is_whole: bool) {
+        self.close();
+        self.out.is_odd = true;
+        let mut own = extent.end - extent.start;
+        let mut rest = bytes;
+        let now = self.now();
+        loop {
+            let (text, more) = rest.split_at(self.fitting(rest));
+            rest = more;
+            let is_last = rest.is_empty() && is_whole;
+            let label = match (is_last, self.part) {
+                (true, 0) => None,
+                (true, part) => Some(format!("{0}/{0}", part + 1)),
+                (false, part) => Some((part + 1).to_string()),
+            };
+            self.part = if is_last { 0 } else { self.part + 1 };
+            self.emit(None, text, (extent.start, std::mem::take(&mut own)), &now, label);
+            if rest.is_empty() {
+                return;
+            }
+        }
+    }
+
+    fn now(&self) -> String {
+        let composer = self.containers.composer.as_ref();
+        composer.map_or_else(String::new, |composer| composer.origin.now())
+    }
+
+    /// What began so far before this place in the data is given up as it is.
+    fn cut(&mut self, end: usize) {
+        let reach = self.sieve.framer.max_line();
+        for side in [Side::Stdout, Side::Stderr] {
+            let lane = &mut self.lanes[side as usize];
+            let is_far = |start: u32| end - start as usize > reach;
+            if lane.group.as_ref().is_some_and(|group| is_far(group.lines.start)) {
+                self.close_group(side);
+            }
+            let lane = &mut self.lanes[side as usize];
+            if let Some(part) = lane.line.take_if(|line| is_far(line.start)) {
+                self.part_of(side, part);
+            }
+        }
+    }
+
+    /// Nothing more belongs to what is open.
+    fn close(&mut self) {
+        for side in [Side::Stdout, Side::Stderr] {
+            self.finish_line(side);
+            self.close_group(side);
+            self.lanes[side as usize].part = 0;
+        }
+    }
+
+    fn close_group(&mut self, side: Side) {
+        if let Some(group) = self.lanes[side as usize].group.take() {
+            self.emit_pending(side, &group.lines, None);
+        }
+    }
+
+    fn oldest_group(&self) -> Option<(Side, &Group)> {
+        let sides = [Side::Stdout, Side::Stderr].into_iter();
+        let groups = sides.filter_map(|side| Some((side, self.lanes[side as usize].group.as_ref()?)));
+        groups.min_by_key(|(_, group)| group.lines.start)
+    }
+
+    fn close_oldest_group(&mut self) {
+        if let Some(side) = self.oldest_group().map(|(side, _)| side) {
+            self.close_group(side);
+        }
+    }
+
+    fn emit_pending(&mut self, side: Side, record: &Pending, label: Option<String>) {
+        self.emit(
+            Some(side),
+            &record.text,
+            (record.start, record.own),
+            &record.time,
+            label,
+        );
+    }
+
+    /// Makes a record, unless the filter leaves it out. `start` is where its first line is, `own` how many bytes of the file
+    /// are its.
+    fn emit(&mut self, side: Option<Side>, text: &[u8], (start, own): (u32, u32), time: &str, label: Option<String>) {
+        let passed = match side {
+            Some(side) => &mut self.lanes[side as usize].passed,
+            None => &mut self.passed,
+        };
+        if parts_before(label.as_deref()) == 0 {
+            *passed = self.sieve.filter.as_ref().and_then(|filter| filter.judge(text));
+        }
+        let why = *passed;
+        if label.as_deref().is_none_or(|label| label.contains('/')) {
+            *passed = None;
+        }
+        if let Some(why) = why {
+            self.out.skip(start..start + own, why);
+            return;
+        }
+        let buffer = &mut self.made.buffer;
+        let begin = index(buffer.len());
+        match &self.containers.composer {
+            None => buffer.extend_from_slice(text),
+            Some(composer) => {
+                let offset = self.containers.offset + u64::from(start);
+                let text = String::from_utf8_lossy(text);
+                composer
+                    .envelope
+                    .write_of((time, side.map(Side::name)), &text, offset, buffer);
+            }
+        }
+        if let Some(label) = label {
+            self.out.parts.push((index(self.out.records.len()), label));
+        }
+        self.out.records.push(begin..index(self.made.buffer.len()));
+        self.made.extents.push(start..start + own);
+        self.taken += own as usize;
+    }
+
+    /// Everything before `at` was looked at, the last `nuls` of it no data.
+    fn finish(mut self, at: usize, nuls: usize) -> Framed {
+        self.out.open = self.oldest_group().map(|(_, group)| group.lines.after as usize);
+        let consumed = self.lanes.iter().filter_map(Lane::start).fold(at, usize::min);
+        let progress = |lane: &Lane| Progress {
+            offset: self.containers.offset + lane.start().unwrap_or(at) as u64,
+            part: lane.part,
+            passed: lane.passed,
+        };
+        let sides = [progress(&self.lanes[0]), progress(&self.lanes[1])];
+        let offset = self.containers.offset + consumed as u64;
+        let at_mark = Progress {
+            offset,
+            part: 0,
+            passed: None,
+        };
+        self.out.sides = (sides != [at_mark; 2]).then_some(sides);
+        self.out.consumed = consumed;
+        (self.out.part, self.out.passed) = (self.part, self.passed);
+        if consumed == at {
+            self.out.dropped_nuls = nuls;
+        }
+        self.out.taken = Some(self.taken);
+        self.out.made = Some(self.made);
+        self.out
+    }
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "read windows are far below 4 GiB")]
+fn index(value: usize) -> u32 {
+    value as u32
+}

@@ -1,0 +1,99 @@
+//! What of one stream of a container is in no record yet.
+
+use std::ops::Range;
+
+use super::join::Progress;
+use crate::account::Skip;
+use crate::multiline::Place;
+
+/// A stream of a container.
+#[derive(Debug, Default)]
+pub(super) struct Lane {
+    /// Its lines before this file offset are in records already.
+    pub(super) from: u64,
+    /// How many parts of its line are, and why they did not ship.
+    pub(super) part: u32,
+    pub(super) passed: Option<Skip>,
+    /// A line of the program that is not whole yet.
+    pub(super) line: Option<Pending>,
+    /// Whole lines to which more may belong.
+    pub(super) group: Option<Group>,
+}
+
+impl Lane {
+    pub(super) fn at(progress: Progress) -> Self {
+        Self {
+            from: progress.offset,
+            part: progress.part,
+            passed: progress.passed,
+            ..Self::default()
+        }
+    }
+
+    /// Where the first line is that is in no record.
+    pub(super) fn start(&self) -> Option<usize> {
+        let group = self.group.as_ref().map(|group| &group.lines);
+        group.or(self.line.as_ref()).map(|pending| pending.start as usize)
+    }
+}
+
+/// A text that becomes a record, or a part of one.
+#[derive(Debug, Default)]
+pub(super) struct Pending {
+    pub(super) text: Vec<u8>,
+    /// How long the text is in a record.
+    pub(super) weight: usize,
+    /// Where its first line begins in the data, and where its last one ends.
+    pub(super) start: u32,
+    pub(super) after: u32,
+    /// Bytes of the file that are its: lines of the other stream may be between.
+    pub(super) own: u32,
+    pub(super) time: String,
+}
+
+impl Pending {
+    pub(super) fn new(start: u32, time: &str) -> Self {
+        Self {
+            start,
+            after: start,
+            time: time.to_owned(),
+            ..Self::default()
+        }
+    }
+
+    pub(super) fn add(&mut self, text: &[u8], weight: usize, extent: Range<u32>) {
+        self.text.extend_from_slice(text);
+        self.weight += weight;
+        self.own += extent.end - extent.start;
+        self.after = extent.end;
+    }
+}
+
+/// Lines of the program that are one record.
+#[derive(Debug)]
+pub(super) struct Group {
+    pub(super) lines: Pending,
+    pub(super) count: usize,
+    pub(super) place: Place,
+}
+
+impl Group {
+    pub(super) fn new(line: Pending, place: Place) -> Self {
+        Self {
+            lines: line,
+            count: 1,
+            place,
+        }
+    }
+
+    /// One more line; the end of the one before has `line_end` bytes in a record.
+    pub(super) fn add(&mut self, line: &Pending, line_end: usize, place: Place) {
+        let lines = &mut self.lines;
+        lines.text.push(b'\n');
+        lines.text.extend_from_slice(&line.text);
+        lines.weight += line_end + line.weight;
+        lines.own += line.own;
+        lines.after = line.after;
+        (self.count, self.place) = (self.count + 1, place);
+    }
+}

@@ -1,0 +1,167 @@
+//! Logs of containers, in the hands of a watcher.
+#![allow(clippy::unwrap_used, missing_docs, reason = "a test")]
+
+mod rig;
+
+use std::collections::HashSet;
+use std::fs;
+use std::sync::Arc;
+use std::time::Duration;
+
+use logcatch_tail::{Multiline, QUIET, Rule};
+use proptest::prelude::*;
+use regex::bytes::Regex;
+use rig::{Rig, append};
+
+const TIME: &str = "2016-10-06T00:17:09.669794202Z";
+
+fn rig(has_groups: bool) -> Rig {
+    let mut rig = Rig::new();
+    rig.spec.shape.container = true;
+    rig.spec.shape.multiline = has_groups.then(|| {
+        Arc::new(Multiline {
+            rule: Rule::Continues(Regex::new(r"^ ").unwrap()),
+            timeout: Duration::from_secs(1),
+            max_lines: 500,
+        })
+    });
+    rig.restart();
+    rig
+}
+
+fn cri(side: &str, tag: &str, text: &str) -> String {
+    format!("{TIME} {side} {tag} {text}\n")
+}
+
+fn write(rig: &mut Rig, text: &str) {
+    append(&rig.spec.path, text);
+    rig.settle();
+}
+
+#[test]
+fn an_open_part_is_finished_by_a_rotation_and_the_other_stream_does_not_wait_for_it() {
+    let mut rig = rig(false);
+    write(&mut rig, &(cri("stdout", "P", "a") + &cri("stderr", "F", "x")));
+    assert_eq!(rig.values(), ["x"]);
+    fs::rename(&rig.spec.path, rig.path("app.log.20240101-000000")).unwrap();
+    write(&mut rig, &cri("stdout", "F", "b"));
+    rig.pass(QUIET);
+    assert_eq!(rig.values(), ["x", "a", "b"]);
+}
+
+#[test]
+fn an_open_group_of_one_stream_ships_after_its_timeout_while_the_other_goes_on() {
+    let mut rig = rig(true);
+    write(&mut rig, &cri("stderr", "F", "x"));
+    for n in 0..4 {
+        rig.pass(Duration::from_millis(400));
+        write(&mut rig, &cri("stdout", "F", &n.to_string()));
+    }
+    assert_eq!(rig.values(), ["0", "1", "x", "2"]);
+}
+
+/// The last line of one stream holds the position while the other goes on: only so much is read again and again.
+#[test]
+fn a_part_that_never_ends_is_given_up_when_too_much_of_the_other_stream_follows() {
+    let mut rig = rig(false);
+    rig.spec.max_line = 1000;
+    rig.restart();
+    write(&mut rig, &cri("stdout", "P", "a"));
+    let lines: Vec<String> = (0..5000).map(|n| format!("line {n}")).collect();
+    let text: String = lines.iter().map(|line| cri("stderr", "F", line)).collect();
+    write(&mut rig, &text);
+    let (parts, others): (Vec<&str>, Vec<&str>) = rig.values().into_iter().partition(|text| *text == "a");
+    assert_eq!(parts, ["a"]);
+    assert_eq!(others, lines);
+    rig.restart();
+    rig.settle();
+    assert_eq!(rig.delivered.len(), 5001);
+}
+
+#[derive(Debug, Clone)]
+enum Act {
+    Write(bool, bool, &'static str),
+    Settle,
+    Restart,
+    Crash,
+    Rotate,
+}
+
+fn act() -> impl Strategy<Value = Act> {
+    let text = proptest::sample::select(vec!["", "a", "bb", " c", " dd"]);
+    prop_oneof![
+        8 => (any::<bool>(), any::<bool>(), text).prop_map(|(is_out, is_part, text)| Act::Write(is_out, is_part, text)),
+        2 => Just(Act::Settle),
+        1 => Just(Act::Restart),
+        1 => Just(Act::Crash),
+        1 => Just(Act::Rotate),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 60, ..ProptestConfig::default() })]
+    /// Every line of each stream is there, in order, in one record; after a restart none comes twice, after a crash the same
+    /// records at most.
+    #[test]
+    fn any_life_of_a_container_gives_its_lines(acts in proptest::collection::vec(act(), 1..40), has_groups: bool) {
+        let mut rig = rig(has_groups);
+        append(&rig.spec.path, "");
+        // What the program wrote, by stream: the lines of each file, whole or not.
+        let mut files = vec![[String::new(), String::new()]];
+        let crashes = acts.iter().any(|act| matches!(act, Act::Crash));
+        for (number, act) in acts.into_iter().enumerate() {
+            match act {
+                Act::Write(is_out, is_part, text) => {
+                    // Each says which it is: as a continuation, too.
+                    let (side, tag) = (if is_out { "stdout" } else { "stderr" }, if is_part { "P" } else { "F" });
+                    let text = format!("{text}{}{number};", if is_out { "o" } else { "e" });
+                    append(&rig.spec.path, &cri(side, tag, &text));
+                    let of_side = &mut files.last_mut().unwrap()[usize::from(!is_out)];
+                    of_side.push_str(&text);
+                    if !is_part { of_side.push('\n'); }
+                }
+                Act::Settle => rig.settle(),
+                Act::Restart => rig.restart(),
+                Act::Crash => { rig.settle(); rig.crash(); }
+                Act::Rotate => {
+                    rig.settle();
+                    for n in (0..files.len()).rev() {
+                        let name = |n: usize| if n == 0 { "app.log".into() } else { format!("app.log.{n}") };
+                        fs::rename(rig.path(&name(n)), rig.path(&name(n + 1))).unwrap();
+                    }
+                    append(&rig.spec.path, "");
+                    rig.settle();
+                    files.push(Default::default());
+                }
+            }
+        }
+        rig.settle();
+        for _ in 0..files.len() + 2 {
+            rig.pass(QUIET);
+        }
+        let mut expected: Vec<String> = Vec::new();
+        for (nth, sides) in files.iter().enumerate() {
+            for text in sides {
+                let is_last = nth + 1 == files.len();
+                let whole = if is_last { &text[..text.rfind('\n').map_or(0, |at| at + 1)] } else { text };
+                for line in whole.lines() {
+                    match expected.last_mut() {
+                        Some(group) if has_groups && line.starts_with(' ') && !group.ends_with('\n') => {
+                            *group = format!("{group}\n{line}");
+                        }
+                        _ => expected.push(line.to_owned()),
+                    }
+                }
+                // No group goes on in another stream.
+                if let Some(last) = expected.last_mut() { if !last.ends_with('\n') { last.push('\n'); } }
+            }
+        }
+        let mut expected: Vec<&str> = expected.iter().map(|text| text.trim_end_matches('\n')).collect();
+        let mut seen = HashSet::new();
+        let once = rig.delivered.iter().filter(|record| !crashes || seen.insert((&record.file_id, record.offset)));
+        let mut found: Vec<&str> = once.map(|record| record.value.as_str()).collect();
+        expected.sort_unstable();
+        found.sort_unstable();
+        prop_assert_eq!(found, expected);
+    }
+}
