@@ -182,7 +182,7 @@ async fn serve(
     config.send(Ping).await.map_err(Failure::new)?;
     match texts {
         Some(texts) => outside.in_force(&settings, &texts),
-        None => manager.status("not ready: the settings are refused; ships by those that were in force last"),
+        None => manager.status(NOT_READY),
     }
     actix_rt::spawn(logging::say_repeats());
     actix_rt::spawn(feed_watchdog(
@@ -230,6 +230,9 @@ async fn serve(
     }
 }
 
+/// The status of a start on the settings of before.
+const NOT_READY: &str = "not ready: the settings are refused; ships by those that were in force last";
+
 /// What follows from settings outside the actors.
 struct Outside {
     manager: Rc<ServiceManager>,
@@ -261,8 +264,12 @@ impl Herald for Outside {
     }
 
     fn refused(&self) {
-        self.manager
-            .reloaded("the settings are refused, the log says why; ships by those that were in force before");
+        // The look that follows the start on a broken file refuses it once more, before or after that start said so.
+        self.manager.reloaded(if self.manager.is_ready() {
+            "the settings are refused, the log says why; ships by those that were in force before"
+        } else {
+            NOT_READY
+        });
     }
 }
 

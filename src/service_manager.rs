@@ -63,6 +63,11 @@ impl ServiceManager {
         self.tell([Told::Ready, Told::Status(status.to_owned())]);
     }
 
+    /// Whether it was told that the settings apply.
+    pub fn is_ready(&self) -> bool {
+        self.is_ready.get()
+    }
+
     /// One line for `systemctl status`.
     pub fn status(&self, status: &str) {
         self.tell([Told::Status(status.to_owned())]);
