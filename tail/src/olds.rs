@@ -60,7 +60,7 @@ impl Watcher {
             let last = rest && now >= quiet_at && (is_complete || !is_archive);
             if news || last {
                 let cost = old.generation.cost(&self.recipe, stat.size);
-                self.pick = Some(Pick::Old { index, last, stat });
+                self.pick = Some(Box::new(Pick::Old { index, last, stat }));
                 return Ok(Ok(Todo::Read { cost }));
             }
             if !old.archives.is_empty() {
