@@ -88,7 +88,7 @@ fn each(positions: &std::sync::Arc<Positions>, of: &Named, verb: &str, wanted: C
         let changed = change(positions, &log, &path, wanted).map_err(|error| offline::edit_refused(&error))?;
         let path = path.display().to_string();
         done.push(Done {
-            log,
+            log: log.to_string(),
             path,
             done: offline::said(changed),
         });

@@ -63,8 +63,8 @@ pub fn run(config: &Path, args: &PreviewArgs) -> Result<(), Failure> {
         lease: Lease::default(),
     };
     let spec = WatchSpec {
-        log: entry.as_ref().map_or(NO_ENTRY, |entry| &entry.name).to_owned(),
-        path,
+        log: entry.as_ref().map_or(NO_ENTRY, |entry| entry.name.as_str()).into(),
+        path: path.into(),
         max_line: entry.as_ref().map_or(MAX_LINE, |entry| entry.max_line),
         shape: entry
             .as_ref()

@@ -77,7 +77,7 @@ pub fn run(config: &Path) -> Result<(), Failure> {
 fn say_accounts(positions: &Positions) {
     let mut unread: HashMap<String, u64> = HashMap::new();
     for stream in positions.all() {
-        *unread.entry(stream.key().log.clone()).or_default() += stream.unread();
+        *unread.entry(stream.key().log.to_string()).or_default() += stream.unread();
     }
     for (log, account) in positions.accounts() {
         let balance = account.balance();
@@ -118,14 +118,14 @@ async fn serve(
     let mut standing = side.standing();
     let (kafka, lanes) = KafkaActor::start_service(&settings, side).map_err(kafka_failure)?;
     let common = Common {
-        world: World {
+        world: Arc::new(World {
             positions,
             claims: Arc::new(Claims::default()),
             // What the settings say comes with them.
             handles: Handles::new(0),
             listings: Arc::default(),
             lease: Lease::default(),
-        },
+        }),
         budget: Arc::new(Budget::new(settings.limits.in_flight)),
         lanes,
         host: settings.host.as_str().into(),

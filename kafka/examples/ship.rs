@@ -77,7 +77,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let target = Arc::new(Target::new(topic.into(), path.clone().into_bytes(), None));
     let source = Arc::new(Source {
         log: "ship".into(),
-        path: path.into(),
+        path: std::path::Path::new(&path).into(),
         file_id: String::new(),
     });
     let lane = shipper.lanes().lane(target.topic());

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::ops::Range;
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 
@@ -21,9 +21,9 @@ pub struct Target {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Source {
     /// The name of the log's entry in the settings.
-    pub log: String,
+    pub log: Arc<str>,
     /// The path it was found under.
-    pub path: PathBuf,
+    pub path: Arc<Path>,
     /// Names the file whatever its path.
     pub file_id: String,
 }

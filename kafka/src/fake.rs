@@ -4,7 +4,7 @@ mod grave;
 pub(crate) mod transactions;
 
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
@@ -78,7 +78,7 @@ pub(crate) fn to(target: &Arc<Target>, lines: &[&str]) -> (Batch, Fate) {
     }
     let source = Source {
         log: "log".into(),
-        path: PathBuf::from("/var/log/x.log"),
+        path: Path::new("/var/log/x.log").into(),
         file_id: "1".into(),
     };
     let fate = Fate::default();

@@ -235,8 +235,8 @@ impl Parcel {
     }
 
     /// Names the file that it was read from.
-    pub(crate) fn file(&self) -> (String, String) {
-        (self.source.log.clone(), self.source.file_id.clone())
+    pub(crate) fn file(&self) -> (Arc<str>, String) {
+        (Arc::clone(&self.source.log), self.source.file_id.clone())
     }
 
     /// Nothing of it counts as handed over any more; what is kept as a dead letter is.

@@ -117,7 +117,7 @@ pub(crate) struct Transaction {
     /// Not let in, in order of their arrival.
     pub(crate) waiting: Vec<ParcelId>,
     /// Files of which something waits: entry and file id.
-    held: HashSet<(String, String)>,
+    held: HashSet<(Arc<str>, String)>,
     /// Some that wait may be let in by now.
     pub(crate) is_stale: bool,
     /// So many came since it was looked at.

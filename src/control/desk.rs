@@ -167,7 +167,11 @@ impl Desk {
                 Ok(Ok(Ok(Ok(outcome)))) => words(outcome),
             };
             let path = path.display().to_string();
-            done.push(Done { log, path, done: words });
+            done.push(Done {
+                log: log.to_string(),
+                path,
+                done: words,
+            });
         }
         Ok(Answer::Done(done))
     }
@@ -298,13 +302,13 @@ pub fn narrow(report: &mut Report, of: &Named) -> Result<(), Refused> {
     let keys: Vec<Key> = report
         .files
         .iter()
-        .map(|file| (file.log.clone(), PathBuf::from(&file.path)))
+        .map(|file| (file.log.as_str().into(), Path::new(&file.path).into()))
         .collect();
     let is_entry = report.settings.unmatched.iter().any(|name| of.is_entry(name));
     let wanted = if is_entry { Vec::new() } else { pick(&keys, of, "show")? };
     report.files.retain(|file| {
         let (log, path) = (&file.log, Path::new(&file.path));
-        wanted.iter().any(|key| key.0 == *log && key.1 == path)
+        wanted.iter().any(|(of, at)| **of == **log && **at == *path)
     });
     report.settings.unmatched.retain(|name| of.is_entry(name));
     Ok(())

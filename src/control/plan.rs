@@ -129,8 +129,8 @@ fn rules(settings: &Settings) -> impl PartialEq {
 }
 
 fn watched_of<'a>(watched: &'a [Key], log: &str) -> BTreeSet<&'a Path> {
-    let of_log = watched.iter().filter(|(name, _)| name == log);
-    of_log.map(|(_, path)| path.as_path()).collect()
+    let of_log = watched.iter().filter(|(name, _)| **name == *log);
+    of_log.map(|(_, path)| &**path).collect()
 }
 
 fn texts<'a>(paths: impl Iterator<Item = &'a Path>) -> Vec<String> {

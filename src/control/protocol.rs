@@ -145,7 +145,7 @@ impl From<StreamRecord> for PositionRow {
     fn from(record: StreamRecord) -> Self {
         Self {
             path: record.path.display().to_string(),
-            log: record.log,
+            log: record.log.to_string(),
             file_id: record.id.to_string(),
             life: record.life,
             position: record.mark.offset,

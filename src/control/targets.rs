@@ -35,7 +35,7 @@ fn unknown(keys: &[Key], of: &Named, verb: &str) -> Refused {
         return refused.help("nothing is watched; `logcatch check` says what the settings match");
     }
     let paths = keys.iter().map(|(_, path)| path.display().to_string());
-    let mut known: Vec<String> = keys.iter().map(|(log, _)| log.clone()).chain(paths).collect();
+    let mut known: Vec<String> = keys.iter().map(|(log, _)| log.to_string()).chain(paths).collect();
     known.sort_unstable();
     known.dedup();
     let mut alike: Vec<(f64, String)> = known
@@ -72,7 +72,7 @@ mod tests {
     use super::*;
 
     fn keys() -> Vec<Key> {
-        let key = |log: &str, path: &str| (log.to_owned(), path.into());
+        let key = |log: &str, path: &str| (log.into(), Path::new(path).into());
         vec![
             key("nginx", "/var/log/nginx/access.log"),
             key("nginx", "/var/log/nginx/error.log"),

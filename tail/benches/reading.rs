@@ -65,8 +65,8 @@ fn world() -> World {
 
 fn watcher(path: &Path) -> Watcher {
     let spec = WatchSpec {
-        log: "bench".to_owned(),
-        path: path.to_owned(),
+        log: "bench".into(),
+        path: path.into(),
         max_line: MAX_LINE,
         shape: logcatch_tail::Shape::default(),
         from_end: false,
@@ -125,8 +125,8 @@ fn batches(c: &mut Criterion) {
 
 fn record(number: u64) -> StreamRecord {
     StreamRecord {
-        log: "bench".to_owned(),
-        path: format!("/var/log/service/service-{number:06}.log").into(),
+        log: "bench".into(),
+        path: Path::new(&format!("/var/log/service/service-{number:06}.log")).into(),
         id: FileId(number),
         order: 1,
         inode: Inode {

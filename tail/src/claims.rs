@@ -12,7 +12,7 @@ use crate::position::StreamRecord;
 /// a pattern are each read by the watcher that claimed the inode first.
 #[derive(Debug, Default)]
 pub struct Claims {
-    entries: Mutex<HashMap<String, Entry>>,
+    entries: Mutex<HashMap<Arc<str>, Entry>>,
     pub(crate) looks: Looks,
 }
 
@@ -36,7 +36,7 @@ impl Claims {
     ///
     /// # Errors
     /// The path of the watcher that has it.
-    pub fn claim(&self, log: &str, inode: Inode, path: &Path) -> Result<(), PathBuf> {
+    pub fn claim(&self, log: &str, inode: Inode, path: &Arc<Path>) -> Result<(), PathBuf> {
         self.put(log, inode, path, false, |_| false)
     }
 
@@ -44,7 +44,7 @@ impl Claims {
     ///
     /// # Errors
     /// The path of the watcher that has it.
-    pub fn claim_copy(&self, log: &str, inode: Inode, path: &Path) -> Result<(), PathBuf> {
+    pub fn claim_copy(&self, log: &str, inode: Inode, path: &Arc<Path>) -> Result<(), PathBuf> {
         self.put(log, inode, path, true, |_| false)
     }
 
@@ -59,7 +59,7 @@ impl Claims {
     ///
     /// # Errors
     /// The path of the watcher that reads it.
-    pub fn take(&self, log: &str, inode: Inode, path: &Path) -> Result<(), PathBuf> {
+    pub fn take(&self, log: &str, inode: Inode, path: &Arc<Path>) -> Result<(), PathBuf> {
         self.put(log, inode, path, false, |owner| owner.copy)
     }
 
@@ -67,17 +67,17 @@ impl Claims {
         &self,
         log: &str,
         inode: Inode,
-        path: &Path,
+        path: &Arc<Path>,
         copy: bool,
         yields: impl Fn(&Owner) -> bool,
     ) -> Result<(), PathBuf> {
         let mut entries = self.lock();
         let entry = match entries.get_mut(log) {
             Some(entry) => entry,
-            None => entries.entry(log.to_owned()).or_default(),
+            None => entries.entry(log.into()).or_default(),
         };
         match entry.owners.get_mut(&inode) {
-            Some(owner) if *owner.path == *path => owner.copy = copy,
+            Some(owner) if owner.path == *path => owner.copy = copy,
             Some(owner) if !yields(owner) => return Err(owner.path.to_path_buf()),
             _ => {
                 entry.remove(inode);
@@ -128,21 +128,20 @@ impl Claims {
         self.keep_only(log, path, &[]);
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, Entry>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<Arc<str>, Entry>> {
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Entry {
-    fn insert(&mut self, inode: Inode, path: &Path, copy: bool) {
-        let known = self.held.get_key_value(path).map(|(path, _)| Arc::clone(path));
-        let path = known.unwrap_or_else(|| path.into());
+    fn insert(&mut self, inode: Inode, path: &Arc<Path>, copy: bool) {
         // Nearly always the only one.
         let held = self
             .held
-            .entry(Arc::clone(&path))
+            .entry(Arc::clone(path))
             .or_insert_with(|| Vec::with_capacity(1));
         held.push(inode);
+        let path = Arc::clone(path);
         self.owners.insert(inode, Owner { path, copy });
     }
 
@@ -171,14 +170,14 @@ mod tests {
             ino: 2,
             born: None,
         };
-        let (a, b) = (Path::new("/a"), Path::new("/b"));
+        let (a, b) = (&Arc::<Path>::from(Path::new("/a")), &Arc::<Path>::from(Path::new("/b")));
         assert_eq!(claims.claim("x", inode, a), Ok(()));
         assert_eq!(claims.claim("x", inode, a), Ok(()));
-        assert_eq!(claims.claim("x", inode, b), Err(a.to_owned()));
+        assert_eq!(claims.claim("x", inode, b), Err(a.to_path_buf()));
         assert_eq!(claims.claim("y", inode, b), Ok(()));
         claims.release("x", inode, b);
         claims.keep_only("x", a, &[inode]);
-        assert_eq!(claims.claim("x", inode, b), Err(a.to_owned()));
+        assert_eq!(claims.claim("x", inode, b), Err(a.to_path_buf()));
         claims.release_all("x", a);
         assert_eq!(claims.claim("x", inode, b), Ok(()));
     }
@@ -191,12 +190,16 @@ mod tests {
             ino: 2,
             born: None,
         };
-        let (live, copy, other) = (Path::new("/a"), Path::new("/a.1"), Path::new("/a.2"));
+        let (live, copy, other) = (
+            &Arc::<Path>::from(Path::new("/a")),
+            &Arc::<Path>::from(Path::new("/a.1")),
+            &Arc::<Path>::from(Path::new("/a.2")),
+        );
         assert_eq!(claims.claim_copy("x", inode, copy), Ok(()));
-        assert_eq!(claims.claim("x", inode, other), Err(copy.to_owned()));
+        assert_eq!(claims.claim("x", inode, other), Err(copy.to_path_buf()));
         assert_eq!(claims.take("x", inode, live), Ok(()));
-        assert_eq!(claims.claim_copy("x", inode, copy), Err(live.to_owned()));
-        assert_eq!(claims.take("x", inode, other), Err(live.to_owned()));
+        assert_eq!(claims.claim_copy("x", inode, copy), Err(live.to_path_buf()));
+        assert_eq!(claims.take("x", inode, other), Err(live.to_path_buf()));
     }
 
     #[test]
@@ -209,14 +212,17 @@ mod tests {
                 born: None,
             })
             .collect();
-        let (copy, live) = (Path::new("/a.1"), Path::new("/a"));
+        let (copy, live) = (
+            &Arc::<Path>::from(Path::new("/a.1")),
+            &Arc::<Path>::from(Path::new("/a")),
+        );
         for inode in &inodes {
             assert_eq!(claims.claim_copy("x", *inode, copy), Ok(()));
         }
         assert_eq!(claims.take("x", inodes[0], live), Ok(()));
         claims.keep_only("x", copy, &inodes[..2]);
         let owners = inodes.iter().map(|inode| claims.owner("x", *inode));
-        let expected = [Some(live.to_owned()), Some(copy.to_owned()), None];
+        let expected = [Some(live.to_path_buf()), Some(copy.to_path_buf()), None];
         assert_eq!(owners.collect::<Vec<_>>(), expected);
         claims.release_all("x", copy);
         claims.release("x", inodes[0], live);

@@ -83,7 +83,7 @@ impl Watcher {
         }
         let seen = (stat.size, stat.modified);
         let is_settled = |known: &Suspect| known.found == Some(seen);
-        if self.suspect.as_ref().is_some_and(is_settled) {
+        if self.suspect.as_deref().is_some_and(is_settled) {
             return Ok(!self.yields_to_owner(stat.inode, now)?);
         }
         let kinship = self.kinship(file, stat)?;
@@ -103,7 +103,7 @@ impl Watcher {
             // On record at once: what becomes of it is not forgotten when the service ends before that is decided.
             let stream = self.begin(Head::of(&first_bytes(file)?), stat);
             stream.update(|record| record.copy = true);
-            self.suspect = Some(Suspect {
+            self.suspect = Some(Box::new(Suspect {
                 inode: stat.inode,
                 file: None,
                 seen,
@@ -111,7 +111,7 @@ impl Watcher {
                 deviates: None,
                 stream,
                 found: None,
-            });
+            }));
         }
         let looks = &self.world.claims.looks;
         let Some(suspect) = &mut self.suspect else {
@@ -149,7 +149,7 @@ impl Watcher {
 
     /// The other paths of which this one is a rotated name.
     fn live_paths(&self) -> impl Iterator<Item = PathBuf> + use<> {
-        let path = self.spec.path.clone();
+        let path = Arc::clone(&self.spec.path);
         let names = path.file_name().map(live_names).unwrap_or_default();
         names.into_iter().map(move |name| path.with_file_name(name))
     }
@@ -251,7 +251,7 @@ impl Watcher {
         }
         let seen = (stat.size, stat.modified);
         let is_as_marked = stream.record().mark.offset == stat.size;
-        self.suspect = Some(Suspect {
+        self.suspect = Some(Box::new(Suspect {
             inode: stat.inode,
             file: None,
             seen,
@@ -259,7 +259,7 @@ impl Watcher {
             deviates: None,
             stream,
             found: is_as_marked.then_some(seen),
-        });
+        }));
         self.is_held(file, stat, now).map(|_| ())
     }
 

@@ -205,7 +205,7 @@ mod tests {
         fn shipped(&self) -> String {
             let spec = WatchSpec {
                 log: "app".into(),
-                path: self.path(),
+                path: self.path().into(),
                 max_line: 1000,
                 shape: crate::Shape::default(),
                 from_end: false,

@@ -2,7 +2,7 @@
 //! generation explains is one that nobody saw.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -143,7 +143,7 @@ impl Watcher {
             }
         }
         // A rotated name may be a path of its own, and what was read there was compressed.
-        let is_rotated = |path: &PathBuf| {
+        let is_rotated = |path: &Arc<Path>| {
             let names = self.spec.path.file_name().zip(path.file_name());
             path.parent() == self.spec.path.parent() && names.is_some_and(|(live, name)| age_of(live, name).is_some())
         };

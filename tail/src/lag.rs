@@ -99,7 +99,7 @@ impl Watcher {
     #[must_use]
     pub fn waits_for_handle(&self) -> bool {
         let waits = |closed: &Closed| closed.is_wanted && !closed.is_lost;
-        self.closed.as_ref().is_some_and(waits)
+        self.closed.as_deref().is_some_and(waits)
     }
 
     /// How many generations are followed, rotated ones whose handle is closed included.

@@ -4,7 +4,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
@@ -26,7 +26,7 @@ pub(crate) struct Looks {
 
 #[derive(Debug, Default)]
 struct Watchers {
-    looks: HashMap<(String, PathBuf), Weak<Shared>>,
+    looks: HashMap<(Arc<str>, Arc<Path>), Weak<Shared>>,
     tidy_at: usize,
 }
 
@@ -49,7 +49,7 @@ pub(crate) struct Looker {
 
 impl Looks {
     /// A new watcher of a path, and what makes it poll.
-    pub(crate) fn watcher(&self, log: &str, path: &Path, wake: Wake) -> Looker {
+    pub(crate) fn watcher(&self, log: &Arc<str>, path: &Arc<Path>, wake: Wake) -> Looker {
         let shared = Arc::new(Shared {
             done: AtomicU64::new(0),
             asked: AtomicBool::new(false),
@@ -60,7 +60,7 @@ impl Looks {
             watchers.looks.retain(|_, look| look.strong_count() > 0);
             watchers.tidy_at = 2 * watchers.looks.len();
         }
-        let key = (log.to_owned(), path.to_owned());
+        let key = (Arc::clone(log), Arc::clone(path));
         watchers.looks.insert(key, Arc::downgrade(&shared));
         Looker { shared, begun: None }
     }
@@ -73,7 +73,7 @@ impl Looks {
     /// Whether the watcher of a path, if there is one, has begun and ended a look since. If not, it is asked for one.
     pub(crate) fn has_looked(&self, log: &str, path: &Path, since: Moment) -> bool {
         let watchers = self.watchers.lock().unwrap_or_else(PoisonError::into_inner);
-        let look = watchers.looks.get(&(log.to_owned(), path.to_owned()));
+        let look = watchers.looks.get(&(log.into(), path.into()));
         let shared = look.and_then(Weak::upgrade);
         // What it is woken with may need another watcher.
         drop(watchers);
@@ -125,7 +125,7 @@ mod tests {
     fn only_a_look_that_began_later_counts() {
         let looks = Looks::default();
         let path = Path::new("/a");
-        let mut looker = looks.watcher("app", path, Arc::new(|| {}));
+        let mut looker = looks.watcher(&"app".into(), &path.into(), Arc::new(|| {}));
         looker.begin_if(true, &looks);
         let since = looks.now();
         looker.end_unless(false);
@@ -144,7 +144,7 @@ mod tests {
     fn watchers_that_are_gone_leave_nothing() {
         let looks = Looks::default();
         for n in 0..5 * TIDY_AT {
-            looks.watcher("app", Path::new(&format!("/{n}")), Arc::new(|| {}));
+            looks.watcher(&"app".into(), &Path::new(&format!("/{n}")).into(), Arc::new(|| {}));
         }
         assert!(looks.watchers.lock().unwrap().looks.len() <= TIDY_AT);
     }

@@ -68,7 +68,7 @@ impl Watcher {
                     (false, true) => Ending::Open,
                     (false, false) => Ending::Group,
                 };
-                self.pick = Some(Pick::Old { index, ending, stat });
+                self.pick = Some(Box::new(Pick::Old { index, ending, stat }));
                 return Ok(Ok(Todo::Read { cost }));
             }
             if !old.archives.is_empty() {

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -28,12 +28,12 @@ struct Around {
 /// Looks for the files of generations that nobody watches, `elapsed` after the last such look, and forgets those whose
 /// absence was seen for 24 hours. Takes as long as the disk likes.
 pub fn sweep_orphans(streams: &[Arc<Stream>], elapsed: Duration) {
-    let mut looked: HashMap<PathBuf, Option<Around>> = HashMap::new();
+    let mut looked: HashMap<Arc<Path>, Option<Around>> = HashMap::new();
     let listings = Listings::default();
     for stream in streams.iter().filter(|stream| stream.is_settled()) {
         let record = stream.record();
         let around = looked
-            .entry(record.path.clone())
+            .entry(Arc::clone(&record.path))
             .or_insert_with(|| look(&record.path, &listings));
         // "Could not look" is never "deleted", and under an empty mount point nothing was seen.
         let Some(around) = around.as_ref().filter(|around| around.dev == record.inode.dev) else {

@@ -1,7 +1,8 @@
 //! Where a file stands: the plain data that survives a restart.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::Path;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -69,7 +70,7 @@ pub enum Life {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Placement {
     /// Topic name.
-    pub topic: String,
+    pub topic: Arc<str>,
     /// Partition number.
     pub partition: i32,
 }
@@ -89,10 +90,10 @@ pub struct Archived {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StreamRecord {
     /// Name of the settings entry it belongs to.
-    pub log: String,
+    pub log: Arc<str>,
     /// The path it was first found under; its records carry this one wherever the file goes.
     #[serde(with = "path_text")]
-    pub path: PathBuf,
+    pub path: Arc<Path>,
     /// Names the generation for life.
     pub id: FileId,
     /// Rises from one generation of a path to the next.
@@ -132,10 +133,10 @@ pub struct StreamRecord {
 impl StreamRecord {
     /// One for tests: of the entry `app`, nothing read yet.
     #[cfg(test)]
-    pub(crate) fn example(path: &std::path::Path, id: FileId) -> Self {
+    pub(crate) fn example(path: &Path, id: FileId) -> Self {
         Self {
             log: "app".into(),
-            path: path.to_owned(),
+            path: path.into(),
             id,
             order: 0,
             inode: Inode {
@@ -161,7 +162,7 @@ impl StreamRecord {
     #[must_use]
     pub fn key(&self) -> StreamKey {
         StreamKey {
-            log: self.log.clone(),
+            log: Arc::clone(&self.log),
             id: self.id,
         }
     }
@@ -191,7 +192,7 @@ impl StreamRecord {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct StreamKey {
     /// Name of the settings entry.
-    pub log: String,
+    pub log: Arc<str>,
     /// The file generation.
     pub id: FileId,
 }
@@ -206,7 +207,8 @@ impl fmt::Display for StreamKey {
 mod path_text {
     use std::ffi::OsStr;
     use std::os::unix::ffi::OsStrExt;
-    use std::path::{Path, PathBuf};
+    use std::path::Path;
+    use std::sync::Arc;
 
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -225,10 +227,10 @@ mod path_text {
         .serialize(serializer)
     }
 
-    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<PathBuf, D::Error> {
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Arc<Path>, D::Error> {
         Ok(match Text::deserialize(deserializer)? {
-            Text::Utf8(text) => PathBuf::from(text),
-            Text::Bytes(bytes) => PathBuf::from(OsStr::from_bytes(&bytes)),
+            Text::Utf8(text) => Path::new(&text).into(),
+            Text::Bytes(bytes) => Path::new(OsStr::from_bytes(&bytes)).into(),
         })
     }
 }

@@ -1,7 +1,8 @@
 //! All positions: in memory the truth, on disk as of the last checkpoint. A thread of its own saves, because an fsync
 //! may take as long as the disk likes.
 
-use std::collections::{HashMap, HashSet};
+mod index;
+
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -15,10 +16,7 @@ use crate::position::{FileId, StreamRecord};
 use crate::saver::{Dirty, Figures, save_until_stopped};
 use crate::store::{Contents, Mode, StateLock, Store};
 use crate::stream::Stream;
-
-/// Forgotten generations are taken out of the index after half as many new ones as there are, and this many: often enough
-/// that files that come and go leave nothing, rarely enough to cost a new one next to nothing.
-const TIDY_AFTER: usize = 1024;
+use index::{Entry, Index};
 
 /// Every known file generation, by entry and path.
 #[derive(Debug)]
@@ -33,18 +31,6 @@ pub struct Positions {
     damaged_since: Option<i64>,
     /// What the store was last used for.
     pub(crate) mode: Mutex<Option<Mode>>,
-}
-
-#[derive(Debug, Default)]
-struct Index {
-    by_path: HashMap<(String, PathBuf), Vec<Arc<Stream>>>,
-    /// By the inode a generation was first seen with.
-    by_inode: HashMap<(String, Inode), Arc<Stream>>,
-    accounts: HashMap<String, Arc<Account>>,
-    applied: HashSet<String>,
-    last_id: u64,
-    /// Generations taken in since forgotten ones were last taken out.
-    added: usize,
 }
 
 impl Positions {
@@ -120,7 +106,7 @@ impl Positions {
     #[must_use]
     pub fn of(&self, log: &str, path: &Path) -> Vec<Arc<Stream>> {
         let mut index = self.lock();
-        let Some(streams) = index.by_path.get_mut(&(log.to_owned(), path.to_owned())) else {
+        let Some(streams) = index.of(log, path) else {
             return Vec::new();
         };
         streams.retain(|stream| !stream.is_gone());
@@ -131,21 +117,20 @@ impl Positions {
 
     /// All paths of an entry that have positions.
     #[must_use]
-    pub fn paths(&self, log: &str) -> Vec<PathBuf> {
+    pub fn paths(&self, log: &str) -> Vec<Arc<Path>> {
         let index = self.lock();
-        let of_log = |((name, path), streams): (&(String, PathBuf), &Vec<Arc<Stream>>)| {
-            (name == log && streams.iter().any(|stream| !stream.is_gone())).then(|| path.clone())
-        };
-        index.by_path.iter().filter_map(of_log).collect()
+        let paths = index.entries.get(log).into_iter().flat_map(|entry| &entry.by_path);
+        let known = paths.filter(|(_, streams)| streams.iter().any(|stream| !stream.is_gone()));
+        known.map(|(path, _)| Arc::clone(path)).collect()
     }
 
     /// Every known generation.
     #[must_use]
     pub fn all(&self) -> Vec<Arc<Stream>> {
         self.lock()
-            .by_path
+            .entries
             .values()
-            .flatten()
+            .flat_map(|entry| entry.by_path.values().flatten())
             .filter(|stream| !stream.is_gone())
             .cloned()
             .collect()
@@ -173,26 +158,26 @@ impl Positions {
 
     /// Takes the files of these entries and paths from watchers that do not answer. When they wake they change nothing
     /// here and hand nothing over; what they handed over before is settled as ever.
-    pub fn revoke<'a>(&self, lease: &Lease, paths: impl IntoIterator<Item = &'a (String, PathBuf)>) {
-        let index = self.lock();
+    pub fn revoke<'a>(&self, lease: &Lease, paths: impl IntoIterator<Item = &'a (Arc<str>, Arc<Path>)>) {
+        let mut index = self.lock();
         lease.revoke();
-        let streams = paths.into_iter().filter_map(|path| index.by_path.get(path));
-        streams.flatten().for_each(|stream| stream.fence());
+        for (log, path) in paths {
+            let streams = index.of(log, path).into_iter().flatten();
+            streams.for_each(|stream| stream.fence());
+        }
     }
 
     /// Gives what was revoked of a path to its next watcher, once it is at rest.
     pub fn renew(&self, log: &str, path: &Path) {
         let mut index = self.lock();
-        let index = &mut *index;
-        let streams = index.by_path.get_mut(&(log.to_owned(), path.to_owned()));
-        for stream in streams.into_iter().flatten().filter(|stream| stream.is_fenced()) {
+        let Some(entry) = index.entries.get_mut(log) else {
+            return;
+        };
+        let streams = entry.by_path.get_mut(path).into_iter().flatten();
+        for stream in streams.filter(|stream| stream.is_fenced()) {
             let renewed = stream.superseded();
-            let inode = (log.to_owned(), renewed.record().inode);
-            if let Some(known) = index
-                .by_inode
-                .get_mut(&inode)
-                .filter(|known| Arc::ptr_eq(known, stream))
-            {
+            let known = entry.by_inode.get_mut(&renewed.record().inode);
+            if let Some(known) = known.filter(|known| Arc::ptr_eq(known, stream)) {
                 *known = Arc::clone(&renewed);
             }
             *stream = renewed;
@@ -264,8 +249,12 @@ impl Positions {
     /// Every generation is taken out, and given back.
     pub(crate) fn take_all(&self) -> Vec<Arc<Stream>> {
         let mut index = self.lock();
-        index.by_inode.clear();
-        index.by_path.drain().flat_map(|(_, streams)| streams).collect()
+        let entries = index.entries.values_mut();
+        let taken = entries.flat_map(|entry| {
+            entry.by_inode.clear();
+            entry.by_path.drain().flat_map(|(_, streams)| streams)
+        });
+        taken.collect()
     }
 
     /// The entries that were applied.
@@ -276,25 +265,38 @@ impl Positions {
     /// The generation of an entry that was last seen with this inode.
     #[must_use]
     pub fn known(&self, log: &str, inode: Inode) -> Option<Arc<Stream>> {
-        let stream = self.lock().by_inode.get(&(log.to_owned(), inode)).cloned()?;
+        let stream = self.lock().entries.get(log)?.by_inode.get(&inode).cloned()?;
         (!stream.is_gone() && stream.record().inode == inode).then_some(stream)
     }
 
     /// The counters of an entry.
     #[must_use]
     pub fn account(&self, log: &str) -> Arc<Account> {
-        Arc::clone(self.lock().accounts.entry(log.to_owned()).or_default())
+        Arc::clone(&self.lock().entry(log).1.account)
+    }
+
+    /// The name of an entry, the one that is kept already, if one is.
+    #[must_use]
+    pub fn name(&self, log: &str) -> Arc<str> {
+        let index = self.lock();
+        let known = index.entries.get_key_value(log);
+        known.map_or_else(|| log.into(), |(log, _)| Arc::clone(log))
+    }
+
+    /// A path of an entry, the one that is kept already, if one is.
+    #[must_use]
+    pub fn path(&self, log: &str, path: &Path) -> Arc<Path> {
+        let index = self.lock();
+        let known = index.entries.get(log).and_then(|entry| entry.shared(path));
+        known.unwrap_or_else(|| path.into())
     }
 
     /// Every entry that has counters, by name.
     #[must_use]
     pub fn accounts(&self) -> Vec<(String, Arc<Account>)> {
         let index = self.lock();
-        let mut accounts: Vec<_> = index
-            .accounts
-            .iter()
-            .map(|(log, account)| (log.clone(), Arc::clone(account)))
-            .collect();
+        let of = |(log, entry): (&Arc<str>, &Entry)| (log.to_string(), Arc::clone(&entry.account));
+        let mut accounts: Vec<_> = index.entries.iter().map(of).collect();
         accounts.sort_unstable_by(|a, b| a.0.cmp(&b.0));
         accounts
     }
@@ -330,39 +332,6 @@ impl Positions {
 
     fn lock(&self) -> MutexGuard<'_, Index> {
         self.index.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Index {
-    fn insert(&mut self, record: StreamRecord, dirty: &Arc<Dirty>) -> Arc<Stream> {
-        self.last_id = self.last_id.max(record.id.0);
-        let account = Arc::clone(self.accounts.entry(record.log.clone()).or_default());
-        let key = (record.log.clone(), record.path.clone());
-        let inode = (record.log.clone(), record.inode);
-        let stream = Stream::new(record, account, Arc::clone(dirty));
-        self.by_path.entry(key).or_default().push(Arc::clone(&stream));
-        self.added += 1;
-        if self.added > TIDY_AFTER + self.by_inode.len() / 2 {
-            self.tidy();
-        }
-        // Who reads a file knows more of it than who has it as a copy.
-        let is_read = |known: &Arc<Stream>| !known.is_gone() && known.record().inode == inode.1 && !known.record().copy;
-        if !(stream.record().copy && self.by_inode.get(&inode).is_some_and(is_read)) {
-            self.by_inode.insert(inode, Arc::clone(&stream));
-        }
-        stream
-    }
-}
-
-impl Index {
-    /// Takes forgotten generations out, and paths that have none any more.
-    fn tidy(&mut self) {
-        self.added = 0;
-        self.by_inode.retain(|_, stream| !stream.is_gone());
-        self.by_path.retain(|_, streams| {
-            streams.retain(|stream| !stream.is_gone());
-            !streams.is_empty()
-        });
     }
 }
 
@@ -433,7 +402,7 @@ mod tests {
     fn a_watcher_that_lost_its_lease_changes_nothing() {
         let directory = tempfile::tempdir().unwrap();
         let positions = open(directory.path());
-        let key = ("app".to_owned(), PathBuf::from("/a"));
+        let key = ("app".into(), Path::new("/a").into());
         let lease = Lease::default();
         let stream = positions.begin_under(&lease, record(&positions, "/a"));
         let mark = |offset| Mark {

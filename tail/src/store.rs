@@ -451,7 +451,7 @@ mod tests {
         use std::os::unix::ffi::OsStrExt;
         let path = Path::new(std::ffi::OsStr::from_bytes(b"/a/\xff.log"));
         let before = StreamRecord {
-            path: path.to_owned(),
+            path: path.into(),
             ..record("", 1)
         };
         let json = serde_json::to_vec(&before).unwrap();

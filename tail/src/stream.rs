@@ -38,7 +38,7 @@ struct State {
     ledger: Ledger,
     balance: Balance,
     /// What the record is once the transaction under way is committed.
-    pledged: Option<StreamRecord>,
+    pledged: Option<Box<StreamRecord>>,
     /// Where the copy ends that is left of the file; more of it was read.
     end: Option<Mark>,
     /// Forgotten once the ledger is settled: nothing of the file is left anywhere.
@@ -47,6 +47,9 @@ struct State {
     /// Its watcher does not answer: only the settlements of what it handed over before change anything.
     fenced: bool,
 }
+
+/// Bytes: one a generation of each file, as in `Watcher`.
+const _: () = assert!(size_of::<Stream>() <= 480);
 
 impl Stream {
     pub(crate) fn new(record: StreamRecord, account: Arc<Account>, dirty: Arc<Dirty>) -> Arc<Self> {
@@ -128,7 +131,7 @@ impl Stream {
     /// What goes into the transaction under way: none when it was forgotten.
     pub(crate) fn to_post(&self) -> Option<StreamRecord> {
         let state = self.lock();
-        let record = state.pledged.as_ref().unwrap_or(&state.record);
+        let record = state.pledged.as_deref().unwrap_or(&state.record);
         (!state.gone).then(|| record.clone())
     }
 
@@ -143,7 +146,7 @@ impl Stream {
             if placement.is_some() {
                 record.placement = placement;
             }
-            state.pledged = Some(record);
+            state.pledged = Some(Box::new(record));
         }
         self.dirty.post(self);
     }

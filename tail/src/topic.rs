@@ -138,7 +138,7 @@ impl TopicWriter<'_> {
     #[must_use]
     pub fn file(&self, key: &StreamKey, position: Option<StreamRecord>) -> TopicRecord {
         let value = position.map(|position| self.value(None, Some(position)));
-        self.record(&Subject::File(key.log.clone(), key.id), value)
+        self.record(&Subject::File(key.log.to_string(), key.id), value)
     }
 
     fn value(&self, owner: Option<Owner>, position: Option<StreamRecord>) -> Value {

@@ -127,8 +127,8 @@ impl Watcher {
     pub(crate) fn begin_with(&mut self, stat: &Stat, truncated: bool, mark: Mark, head: Head) -> Arc<Stream> {
         self.order += 1;
         let record = StreamRecord {
-            log: self.spec.log.clone(),
-            path: self.spec.path.clone(),
+            log: Arc::clone(&self.spec.log),
+            path: Arc::clone(&self.spec.path),
             id: self.world.positions.new_id(),
             order: self.order,
             inode: stat.inode,
@@ -234,7 +234,7 @@ impl Watcher {
             }
             shorter => {
                 if let Some(chunk) = generation.take_rest(&self.recipe) {
-                    self.rescued = hand_out(&mut generation, &stat, chunk);
+                    self.rescued = hand_out(&mut generation, &stat, chunk).map(Box::new);
                 }
                 if let Some(copy) = shorter {
                     // Everything in it was read from the file itself: it is known, so that nobody reads it again.

@@ -97,13 +97,13 @@ impl Watcher {
     fn close(&mut self, stat: &Stat, is_wanted: bool) {
         if let Some(live) = self.live.take() {
             live.stream().saw(live.head(), stat);
-            self.closed = Some(Closed {
+            self.closed = Some(Box::new(Closed {
                 paused: live.pause(),
                 seen: (stat.size, stat.modified),
                 size: stat.size,
                 is_wanted,
                 is_lost: false,
-            });
+            }));
         }
     }
 
@@ -132,7 +132,7 @@ impl Watcher {
     /// [`Watcher::look_for_lost_beginning`], also for a file that is closed: it is opened for the look.
     pub(crate) fn look_for_beginning(&mut self, looked_around: bool, now: Instant) -> io::Result<()> {
         let is_untouched = |closed: &Closed| looked_around && closed.paused.is_untouched();
-        if !self.closed.as_ref().is_some_and(is_untouched) {
+        if !self.closed.as_deref().is_some_and(is_untouched) {
             return self.look_for_lost_beginning(looked_around, now);
         }
         if let Some((file, stat)) = open_found(&self.spec.path)?
@@ -175,7 +175,7 @@ impl Watcher {
                 }
                 // Written anew before it was renamed.
                 let paused = generation.pause();
-                self.closed = Some(Closed { paused, ..closed });
+                self.closed = Some(Box::new(Closed { paused, ..*closed }));
             }
         }
         // It is looked for as across a restart, which likewise begins with what is settled.

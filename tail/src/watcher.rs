@@ -51,9 +51,9 @@ pub(crate) const KEEP_ABSENT: Duration = Duration::from_secs(24 * 3600);
 #[derive(Debug, Clone)]
 pub struct WatchSpec {
     /// Name of the settings entry.
-    pub log: String,
+    pub log: Arc<str>,
     /// The path.
-    pub path: PathBuf,
+    pub path: Arc<Path>,
     /// Longer lines are split; bytes.
     pub max_line: usize,
     /// How its bytes become records.
@@ -141,15 +141,15 @@ pub(crate) enum Pick {
 #[derive(Debug)]
 pub struct Watcher {
     pub(crate) spec: WatchSpec,
-    pub(crate) world: World,
+    pub(crate) world: Arc<World>,
     pub(crate) recipe: Recipe,
     pub(crate) live: Option<Generation>,
     /// The live file while others have its handle.
-    pub(crate) closed: Option<Closed>,
+    pub(crate) closed: Option<Box<Closed>>,
     pub(crate) seat: Seat,
     looker: Looker,
     /// The file at the path, while it is taken for a copy.
-    pub(crate) suspect: Option<Suspect>,
+    pub(crate) suspect: Option<Box<Suspect>>,
     pub(crate) adrift: Vec<Adrift>,
     pub(crate) olds: Vec<Old>,
     /// Rotated generations that were read to their end and whose handle is closed.
@@ -170,19 +170,23 @@ pub struct Watcher {
     saved: u64,
     /// When to look at the path again though nothing happened.
     pub(crate) look_again: Option<Instant>,
-    pub(crate) pick: Option<Pick>,
+    pub(crate) pick: Option<Box<Pick>>,
     /// What a truncation took away in the file, and memory still had.
-    pub(crate) rescued: Option<Batch>,
+    pub(crate) rescued: Option<Box<Batch>>,
     pub(crate) condition: Condition,
     /// For [`Watcher::take_read`].
     pub(crate) read_bytes: u64,
 }
 
+/// Bytes: one a file, of which there may be tens of thousands. What few files need is in a box.
+const _: () = assert!(size_of::<Watcher>() <= 832);
+
 impl Watcher {
     /// A watcher of `spec.path`; nothing is opened before the first poll. `wake` asks for one, for the sake of a
     /// handle, or of a file that may be a copy of this one.
     #[must_use]
-    pub fn new(spec: WatchSpec, world: World, wake: Wake) -> Self {
+    pub fn new(spec: WatchSpec, world: impl Into<Arc<World>>, wake: Wake) -> Self {
+        let world = world.into();
         Self {
             looker: world.claims.looks.watcher(&spec.log, &spec.path, Arc::clone(&wake)),
             seat: world.handles.seat(wake),
@@ -292,7 +296,7 @@ impl Watcher {
         };
         self.seat.report(matches!(todo, Ok(Todo::Wait { .. })), self.olds.len());
         todo.map_err(|source| WatchError {
-            path: self.spec.path.clone(),
+            path: self.spec.path.to_path_buf(),
             source,
         })
     }
@@ -307,7 +311,7 @@ impl Watcher {
         let passes = |error: &io::Error| is_undecided(error) || is_exhausted(error);
         read.or_else(|error| passes(&error).then_some(None).ok_or(error))
             .map_err(|source| WatchError {
-                path: self.spec.path.clone(),
+                path: self.spec.path.to_path_buf(),
                 source,
             })
     }
@@ -342,10 +346,10 @@ impl Watcher {
                 && let (Some(generation), Some(stat)) = (&mut self.live, live)
                 && generation.has_news(&stat)
             {
-                self.pick = Some(Pick::Live {
+                self.pick = Some(Box::new(Pick::Live {
                     ending: Ending::Open,
                     stat,
-                });
+                }));
                 let cost = generation.cost(&self.recipe, stat.size);
                 return Ok(Todo::Read { cost });
             }
@@ -363,7 +367,7 @@ impl Watcher {
             let waits_for_others = match self.condition {
                 Condition::SharedWith(_) | Condition::Refused(_) => Some(LOOK_AGAIN),
                 // For the other watcher to take it, or for it to be finished.
-                Condition::CopyOf(_) if !self.suspect.as_ref().is_some_and(Suspect::is_decided) => Some(OLD_LOOK),
+                Condition::CopyOf(_) if !self.suspect.as_deref().is_some_and(Suspect::is_decided) => Some(OLD_LOOK),
                 Condition::CopyOf(_) => Some(LOOK_AGAIN),
                 _ if self.closed.as_ref().is_some_and(|closed| closed.is_lost) => Some(LOOK_AGAIN),
                 _ => None,
@@ -376,7 +380,7 @@ impl Watcher {
             }
             let (Some(generation), Some(stat)) = (self.live.as_mut(), live) else {
                 let hides_copies = |closed: &Closed| closed.hides_copies(look_around);
-                self.looker.end_unless(self.closed.as_ref().is_some_and(hides_copies));
+                self.looker.end_unless(self.closed.as_deref().is_some_and(hides_copies));
                 if self.look_into {
                     self.look_into_archives(now)?;
                     continue;
@@ -395,7 +399,7 @@ impl Watcher {
             if has_news || group_ends.is_some_and(|at| at <= now) {
                 let cost = generation.cost(&self.recipe, stat.size);
                 let ending = if has_news { Ending::Open } else { Ending::Group };
-                self.pick = Some(Pick::Live { ending, stat });
+                self.pick = Some(Box::new(Pick::Live { ending, stat }));
                 return Ok(Todo::Read { cost });
             }
             group_ends.into_iter().for_each(|at| until.at(at));
@@ -413,9 +417,9 @@ impl Watcher {
     fn read_inner(&mut self, now: Instant, budget: usize) -> io::Result<Option<Batch>> {
         if let Some(batch) = self.rescued.take() {
             self.read_bytes += batch.bytes;
-            return Ok(Some(batch));
+            return Ok(Some(*batch));
         }
-        let reading = match self.pick.take() {
+        let reading = match self.pick.take().map(|pick| *pick) {
             None => return Ok(None),
             Some(Pick::Live { ending, stat }) => {
                 let Some(generation) = self.live.as_mut() else {
@@ -458,7 +462,7 @@ impl Watcher {
     /// Claims a file for this watcher; the error is the path of the one that has it.
     pub(crate) fn claim(&self, inode: Inode) -> Result<(), PathBuf> {
         if self.world.lease.is_revoked() {
-            return Err(self.spec.path.clone());
+            return Err(self.spec.path.to_path_buf());
         }
         self.world.claims.claim(&self.spec.log, inode, &self.spec.path)
     }
@@ -491,6 +495,6 @@ impl Watcher {
     /// Whether the watcher of another path has a file.
     pub(crate) fn has_other_owner(&self, inode: Inode) -> bool {
         let owner = self.world.claims.owner(&self.spec.log, inode);
-        owner.is_some_and(|owner| owner != self.spec.path)
+        owner.is_some_and(|owner| *owner != *self.spec.path)
     }
 }

@@ -309,7 +309,7 @@ fn t9_compressed_under_its_own_name_while_stopped_and_running() {
             rig.stop();
         }
         append(&rig.spec.path, "a3\n");
-        let status = Command::new("gzip").arg("-f").arg(&rig.spec.path).status().unwrap();
+        let status = Command::new("gzip").arg("-f").arg(&*rig.spec.path).status().unwrap();
         assert!(status.success());
         if running {
             rig.settle();

@@ -419,7 +419,7 @@ fn t4_a_file_renamed_to_another_watched_path_goes_on_there() {
     append(&rig.path("renamed.log"), "b\n");
     rig.start();
     rig.settle();
-    rig.spec.path = rig.path("renamed.log");
+    rig.spec.path = rig.path("renamed.log").into();
     rig.watcher = Some(rig::watcher(&rig.spec, &rig.world));
     rig.settle();
     assert_eq!(rig.values(), ["a", "b"]);

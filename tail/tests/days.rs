@@ -65,7 +65,7 @@ fn x3_a_directory_that_is_away_for_days_repeats_nothing() {
     for restart in [false, true] {
         let mut rig = Rig::new();
         fs::create_dir(rig.path("mount")).unwrap();
-        rig.spec.path = rig.path("mount/app.log");
+        rig.spec.path = rig.path("mount/app.log").into();
         rig.restart();
         append(&rig.spec.path, "a\n");
         rig.settle();

@@ -312,13 +312,13 @@ mod tests {
             let letters = Arc::new(DeadLetterStore::new(self.directory.path(), 1 << 20));
             let (kafka, lanes) = KafkaActor::start(options(&loaded.settings), letters).unwrap();
             let common = Common {
-                world: World {
+                world: Arc::new(World {
                     positions: Positions::in_memory(),
                     claims: Arc::new(Claims::default()),
                     handles: Handles::new(16),
                     listings: Arc::default(),
                     lease: Lease::default(),
-                },
+                }),
                 budget: Arc::new(Budget::new(1 << 20)),
                 lanes,
                 host: "h".into(),

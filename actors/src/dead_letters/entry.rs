@@ -58,7 +58,7 @@ impl DeadLetter {
         };
         Self {
             time: utc(now),
-            log: letter.source.log.clone(),
+            log: letter.source.log.to_string(),
             path: letter.source.path.to_string_lossy().into_owned(),
             file_id: letter.source.file_id.clone(),
             offset: letter.offset,
@@ -143,7 +143,7 @@ mod tests {
     fn a_letter_says_what_where_and_why_and_can_be_read_again() {
         let source = Arc::new(Source {
             log: "nginx".into(),
-            path: "/var/log/nginx/access.log".into(),
+            path: std::path::Path::new("/var/log/nginx/access.log").into(),
             file_id: "f1".into(),
         });
         let reason = "MSG_SIZE_TOO_LARGE: Broker: Message size too large";

@@ -260,8 +260,8 @@ fn batch(letter: &DeadLetter, topic: &str, ticket: Box<dyn Settle>) -> Batch {
     // A partition counts in its own topic only.
     let partition = letter.partition.filter(|_| topic == letter.topic);
     let source = Source {
-        log: letter.log.clone(),
-        path: letter.path.clone().into(),
+        log: letter.log.as_str().into(),
+        path: std::path::Path::new(&letter.path).into(),
         file_id: letter.file_id.clone(),
     };
     Batch {

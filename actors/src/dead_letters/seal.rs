@@ -114,7 +114,7 @@ mod tests {
     fn bury(store: &DeadLetterStore, line: &str) {
         let source = Source {
             log: "nginx".into(),
-            path: "/x".into(),
+            path: std::path::Path::new("/x").into(),
             file_id: "f".into(),
         };
         let letter = Letter::new(Arc::new(source), "web".into(), 0, "refused".into(), line.into());

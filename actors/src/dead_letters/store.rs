@@ -206,7 +206,7 @@ mod tests {
     fn letter(line: &[u8]) -> Letter {
         let source = Source {
             log: "nginx".into(),
-            path: "/var/log/nginx/access.log".into(),
+            path: Path::new("/var/log/nginx/access.log").into(),
             file_id: "f1".into(),
         };
         let reason = "MSG_SIZE_TOO_LARGE: Broker: Message size too large".to_owned();

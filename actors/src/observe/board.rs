@@ -1,7 +1,7 @@
 //! Where all gauges are, and what else a report is made from.
 
 use std::collections::{BTreeMap, HashSet};
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Instant, SystemTime};
 
@@ -17,7 +17,7 @@ use super::verdict::KEEPS_UP;
 use crate::tail::Common;
 
 /// A watcher: the name of its entry, and its path.
-pub type Key = (String, PathBuf);
+pub type Key = (Arc<str>, Arc<Path>);
 
 /// What a [`Report`] is made from besides the board.
 #[derive(Debug)]
@@ -253,7 +253,7 @@ impl Board {
                 FileRow {
                     time_to_loss_seconds: is_late.then(loss).flatten(),
                     path: path.display().to_string(),
-                    log,
+                    log: log.to_string(),
                     ..row
                 }
             })

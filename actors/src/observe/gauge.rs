@@ -99,8 +99,7 @@ pub struct Gauge {
 
 #[derive(Debug)]
 struct Shown {
-    log: String,
-    path: String,
+    key: Key,
     tally: Arc<Tally>,
     events: Arc<Events>,
 }
@@ -130,11 +129,10 @@ impl Gauge {
     }
 
     /// It is on a board: what happens is counted and told there.
-    pub(crate) fn shown_as(&self, (log, path): &Key, tally: Arc<Tally>, events: Arc<Events>) {
+    pub(crate) fn shown_as(&self, key: &Key, tally: Arc<Tally>, events: Arc<Events>) {
         // One that is put there again stays what it was.
         self.shown.get_or_init(|| Shown {
-            log: log.clone(),
-            path: path.display().to_string(),
+            key: key.clone(),
             tally,
             events,
         });
@@ -309,7 +307,8 @@ impl Default for Gauge {
 
 impl Shown {
     fn say(&self, kind: EventKind, text: impl Into<String>) {
-        self.events.say_of(kind, (&self.log, self.path.clone()), text);
+        let (log, path) = &self.key;
+        self.events.say_of(kind, (log, path.display().to_string()), text);
     }
 }
 

@@ -179,7 +179,7 @@ mod tests {
     fn what_was_seen_of_a_file_is_newer_than_its_record() {
         let record = |order: u32, life| StreamRecord {
             log: "app".into(),
-            path: "/a".into(),
+            path: std::path::Path::new("/a").into(),
             id: FileId(u64::try_from(hours(f64::from(order))).unwrap()),
             order: order.into(),
             inode: Inode {

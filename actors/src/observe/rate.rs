@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 /// Whole seconds that are looked at: long enough to be steady, short enough to show a stop soon.
-const SECONDS: u64 = 5;
+const SECONDS: u32 = 5;
 /// One more, for the second that is not over yet.
 const SLOTS: usize = 6;
 
@@ -16,10 +16,10 @@ pub(crate) struct Rate {
 
 #[derive(Debug, Clone, Copy, Default)]
 struct Slot {
-    /// Seconds since the start.
-    second: u64,
+    /// Seconds since the start: for 136 years.
+    second: u32,
+    lines: u32,
     bytes: u64,
-    lines: u64,
 }
 
 impl Rate {
@@ -43,7 +43,7 @@ impl Rate {
                 };
             }
             slot.bytes += bytes;
-            slot.lines += lines;
+            slot.lines = slot.lines.saturating_add(u32::try_from(lines).unwrap_or(u32::MAX));
         }
     }
 
@@ -52,14 +52,16 @@ impl Rate {
         let second = self.second(now);
         let first = second.saturating_sub(SECONDS);
         let recent = self.slots.iter().filter(|slot| (first..second).contains(&slot.second));
-        let (bytes, lines) = recent.fold((0, 0), |sum, slot| (sum.0 + slot.bytes, sum.1 + slot.lines));
+        let (bytes, lines) = recent.fold((0_u64, 0_u64), |sum, slot| {
+            (sum.0 + slot.bytes, sum.1 + u64::from(slot.lines))
+        });
         // A young watcher has fewer seconds behind it.
-        let seconds = second.clamp(1, SECONDS) as f64;
+        let seconds = f64::from(second.clamp(1, SECONDS));
         (bytes as f64 / seconds, lines as f64 / seconds)
     }
 
-    fn second(&self, now: Instant) -> u64 {
-        now.saturating_duration_since(self.start).as_secs()
+    fn second(&self, now: Instant) -> u32 {
+        u32::try_from(now.saturating_duration_since(self.start).as_secs()).unwrap_or(u32::MAX)
     }
 }
 

@@ -1,8 +1,8 @@
 //! The SupervisorActor: owns the factory of the watchers, keeps one per path, restarts those that fail.
 
 use std::collections::{BTreeMap, HashMap};
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::path::Path;
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use actix::{WeakAddr, prelude::*};
@@ -21,7 +21,7 @@ use super::orphans::Orphanage;
 use super::watchdog::Crew;
 use super::watchdog::actor::stop;
 use crate::kafka::{KafkaActor, Reconfigure};
-use crate::observe::Gauge;
+use crate::observe::{Gauge, Key};
 use crate::tail::actor::{News, Notice, Retarget, TailActor};
 use crate::tail::{Common, Pulse, TailSpec};
 
@@ -65,16 +65,18 @@ pub(super) struct Tail {
 /// The supervisor of all watchers.
 pub struct SupervisorActor {
     pub(super) common: Common,
+    /// The same as the watchers of each thread have it.
+    pub(super) commons: Vec<(Weak<Pulse>, Arc<Common>)>,
     pub(super) kafka: Addr<KafkaActor>,
     pub(super) settings: Option<Arc<Settings>>,
     /// Those of the settings, shared with the watchers and with each look.
     pub(super) entries: Vec<Arc<LogEntry>>,
     pub(super) crew: Crew,
-    pub(super) tails: BTreeMap<(String, PathBuf), Tail>,
+    pub(super) tails: BTreeMap<Key, Tail>,
     /// Watchers that are being stopped: none other of their path starts before they have let go.
-    pub(super) stopping: HashMap<(String, PathBuf), (WeakAddr<TailActor>, Arc<Pulse>)>,
+    pub(super) stopping: HashMap<Key, (WeakAddr<TailActor>, Arc<Pulse>)>,
     /// Per entry, the paths that are watched and how their file looked last.
-    pub(super) watched: HashMap<String, BTreeMap<PathBuf, Option<Stat>>>,
+    pub(super) watched: HashMap<String, BTreeMap<Arc<Path>, Option<Stat>>>,
     pub(super) first: FirstLooks,
     pub(super) routes: Arc<Routes>,
     /// None while a look has it.
@@ -97,6 +99,7 @@ impl SupervisorActor {
     pub fn new(common: Common, kafka: Addr<KafkaActor>) -> Self {
         Self {
             common,
+            commons: Vec::new(),
             kafka,
             settings: None,
             entries: Vec::new(),
@@ -165,7 +168,7 @@ impl SupervisorActor {
         let positions = &self.common.world.positions;
         for stream in positions.all() {
             let record = stream.record();
-            if record.log == entry.name && entry.means(&record.path) {
+            if *record.log == *entry.name && entry.means(&record.path) {
                 self.common.world.claims.reserve(&record);
             }
         }
@@ -176,7 +179,7 @@ impl SupervisorActor {
 
     fn retarget(&mut self, name: &str) {
         let Some(entry) = self.entry(name) else { return };
-        for (_, tail) in self.tails.iter().filter(|((log, _), _)| log == name) {
+        for (_, tail) in self.tails.iter().filter(|((log, _), _)| **log == *name) {
             tail.address.do_send(Retarget(Arc::clone(&entry)));
         }
     }
@@ -191,7 +194,7 @@ impl SupervisorActor {
     }
 
     pub(super) fn stop_tail(&mut self, log: &str, path: &Path, ctx: &mut Context<Self>) {
-        let key = (log.to_owned(), path.to_owned());
+        let key: Key = (log.into(), path.into());
         self.first.taken(log, path);
         let Some(tail) = self.tails.remove(&key) else { return };
         self.common.board.remove(&key);
@@ -265,31 +268,34 @@ impl SupervisorActor {
             let Some(watched) = self.watched.get_mut(&entry.name) else {
                 continue;
             };
+            let log: Arc<str> = self.common.world.positions.name(&entry.name);
             let is_fresh = self.first.take_fresh(&entry.name);
             let remembered = if is_fresh {
                 self.common.world.positions.paths(&entry.name)
             } else {
                 Vec::new()
             };
-            let changes = compare(entry, watched, &swept.files, &remembered);
+            let positions = &self.common.world.positions;
+            let shared = |path: &Path| positions.path(&entry.name, path);
+            let changes = compare(entry, watched, (&swept.files, &remembered), shared);
             let is_first = is_fresh && self.first.is_first(&entry.name);
             for path in changes.gone {
                 self.stop_tail(&entry.name, &path, ctx);
             }
-            let size = |path: &PathBuf| swept.files.get(path).map_or(0, |stat| stat.size);
+            let size = |path: &Path| swept.files.get(path).map_or(0, |stat| stat.size);
             for path in changes.changed {
                 let size = size(&path);
-                if let Some(tail) = self.tails.get(&(entry.name.clone(), path)) {
+                if let Some(tail) = self.tails.get(&(Arc::clone(&log), path)) {
                     tail.gauge.on_disk(size);
                     tail.route.ring(true);
                 }
             }
             if is_first {
-                self.first.expect(&entry.name, changes.new.iter().cloned());
+                self.first.expect(&entry.name, changes.new.iter().map(Arc::clone));
             }
             for path in changes.new {
                 let streams = self.common.world.positions.of(&entry.name, &path);
-                let is_stopping = self.stopping.contains_key(&(entry.name.clone(), path.clone()));
+                let is_stopping = self.stopping.contains_key(&(Arc::clone(&log), Arc::clone(&path)));
                 if is_stopping || !streams.iter().all(|stream| stream.is_at_rest()) {
                     // Its predecessor has not let go of it: the next look takes it up.
                     if let Some(watched) = self.watched.get_mut(&entry.name) {
@@ -304,7 +310,7 @@ impl SupervisorActor {
                 self.spawn(
                     TailSpec {
                         entry: Arc::clone(entry),
-                        path,
+                        key: (Arc::clone(&log), path),
                         from_end,
                         gauge,
                     },
@@ -312,7 +318,7 @@ impl SupervisorActor {
                 );
             }
             for (path, real) in &swept.links {
-                if let Some(tail) = self.tails.get(&(entry.name.clone(), path.clone())) {
+                if let Some(tail) = self.tails.get(&(Arc::clone(&log), path.as_path().into())) {
                     self.routes.add_link(real, &tail.route);
                 }
             }
@@ -413,7 +419,7 @@ impl Handler<Notice> for SupervisorActor {
     type Result = ();
 
     fn handle(&mut self, notice: Notice, ctx: &mut Context<Self>) {
-        let key = (notice.log, notice.path);
+        let key = notice.key;
         if self.draining
             || self
                 .tails
@@ -433,7 +439,7 @@ impl Handler<Notice> for SupervisorActor {
             News::Empty => {
                 // A file that came meanwhile is found by the look that follows: none is taken here, where it could hang.
                 self.stop_tail(&key.0, &key.1, ctx);
-                if let Some(watched) = self.watched.get_mut(&key.0) {
+                if let Some(watched) = self.watched.get_mut(&*key.0) {
                     watched.remove(&key.1);
                 }
             }

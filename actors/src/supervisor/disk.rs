@@ -62,24 +62,24 @@ impl Route {
 /// Who is woken by what.
 #[derive(Default)]
 pub struct Routes {
-    by_path: Mutex<HashMap<PathBuf, Vec<Arc<Route>>>>,
+    by_path: Mutex<HashMap<Arc<Path>, Vec<Arc<Route>>>>,
 }
 
 impl Routes {
     /// Wakes `route` when something happens to `path`, its own.
-    pub fn add(&self, path: PathBuf, route: &Arc<Route>) {
+    pub fn add(&self, path: Arc<Path>, route: &Arc<Route>) {
         self.put(path, route);
     }
 
     /// Wakes `route` also when something happens to `path`, where its own leads to.
     pub fn add_link(&self, path: &Path, route: &Arc<Route>) {
-        if self.put(path.to_owned(), route) {
+        if self.put(path.into(), route) {
             route.elsewhere().push(path.to_owned());
         }
     }
 
     /// False when it is there already.
-    fn put(&self, path: PathBuf, route: &Arc<Route>) -> bool {
+    fn put(&self, path: Arc<Path>, route: &Arc<Route>) -> bool {
         let mut routes = self.lock();
         let listed = routes.entry(path).or_default();
         let is_new = !listed.iter().any(|other| Arc::ptr_eq(other, route));
@@ -118,7 +118,7 @@ impl Routes {
         self.lock().values().flatten().for_each(|route| route.ring(true));
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<PathBuf, Vec<Arc<Route>>>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<Arc<Path>, Vec<Arc<Route>>>> {
         self.by_path.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -285,8 +285,8 @@ mod tests {
         });
         let seen = || [0, 1].map(|index| rung[index].load(Ordering::Relaxed));
         let (at_link, at_target) = (Path::new("/link"), Path::new("/target"));
-        routes.add(at_link.to_owned(), &link);
-        routes.add(at_target.to_owned(), &target);
+        routes.add(at_link.into(), &link);
+        routes.add(at_target.into(), &target);
         routes.add_link(at_target, &link);
         routes.add_link(at_target, &link);
         routes.ring(at_target, false);

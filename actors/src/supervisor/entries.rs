@@ -72,31 +72,31 @@ fn directories(swept: &Sweep) -> impl Iterator<Item = PathBuf> {
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Changes {
     /// Paths that need a watcher.
-    pub new: Vec<PathBuf>,
+    pub new: Vec<Arc<Path>>,
     /// Paths whose file is not as it was seen last.
-    pub changed: Vec<PathBuf>,
+    pub changed: Vec<Arc<Path>>,
     /// Paths that the entry does not mean any more.
-    pub gone: Vec<PathBuf>,
+    pub gone: Vec<Arc<Path>>,
 }
 
 /// Compares the watchers of an entry, with how their file looked last, to what is there now. `remembered` are paths
-/// that have positions: they are watched even while no file is there.
+/// that have positions: they are watched even while no file is there. `shared` gives a path as it is kept already.
 pub fn compare(
     entry: &LogEntry,
-    watched: &mut BTreeMap<PathBuf, Option<Stat>>,
-    files: &BTreeMap<PathBuf, Stat>,
-    remembered: &[PathBuf],
+    watched: &mut BTreeMap<Arc<Path>, Option<Stat>>,
+    (files, remembered): (&BTreeMap<PathBuf, Stat>, &[Arc<Path>]),
+    shared: impl Fn(&Path) -> Arc<Path>,
 ) -> Changes {
     let mut changes = Changes::default();
     watched.retain(|path, seen| {
-        let now = files.get(path).copied();
+        let now = files.get(&**path).copied();
         // What was found for the entry is what it means: to ask its patterns again would be half the cost of a look.
         if now.is_none() && !entry.means(path) {
-            changes.gone.push(path.clone());
+            changes.gone.push(Arc::clone(path));
             return false;
         }
         if *seen != now {
-            changes.changed.push(path.clone());
+            changes.changed.push(Arc::clone(path));
             *seen = now;
         }
         true
@@ -104,11 +104,13 @@ pub fn compare(
     let remembered = remembered
         .iter()
         .filter(|path| entry.means(path))
-        .map(|path| (path, None));
-    for (path, stat) in files.iter().map(|(path, stat)| (path, Some(*stat))).chain(remembered) {
+        .map(|path| (&**path, None));
+    let found = files.iter().map(|(path, stat)| (path.as_path(), Some(*stat)));
+    for (path, stat) in found.chain(remembered) {
         if !watched.contains_key(path) {
-            watched.insert(path.clone(), stat);
-            changes.new.push(path.clone());
+            let path = shared(path);
+            watched.insert(Arc::clone(&path), stat);
+            changes.new.push(path);
         }
     }
     changes

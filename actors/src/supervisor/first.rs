@@ -1,7 +1,8 @@
 //! Entries that are applied for the first time: `start` counts for the files that exist then, and for no later ones.
 
 use std::collections::{HashMap, HashSet};
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::sync::Arc;
 
 /// Which first looks are still to be taken.
 #[derive(Debug, Default)]
@@ -9,7 +10,7 @@ pub struct FirstLooks {
     /// Entries whose files were not looked for yet.
     fresh: HashSet<String>,
     /// Per entry that was never applied before, the watchers that have not taken their first look.
-    unready: HashMap<String, HashSet<PathBuf>>,
+    unready: HashMap<String, HashSet<Arc<Path>>>,
 }
 
 impl FirstLooks {
@@ -32,7 +33,7 @@ impl FirstLooks {
     }
 
     /// These files existed: their watchers have yet to take their first look.
-    pub fn expect(&mut self, log: &str, paths: impl Iterator<Item = PathBuf>) {
+    pub fn expect(&mut self, log: &str, paths: impl Iterator<Item = Arc<Path>>) {
         self.unready.insert(log.to_owned(), paths.collect());
     }
 

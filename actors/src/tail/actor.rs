@@ -4,7 +4,6 @@
 //! SupervisorActor then gives it a fresh driver. Nothing of the old state goes on but the address.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Instant;
@@ -18,7 +17,7 @@ use super::driver::{Common, Driver, Next, TailSpec};
 use super::pulse::Pulse;
 use crate::budget::Permit;
 use crate::kafka::ShipBatch;
-use crate::observe::Activity;
+use crate::observe::{Activity, Key};
 
 /// Something happened to the path or its directory.
 #[derive(Debug, Clone, Copy, Message)]
@@ -57,10 +56,8 @@ pub struct Stop;
 #[derive(Debug, Clone, Message)]
 #[rtype(result = "()")]
 pub struct Notice {
-    /// The entry.
-    pub log: String,
-    /// The path.
-    pub path: PathBuf,
+    /// The entry and the path.
+    pub key: Key,
     /// Which incarnation says so: what an earlier one said last may arrive late.
     pub incarnation: u64,
     /// What it says.
@@ -110,7 +107,7 @@ enum Phase {
 
 /// The watcher of one log path.
 pub struct TailActor {
-    common: Common,
+    common: Arc<Common>,
     kafka: Recipient<ShipBatch>,
     supervisor: WeakRecipient<Notice>,
     spec: TailSpec,
@@ -120,7 +117,7 @@ pub struct TailActor {
     timer: Option<SpawnHandle>,
     /// What waits for the lane of the topic.
     waiting: Option<SpawnHandle>,
-    failure: Option<String>,
+    failure: Option<Box<str>>,
     ready_said: bool,
     stopping: bool,
     /// Set while a [`Wake`] is under way.
@@ -131,7 +128,7 @@ pub struct TailActor {
 impl TailActor {
     /// A watcher that waits for its [`Begin`].
     pub fn new(
-        common: Common,
+        common: Arc<Common>,
         spec: TailSpec,
         kafka: Recipient<ShipBatch>,
         supervisor: WeakRecipient<Notice>,
@@ -276,7 +273,7 @@ impl TailActor {
             Ok(Err(error)) => format!("{error}: {}", error.source),
             Err(panic) => format!("panicked: {}", panic_text(panic.as_ref())),
         };
-        self.failure = Some(reason);
+        self.failure = Some(reason.into());
         ctx.stop();
         None
     }
@@ -297,8 +294,7 @@ impl TailActor {
     fn tell(&self, news: News) {
         if let Some(supervisor) = self.supervisor.upgrade() {
             let notice = Notice {
-                log: self.spec.entry.name.clone(),
-                path: self.spec.path.clone(),
+                key: self.spec.key.clone(),
                 incarnation: self.incarnation,
                 news,
             };
@@ -320,7 +316,7 @@ impl Supervised for TailActor {
         self.waiting = None;
         if !self.stopping {
             let reason = self.failure.take().unwrap_or_else(|| "stopped without a reason".into());
-            self.tell(News::Down(reason));
+            self.tell(News::Down(reason.into()));
         }
     }
 }
@@ -349,7 +345,7 @@ impl Handler<Begin> for TailActor {
                 myself.do_send(Wake { reconcile: false });
             }
         });
-        self.driver = Some(Driver::new(&self.spec, self.common.clone(), told, wake));
+        self.driver = Some(Driver::new(&self.spec, Arc::clone(&self.common), told, wake));
         self.queue(ctx);
     }
 }
@@ -441,7 +437,7 @@ impl Handler<Stop> for TailActor {
 /// A fault that a test wants.
 #[cfg(debug_assertions)]
 fn faulty(step: &str, spec: &TailSpec) -> Result<(), WatchError> {
-    crate::fault::strike(step, &spec.path)
+    crate::fault::strike(step, &spec.key.1)
 }
 
 #[cfg(not(debug_assertions))]

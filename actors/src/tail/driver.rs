@@ -1,8 +1,7 @@
 //! What a TailActor does, without the actor: asks its watcher what to do, says what must be waited for, and packs
 //! what was read into batches for Kafka.
 
-use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
@@ -13,7 +12,7 @@ use logcatch_tail::{FileId, STEP, Todo, Wake, WatchError, WatchSpec, Watcher, Wo
 use super::origin::{headers_of, shape_of};
 use super::ticket::{Ticket, Told};
 use crate::budget::{Budget, Permit};
-use crate::observe::{Activity, Board, Gauge};
+use crate::observe::{Activity, Board, Gauge, Key};
 use crate::rate::{Rate, Rates};
 
 /// Bytes that a read asks the budget for, of a file with much to read and short lines: so much is left for other topics
@@ -24,7 +23,7 @@ const ONE_READ: usize = STEP + STEP / 2;
 #[derive(Debug, Clone)]
 pub struct Common {
     /// Positions and claims.
-    pub world: World,
+    pub world: Arc<World>,
     /// Pays for what is read.
     pub budget: Arc<Budget>,
     /// Which topics take records.
@@ -42,8 +41,8 @@ pub struct Common {
 pub struct TailSpec {
     /// The entry it belongs to.
     pub entry: Arc<LogEntry>,
-    /// The path it watches.
-    pub path: PathBuf,
+    /// The name of that, and the path it watches.
+    pub key: Key,
     /// A file that is there at first sight starts at its end.
     pub from_end: bool,
     /// Where it shows how it stands.
@@ -110,7 +109,7 @@ impl Swell {
 
 /// The state of one watcher, made anew for each incarnation.
 pub struct Driver {
-    common: Common,
+    common: Arc<Common>,
     entry: Arc<LogEntry>,
     watcher: Watcher,
     lane: Arc<Lane>,
@@ -118,7 +117,8 @@ pub struct Driver {
     swell: Swell,
     /// Of the topic's share, for the next read.
     hold: Option<Hold>,
-    ways: HashMap<FileId, Way>,
+    /// Few: those of the generations that are read.
+    ways: Vec<(FileId, Way)>,
     told: Told,
     ready: bool,
     gauge: Arc<Gauge>,
@@ -127,24 +127,25 @@ pub struct Driver {
 impl Driver {
     /// A fresh watcher; `told` hears when a batch is settled, `wake` when it should be woken for the sake of a handle.
     #[must_use]
-    pub fn new(spec: &TailSpec, common: Common, told: Told, wake: Wake) -> Self {
+    pub fn new(spec: &TailSpec, common: Arc<Common>, told: Told, wake: Wake) -> Self {
+        let (log, path) = &spec.key;
         let watch = WatchSpec {
-            log: spec.entry.name.clone(),
-            path: spec.path.clone(),
+            log: Arc::clone(log),
+            path: Arc::clone(path),
             max_line: spec.entry.max_line,
             shape: shape_of(&spec.entry, &common.host),
             from_end: spec.from_end,
-            rotated: spec.entry.rotated_of(&common.host, &spec.path),
+            rotated: spec.entry.rotated_of(&common.host, path),
             ignore_before: spec.entry.ignore_before(SystemTime::now()),
         };
         Self {
-            lane: lane(&common, &spec.entry, &spec.path),
-            watcher: Watcher::new(watch, common.world.clone(), wake),
+            lane: lane(&common, &spec.entry, path),
+            watcher: Watcher::new(watch, Arc::clone(&common.world), wake),
             entry: Arc::clone(&spec.entry),
             rate: common.rates.of(&spec.entry.name, spec.entry.rate_limit),
             swell: Swell::default(),
             hold: None,
-            ways: HashMap::new(),
+            ways: Vec::new(),
             common,
             told,
             ready: false,
@@ -220,7 +221,7 @@ impl Driver {
 
     /// Publishes how it stands; what it does, if that is another thing now.
     fn show(&self, activity: Option<Activity>, now: Instant) {
-        let target = |id| self.ways.get(&id).map(|way| Arc::clone(&way.target));
+        let target = |id| self.known_way(id).map(|way| Arc::clone(&way.target));
         self.gauge.publish(activity, &self.watcher, &self.lane, target, now);
     }
 
@@ -303,9 +304,13 @@ impl Driver {
         }))
     }
 
+    fn known_way(&self, file: FileId) -> Option<&Way> {
+        self.ways.iter().find(|(id, _)| *id == file).map(|(_, way)| way)
+    }
+
     /// Where the records of a file go. It keeps its partition for life, as long as its topic is the same.
     fn way(&mut self, stream: &logcatch_tail::Stream) -> Way {
-        if let Some(way) = self.ways.get(&stream.id()) {
+        if let Some(way) = self.known_way(stream.id()) {
             return way.clone();
         }
         // A path keeps a handful of generations; older ones are found again when needed.
@@ -317,7 +322,7 @@ impl Driver {
         let topic = self.lane.topic();
         let partition = record
             .placement
-            .filter(|placement| placement.topic == topic)
+            .filter(|placement| &*placement.topic == topic)
             .map(|placement| placement.partition);
         let key = self.entry.key_of(&self.common.host, &record.path).unwrap_or_default();
         let target = Arc::new(Target::new(topic.into(), key.into_bytes(), partition));
@@ -331,7 +336,9 @@ impl Driver {
             source,
             headers,
         };
-        self.ways.insert(record.id, way.clone());
+        // Nearly always the only one.
+        self.ways.reserve_exact(1);
+        self.ways.push((record.id, way.clone()));
         way
     }
 }

@@ -123,7 +123,7 @@ impl Rig {
             headers: None,
             source: Arc::new(Source {
                 log: "log".into(),
-                path: "/var/log/x".into(),
+                path: std::path::Path::new("/var/log/x").into(),
                 file_id: "1".into(),
             }),
             offset: 1000,

@@ -65,7 +65,7 @@ impl Rig {
         let state = tempfile::tempdir().unwrap();
         let spec = WatchSpec {
             log: "app".into(),
-            path: logs.path().join("app.log"),
+            path: logs.path().join("app.log").into(),
             max_line: 900 * 1024,
             shape: logcatch_tail::Shape::default(),
             from_end: false,
@@ -111,7 +111,7 @@ impl Rig {
     pub fn watch(&mut self, name: &str) {
         let path = self.path(name);
         let spec = WatchSpec {
-            path,
+            path: path.into(),
             ..self.spec.clone()
         };
         self.others.push(watcher(&spec, &self.world));
@@ -267,7 +267,7 @@ impl Rig {
         self.watcher = Some(watcher(&self.spec, &self.world));
         for path in std::mem::take(&mut self.paths) {
             let spec = WatchSpec {
-                path,
+                path: path.into(),
                 ..self.spec.clone()
             };
             self.others.push(watcher(&spec, &self.world));

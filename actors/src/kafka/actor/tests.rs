@@ -56,7 +56,7 @@ fn batch(lines: u32) -> (Batch, Fate) {
     let fate = Fate::default();
     let source = Source {
         log: "log".into(),
-        path: "/x".into(),
+        path: std::path::Path::new("/x").into(),
         file_id: "1".into(),
     };
     let batch = Batch {

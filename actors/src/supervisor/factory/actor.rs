@@ -1,6 +1,5 @@
 //! The factory of the SupervisorActor: starts watchers, and starts those again that failed.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU8;
 use std::time::Instant;
@@ -8,25 +7,25 @@ use std::time::Instant;
 use actix::prelude::*;
 
 use crate::kafka::ShipBatch;
-use crate::observe::Activity;
+use crate::observe::{Activity, Key};
 use crate::supervisor::actor::{SETTLE_POLL, SupervisorActor, Tail};
 use crate::supervisor::backoff::Backoff;
 use crate::supervisor::disk::Route;
-use crate::tail::TailSpec;
 use crate::tail::actor::{Begin, TailActor, Wake};
+use crate::tail::{Common, Pulse, TailSpec};
 
 impl SupervisorActor {
     /// Starts the watcher of a path.
     pub(in crate::supervisor) fn spawn(&mut self, spec: TailSpec, ctx: &mut Context<Self>) {
-        let post = self.crew.place(&spec.path);
+        let key = spec.key.clone();
+        let post = self.crew.place(&key.1);
         self.spawned += 1;
         // What was taken from a watcher that does not answer is this one's now.
-        self.common.world.positions.renew(&spec.entry.name, &spec.path);
+        self.common.world.positions.renew(&key.0, &key.1);
         let pending = Arc::new(AtomicU8::new(0));
         let address = Supervisor::start_in_arbiter(&post.arbiter, {
-            let (mut common, spec, pending) = (self.common.clone(), spec.clone(), Arc::clone(&pending));
+            let (common, spec, pending) = (self.common_under(&post.pulse), spec.clone(), Arc::clone(&pending));
             let pulse = Arc::clone(&post.pulse);
-            common.world.lease = pulse.lease().clone();
             let kafka = self.kafka.clone().recipient::<ShipBatch>();
             let supervisor = ctx.address().downgrade().recipient();
             move |_| TailActor::new(common, spec, kafka, supervisor, pending, pulse)
@@ -35,9 +34,8 @@ impl SupervisorActor {
             let address = address.clone();
             move |reconcile| address.do_send(Wake { reconcile })
         });
-        self.routes.add(spec.path.clone(), &route);
-        log::info!(log = spec.entry.name, path:% = spec.path.display(); "watcher started");
-        let key = (spec.entry.name.clone(), spec.path.clone());
+        self.routes.add(Arc::clone(&key.1), &route);
+        log::info!(log:% = key.0, path:% = key.1.display(); "watcher started");
         let incarnation = self.spawned as u64;
         let gauge = Arc::clone(&spec.gauge);
         self.common.board.add(key.clone(), Arc::clone(&gauge));
@@ -58,13 +56,25 @@ impl SupervisorActor {
         );
     }
 
+    /// What the watchers of a thread share: the world under its lease.
+    fn common_under(&mut self, pulse: &Arc<Pulse>) -> Arc<Common> {
+        self.commons.retain(|(of, _)| of.strong_count() > 0);
+        let known = self.commons.iter().find(|(of, _)| of.as_ptr() == Arc::as_ptr(pulse));
+        if let Some((_, common)) = known {
+            return Arc::clone(common);
+        }
+        let mut world = (*self.common.world).clone();
+        world.lease = pulse.lease().clone();
+        let common = Arc::new(Common {
+            world: Arc::new(world),
+            ..self.common.clone()
+        });
+        self.commons.push((Arc::downgrade(pulse), Arc::clone(&common)));
+        common
+    }
+
     /// Starts a failed watcher again, once what its earlier incarnation handed over is settled.
-    pub(in crate::supervisor) fn begin_again(
-        &mut self,
-        key: (String, PathBuf),
-        incarnation: u64,
-        ctx: &mut Context<Self>,
-    ) {
+    pub(in crate::supervisor) fn begin_again(&mut self, key: Key, incarnation: u64, ctx: &mut Context<Self>) {
         let entry = self.entry(&key.0);
         // Unless it was stopped meanwhile, or replaced by another.
         let tail = self
@@ -84,7 +94,7 @@ impl SupervisorActor {
         tail.resting = false;
         let spec = TailSpec {
             entry,
-            path: key.1.clone(),
+            key: key.clone(),
             from_end: tail.from_end,
             gauge: Arc::clone(&tail.gauge),
         };
@@ -106,7 +116,7 @@ impl SupervisorActor {
     }
 
     /// A watcher failed: it rests, and begins again.
-    pub(in crate::supervisor) fn down(&mut self, key: (String, PathBuf), reason: &str, ctx: &mut Context<Self>) {
+    pub(in crate::supervisor) fn down(&mut self, key: Key, reason: &str, ctx: &mut Context<Self>) {
         let Some(tail) = self.tails.get_mut(&key).filter(|tail| !tail.resting) else {
             return;
         };
@@ -114,7 +124,7 @@ impl SupervisorActor {
         let incarnation = tail.incarnation;
         let wait = tail.backoff.failed(Instant::now());
         tail.gauge.restarts(Activity::Failed(reason.to_owned()), Instant::now());
-        log::error!(log = key.0, path:% = key.1.display(), reason, wait_seconds = wait.as_secs();
+        log::error!(log:% = key.0, path:% = key.1.display(), reason, wait_seconds = wait.as_secs();
             "watcher failed; it will be restarted from its position");
         ctx.run_later(wait, move |actor, ctx| actor.begin_again(key, incarnation, ctx));
     }

@@ -62,12 +62,12 @@ impl Handler<Restart> for SupervisorActor {
         }
         let incarnation = self.incarnation(&key);
         let (Some(incarnation), Some(rested)) = (incarnation, self.rest(&key)) else {
-            return Box::pin(fut::ready(Err(OrderError::Gone(key.1))));
+            return Box::pin(fut::ready(Err(OrderError::Gone(key.1.to_path_buf()))));
         };
-        log::info!(log = key.0, path:% = key.1.display(); "watcher is restarted by an operator");
+        log::info!(log:% = key.0, path:% = key.1.display(); "watcher is restarted by an operator");
         Box::pin(rested.into_actor(self).map(move |(), actor, ctx| {
             if actor.incarnation(&key) != Some(incarnation) {
-                return Err(OrderError::Gone(key.1));
+                return Err(OrderError::Gone(key.1.to_path_buf()));
             }
             actor.begin_again(key, incarnation, ctx);
             Ok(())

@@ -1,12 +1,11 @@
 //! What the SupervisorActor does when a thread hangs.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
 use actix::prelude::*;
 
-use crate::observe::NOT_ANSWERING;
+use crate::observe::{Key, NOT_ANSWERING};
 use crate::supervisor::actor::SupervisorActor;
 use crate::tail::actor::{Stop, TailActor};
 use crate::tail::{Pulse, Stuck};
@@ -70,7 +69,7 @@ impl SupervisorActor {
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(in crate::supervisor) struct BeginAgain {
-    key: (String, PathBuf),
+    key: Key,
     incarnation: u64,
 }
 

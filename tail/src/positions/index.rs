@@ -1,0 +1,86 @@
+//! What finds generations: by entry and path, and by inode.
+
+use std::collections::{HashMap, HashSet};
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::account::Account;
+use crate::identity::Inode;
+use crate::position::StreamRecord;
+use crate::saver::Dirty;
+use crate::stream::Stream;
+
+/// Forgotten generations are taken out of the index after half as many new ones as there are, and this many: often enough
+/// that files that come and go leave nothing, rarely enough to cost a new one next to nothing.
+const TIDY_AFTER: usize = 1024;
+
+#[derive(Debug, Default)]
+pub(super) struct Index {
+    pub(super) entries: HashMap<Arc<str>, Entry>,
+    pub(super) applied: HashSet<String>,
+    pub(super) last_id: u64,
+}
+
+/// What is known of one settings entry. Names and paths are the same `Arc` wherever they are kept.
+#[derive(Debug, Default)]
+pub(super) struct Entry {
+    pub(super) by_path: HashMap<Arc<Path>, Vec<Arc<Stream>>>,
+    /// By the inode a generation was first seen with.
+    pub(super) by_inode: HashMap<Inode, Arc<Stream>>,
+    pub(super) account: Arc<Account>,
+    /// Generations taken in since forgotten ones were last taken out.
+    added: usize,
+}
+
+impl Index {
+    pub(super) fn of(&mut self, log: &str, path: &Path) -> Option<&mut Vec<Arc<Stream>>> {
+        self.entries.get_mut(log)?.by_path.get_mut(path)
+    }
+
+    pub(super) fn entry(&mut self, log: &str) -> (Arc<str>, &mut Entry) {
+        let known = self.entries.get_key_value(log).map(|(log, _)| Arc::clone(log));
+        let log = known.unwrap_or_else(|| log.into());
+        (Arc::clone(&log), self.entries.entry(log).or_default())
+    }
+
+    pub(super) fn insert(&mut self, record: StreamRecord, dirty: &Arc<Dirty>) -> Arc<Stream> {
+        self.last_id = self.last_id.max(record.id.0);
+        let (log, entry) = self.entry(&record.log);
+        entry.insert(StreamRecord { log, ..record }, dirty)
+    }
+}
+
+impl Entry {
+    pub(super) fn shared(&self, path: &Path) -> Option<Arc<Path>> {
+        self.by_path.get_key_value(path).map(|(path, _)| Arc::clone(path))
+    }
+
+    fn insert(&mut self, mut record: StreamRecord, dirty: &Arc<Dirty>) -> Arc<Stream> {
+        record.path = self.shared(&record.path).unwrap_or(record.path);
+        let (path, inode) = (Arc::clone(&record.path), record.inode);
+        let stream = Stream::new(record, Arc::clone(&self.account), Arc::clone(dirty));
+        // Nearly always the only one.
+        let streams = self.by_path.entry(path).or_insert_with(|| Vec::with_capacity(1));
+        streams.push(Arc::clone(&stream));
+        self.added += 1;
+        if self.added > TIDY_AFTER + self.by_inode.len() / 2 {
+            self.tidy();
+        }
+        // Who reads a file knows more of it than who has it as a copy.
+        let is_read = |known: &Arc<Stream>| !known.is_gone() && known.record().inode == inode && !known.record().copy;
+        if !(stream.record().copy && self.by_inode.get(&inode).is_some_and(is_read)) {
+            self.by_inode.insert(inode, Arc::clone(&stream));
+        }
+        stream
+    }
+
+    /// Takes forgotten generations out, and paths that have none any more.
+    fn tidy(&mut self) {
+        self.added = 0;
+        self.by_inode.retain(|_, stream| !stream.is_gone());
+        self.by_path.retain(|_, streams| {
+            streams.retain(|stream| !stream.is_gone());
+            !streams.is_empty()
+        });
+    }
+}
