@@ -402,7 +402,7 @@ mod tests {
         let (first, rest) = ("1".to_owned() + &"\n \t\t\t\t".repeat(6), &" \t\t\t\t\n".repeat(4));
         let second = rest.trim_end_matches('\n').to_owned();
         let (made, consumed, open) = compose(&data);
-        assert_eq!(made, [(first.clone(), 0..38), (second, 38..62)]);
+        assert_eq!(made, [(first, 0..38), (second, 38..62)]);
         assert_eq!((consumed, open), (62, Some(64)));
         let data = format!("1\n{}", " \t\t\t\t\n".repeat(10));
         let (made, consumed, open) = compose(&data);

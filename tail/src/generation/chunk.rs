@@ -14,7 +14,7 @@ use crate::shape::Recipe;
 #[derive(Debug)]
 pub enum Reading {
     /// Whole records, or bytes to pass over.
-    Chunk(Chunk),
+    Chunk(Box<Chunk>),
     /// Nothing that is complete.
     Nothing,
     /// A line is longer than the budget: ask again with more, see [`Generation::cost`].
