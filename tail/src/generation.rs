@@ -398,9 +398,8 @@ impl Generation {
             });
             let passed = (guard, hole + framed.dropped_nuls, mark);
             buffer.truncate(framed.consumed);
-            return Ok(Reading::Chunk(
-                self.advance(stat, buffer, framed, passed).with(composed),
-            ));
+            let chunk = self.advance(stat, buffer, framed, passed).with(composed);
+            return Ok(Reading::Chunk(Box::new(chunk)));
         }
         if is_open && length < window {
             return Ok(Reading::Nothing);

@@ -428,7 +428,7 @@ impl Watcher {
                 let reading = generation.read(&self.recipe, &stat, budget, ending)?;
                 if let Reading::Chunk(chunk) = reading {
                     self.read_bytes += chunk.lines_bytes();
-                    return Ok(hand_out(generation, &stat, chunk));
+                    return Ok(hand_out(generation, &stat, *chunk));
                 }
                 reading
             }
@@ -439,7 +439,7 @@ impl Watcher {
                 let reading = old.generation.read(&self.recipe, &stat, budget, ending)?;
                 if let Reading::Chunk(chunk) = reading {
                     self.read_bytes += chunk.lines_bytes();
-                    return Ok(hand_out(&mut old.generation, &stat, chunk));
+                    return Ok(hand_out(&mut old.generation, &stat, *chunk));
                 }
                 if matches!(reading, Reading::Rewritten) {
                     self.lost_old(index, now)?;

@@ -153,7 +153,7 @@ proptest! {
                     }
                 }
                 // No group goes on in another stream.
-                if let Some(last) = expected.last_mut() { if !last.ends_with('\n') { last.push('\n'); } }
+                if let Some(last) = expected.last_mut() && !last.ends_with('\n') { last.push('\n'); }
             }
         }
         let mut expected: Vec<&str> = expected.iter().map(|text| text.trim_end_matches('\n')).collect();

@@ -16,7 +16,7 @@ use crate::stream::Stream;
 #[derive(Debug)]
 pub enum Reading {
     /// Whole records, or bytes to pass over.
-    Chunk(Chunk),
+    Chunk(Box<Chunk>),
     /// Nothing that is complete.
     Nothing,
     /// A line is longer than the budget: ask again with more, see [`Generation::cost`].
