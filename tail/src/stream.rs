@@ -40,7 +40,7 @@ struct State {
     /// What the record is once the transaction under way is committed.
     pledged: Option<Box<StreamRecord>>,
     /// Where the copy ends that is left of the file; more of it was read.
-    end: Option<Mark>,
+    end: Option<Box<Mark>>,
     /// Forgotten once the ledger is settled: nothing of the file is left anywhere.
     retiring: bool,
     gone: bool,
@@ -142,7 +142,12 @@ impl Stream {
             let mut state = self.lock();
             let Some(mark) = state.ledger.end_of(seq) else { return };
             let mut record = state.record.clone();
-            record.mark = state.end.filter(|end| end.offset < mark.offset).unwrap_or(mark);
+            record.mark = state
+                .end
+                .as_deref()
+                .copied()
+                .filter(|end| end.offset < mark.offset)
+                .unwrap_or(mark);
             if placement.is_some() {
                 record.placement = placement;
             }
@@ -255,7 +260,12 @@ impl Stream {
         };
         self.post(&mut state, posting);
         if let Some(mark) = reached {
-            state.record.mark = state.end.filter(|end| end.offset < mark.offset).unwrap_or(mark);
+            state.record.mark = state
+                .end
+                .as_deref()
+                .copied()
+                .filter(|end| end.offset < mark.offset)
+                .unwrap_or(mark);
             if placement.is_some() {
                 state.record.placement = placement;
             }
@@ -277,7 +287,7 @@ impl Stream {
             if state.fenced {
                 return;
             }
-            state.end = Some(end);
+            state.end = Some(Box::new(end));
             let record = &mut state.record;
             (record.inode, record.head, record.size, record.life) = (inode, head, end.offset, Life::Rotated);
             if record.mark.offset > end.offset {
