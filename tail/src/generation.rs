@@ -478,7 +478,8 @@ impl Generation {
         // A hole longer than what is read at once goes on.
         self.hole &= framed.consumed - guard == nuls;
         self.room = None;
-        self.group = None;
+        // The other stream of a container may have waited all the while.
+        self.group = Group::seen(self.group, framed.open.map(|end| offset + end as u64));
         self.window = None;
         self.rest = Vec::new();
         if buffer.capacity() > 2 * buffer.len() {

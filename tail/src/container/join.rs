@@ -331,7 +331,8 @@ impl<'a> Joiner<'a> {
         for side in [Side::Stdout, Side::Stderr] {
             self.finish_line(side);
             self.close_group(side);
-            self.lanes[side as usize].part = 0;
+            let lane = &mut self.lanes[side as usize];
+            (lane.part, lane.passed) = (0, None);
         }
     }
 
