@@ -210,15 +210,23 @@ impl Watcher {
             Some(place) => at < place,
             None => sibling.stat.modified > modified,
         };
-        let mut next = index + 1;
-        for (_, sibling) in unknown.into_iter().filter(|(at, sibling)| is_unseen(*at, sibling)) {
+        let place_of = |old: &Old| around.iter().position(|s| s.stat.inode == old.generation.inode());
+        let open = self.olds.len();
+        for (at, sibling) in unknown.into_iter().filter(|(at, sibling)| is_unseen(*at, sibling)) {
+            // Plain ones that nobody saw either are open already: it lies between them.
+            let later = self.olds[index + 1..].iter();
+            let older = later
+                .take_while(|old| place_of(old).is_some_and(|place| place > at))
+                .count();
             if let Some(unseen) = self.unseen(sibling, now)? {
-                self.olds.insert(next, unseen);
-                next += 1;
+                self.olds.insert(index + 1 + older, unseen);
             }
         }
-        if next > index + 1 {
-            let later = self.olds[next..].iter().map(|old| &old.generation).chain(&self.live);
+        if self.olds.len() > open {
+            let later = self.olds[index + 1..]
+                .iter()
+                .map(|old| &old.generation)
+                .chain(&self.live);
             let closed = self.closed.iter().map(|closed| closed.paused.stream());
             let streams: Vec<_> = later.map(Generation::stream).chain(closed).cloned().collect();
             streams.iter().for_each(|stream| self.is_youngest(stream));

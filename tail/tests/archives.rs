@@ -32,6 +32,31 @@ fn t9_the_second_half_comes_from_inside_the_archive() {
     }
 }
 
+/// Found by the torture test: rotations by copies that stay plain, one that is compressed, and one that stays plain again, while the
+/// service was frozen.
+#[test]
+fn t10_an_archive_between_plain_files_that_nobody_saw_is_read_between_them() {
+    for copy in [false, true] {
+        let mut rig = Rig::new();
+        let texts: Vec<_> = ["a", "b", "c", "d", "e"]
+            .iter()
+            .map(|name| lines(name, 0..LINES))
+            .collect();
+        append(&rig.spec.path, &texts[0]);
+        rig.settle();
+        let late = lines("a", LINES..LINES + 10);
+        append(&rig.spec.path, &late);
+        for next in &texts[1..] {
+            rotate(&rig, copy);
+            append(&rig.spec.path, next);
+        }
+        Gz.compress(&rig.path("app.log.2"));
+        rig.settle();
+        let expected = [&texts[0][..], &late, &texts[1], &texts[2], &texts[3], &texts[4]];
+        check_for_good(&mut rig, &expected, &format!("copy {copy}"));
+    }
+}
+
 #[test]
 fn t10_archives_of_generations_nobody_saw_are_read_whole_and_in_order() {
     for kind in [Gz, Zst] {
