@@ -64,14 +64,14 @@ fn a_file_of_which_nothing_ships_still_moves_its_position() {
     let line = "x".repeat(99) + "\n";
     fs::write(&path, line.repeat(10_000)).unwrap();
     let service = fixture.host.start();
-    let acknowledged = || {
+    let position = || {
         let output = fixture.host.run(&["status", "--json"]);
         let status: Value = serde_json::from_str(&output.stdout).unwrap_or_default();
-        status["files"][0]["lag_bytes"].as_u64()
+        status["files"][0]["position"].as_u64()
     };
     eventually("everything is passed", || {
-        let lag = acknowledged();
-        when(lag == Some(0), || format!("{lag:?} bytes behind"))
+        let position = position();
+        when(position == Some(1_000_000), || format!("at {position:?}"))
     });
     let told = service.stop();
     assert!(account(&told).contains("read=1000000") && account(&told).contains("skipped=1000000"));
