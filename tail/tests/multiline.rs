@@ -228,13 +228,7 @@ proptest! {
                 Act::Restart => rig.restart(),
                 Act::Crash => { rig.settle(); rig.crash(); }
                 Act::Rotate => {
-                    rig.settle();
-                    for n in (0..files.len()).rev() {
-                        let name = |n: usize| if n == 0 { "app.log".into() } else { format!("app.log.{n}") };
-                        fs::rename(rig.path(&name(n)), rig.path(&name(n + 1))).unwrap();
-                    }
-                    append(&rig.spec.path, "");
-                    rig.settle();
+                    rig.rotate(files.len());
                     files.push(String::new());
                 }
             }

@@ -239,6 +239,20 @@ impl Rig {
         self.acknowledge();
     }
 
+    /// Everything is read; then the log and those that were rotated, `files` in all, get the next number, and it is made anew.
+    pub fn rotate(&mut self, files: usize) {
+        self.settle();
+        for n in (0..files).rev() {
+            let name = |n: usize| {
+                let suffix = (n > 0).then(|| format!(".{n}"));
+                format!("app.log{}", suffix.unwrap_or_default())
+            };
+            std::fs::rename(self.path(&name(n)), self.path(&name(n + 1))).unwrap();
+        }
+        append(&self.spec.path, "");
+        self.settle();
+    }
+
     /// Quiet time passes.
     pub fn pass(&mut self, time: Duration) {
         self.now += time;
