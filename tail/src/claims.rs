@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use crate::identity::Inode;
 use crate::looks::Looks;
 use crate::position::StreamRecord;
+use crate::watcher::Watcher;
 
 /// Claims of all watchers. A link and its target, two patterns that match one file, and a file that was renamed within
 /// a pattern are each read by the watcher that claimed the inode first.
@@ -155,6 +156,47 @@ impl Entry {
                 self.held.remove(&owner.path);
             }
         }
+    }
+}
+
+impl Watcher {
+    /// Claims a file for this watcher; the error is the path of the one that has it.
+    pub(crate) fn claim(&self, inode: Inode) -> Result<(), PathBuf> {
+        if self.world.lease.is_revoked() {
+            return Err(self.spec.path.to_path_buf());
+        }
+        self.world.claims.claim(&self.spec.log, inode, &self.spec.path)
+    }
+
+    /// Claims a file that is, or may be, a copy of what another path holds or held.
+    pub(crate) fn claim_copy(&self, inode: Inode) -> bool {
+        let claims = &self.world.claims;
+        !self.world.lease.is_revoked() && claims.claim_copy(&self.spec.log, inode, &self.spec.path).is_ok()
+    }
+
+    /// Claims a file that holds the content of a generation of this path, also from one that has it as a copy.
+    pub(crate) fn take(&self, inode: Inode) -> bool {
+        !self.world.lease.is_revoked() && self.world.claims.take(&self.spec.log, inode, &self.spec.path).is_ok()
+    }
+
+    /// Gives a file up, unless another generation of this path is in it now.
+    pub(crate) fn release(&self, inode: Inode) {
+        let suspect = self.suspect.as_ref().map(|suspect| suspect.inode);
+        let is_held = self.inodes().chain(suspect).any(|held| held == inode);
+        if !self.world.lease.is_revoked() && !is_held {
+            self.world.claims.release(&self.spec.log, inode, &self.spec.path);
+        }
+    }
+
+    /// Whether the watcher of another path has a file, and not for a copy.
+    pub(crate) fn has_other_reader(&self, inode: Inode) -> bool {
+        self.has_other_owner(inode) && !self.world.claims.is_copy(&self.spec.log, inode)
+    }
+
+    /// Whether the watcher of another path has a file.
+    pub(crate) fn has_other_owner(&self, inode: Inode) -> bool {
+        let owner = self.world.claims.owner(&self.spec.log, inode);
+        owner.is_some_and(|owner| *owner != *self.spec.path)
     }
 }
 

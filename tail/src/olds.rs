@@ -43,7 +43,7 @@ impl Watcher {
         while index < self.olds.len() {
             let old = &mut self.olds[index];
             let stat = old.generation.stat()?;
-            if stat.size < old.generation.next().offset || !old.generation.is_unchanged(&stat)? {
+            if old.generation.was_cut(&stat)? {
                 self.lost_old(index, now)?;
                 continue;
             }

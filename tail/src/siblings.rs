@@ -237,9 +237,9 @@ fn beside(directory: &Path, live: &OsStr, listings: &Listings, found: &mut Vec<S
                         found.push(Sibling::new(live, path, Stat::from(&meta)));
                     }
                 }
-                // A link to nowhere stays what it is.
+                // A link to nowhere stays what it is; what is no link came back since, and may have been elsewhere.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                    is_gone |= fs::symlink_metadata(&path).is_err()
+                    is_gone |= !fs::symlink_metadata(&path).is_ok_and(|meta| meta.is_symlink());
                 }
                 Err(error) => return Err(error),
             }

@@ -153,7 +153,7 @@ impl Watcher {
             return Ok(());
         };
         let (stat, was_untouched) = (live.stat()?, live.is_untouched());
-        if stat.size < live.next().offset || !live.is_unchanged(&stat)? {
+        if live.was_cut(&stat)? {
             // It was cut before it was rotated, between two looks.
             self.truncated(now)?;
         }

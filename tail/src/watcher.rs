@@ -16,7 +16,7 @@ use crate::copies::{Adrift, Suspect};
 use crate::file::is_exhausted;
 use crate::generation::{Ending, Generation, Reading, STEP};
 use crate::handles::{Handles, Seat, Wake};
-use crate::identity::{Inode, Stat};
+use crate::identity::{Stat};
 use crate::inspect::{Inspections, is_undecided};
 use crate::lease::Lease;
 use crate::listings::Listings;
@@ -331,6 +331,14 @@ impl Watcher {
         self.settle_adrift(now)?;
         self.look_for_beginning(look_around, now)?;
         loop {
+            // Also while older ones wait to be read, or positions to be saved: the copy may be gone by then.
+            if let Some(live) = self.live.as_mut().filter(|live| live.next().offset > 0) {
+                let stat = live.stat()?;
+                if live.was_cut(&stat)? {
+                    self.truncated(now)?;
+                    continue;
+                }
+            }
             if self.saved < self.order {
                 return Ok(Todo::Save { order: self.order });
             }
@@ -387,7 +395,7 @@ impl Watcher {
                 }
                 return Ok(Todo::Wait { until: until.next });
             };
-            if stat.size < generation.next().offset || !generation.is_unchanged(&stat)? {
+            if generation.was_cut(&stat)? {
                 self.truncated(now)?;
                 continue;
             }
@@ -457,44 +465,5 @@ impl Watcher {
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.spec.path
-    }
-
-    /// Claims a file for this watcher; the error is the path of the one that has it.
-    pub(crate) fn claim(&self, inode: Inode) -> Result<(), PathBuf> {
-        if self.world.lease.is_revoked() {
-            return Err(self.spec.path.to_path_buf());
-        }
-        self.world.claims.claim(&self.spec.log, inode, &self.spec.path)
-    }
-
-    /// Claims a file that is, or may be, a copy of what another path holds or held.
-    pub(crate) fn claim_copy(&self, inode: Inode) -> bool {
-        let claims = &self.world.claims;
-        !self.world.lease.is_revoked() && claims.claim_copy(&self.spec.log, inode, &self.spec.path).is_ok()
-    }
-
-    /// Claims a file that holds the content of a generation of this path, also from one that has it as a copy.
-    pub(crate) fn take(&self, inode: Inode) -> bool {
-        !self.world.lease.is_revoked() && self.world.claims.take(&self.spec.log, inode, &self.spec.path).is_ok()
-    }
-
-    /// Gives a file up, unless another generation of this path is in it now.
-    pub(crate) fn release(&self, inode: Inode) {
-        let suspect = self.suspect.as_ref().map(|suspect| suspect.inode);
-        let is_held = self.inodes().chain(suspect).any(|held| held == inode);
-        if !self.world.lease.is_revoked() && !is_held {
-            self.world.claims.release(&self.spec.log, inode, &self.spec.path);
-        }
-    }
-
-    /// Whether the watcher of another path has a file, and not for a copy.
-    pub(crate) fn has_other_reader(&self, inode: Inode) -> bool {
-        self.has_other_owner(inode) && !self.world.claims.is_copy(&self.spec.log, inode)
-    }
-
-    /// Whether the watcher of another path has a file.
-    pub(crate) fn has_other_owner(&self, inode: Inode) -> bool {
-        let owner = self.world.claims.owner(&self.spec.log, inode);
-        owner.is_some_and(|owner| *owner != *self.spec.path)
     }
 }

@@ -3,7 +3,7 @@
 
 mod rig;
 
-use std::fs;
+use std::fs::{self, File};
 use std::time::Duration;
 
 use logcatch_tail::QUIET;
@@ -432,4 +432,37 @@ fn a_copy_that_is_renamed_while_it_is_looked_for_ships_nothing_twice() {
         (0..3).for_each(|_| rig.pass(QUIET));
         assert_once(&rig, &(content + &lines("b", 30)));
     }
+}
+
+/// Found by the torture test: Kafka was away, an older file waited to be read, and the log was copied and cut. Nobody looked whether it
+/// was, and the copy was deleted.
+#[test]
+fn a_cut_is_seen_while_what_was_before_it_waits_to_be_read() {
+    let mut rig = Rig::new();
+    let live = rig.spec.path.clone();
+    let [one, two] = ["app.log.1", "app.log.2"].map(|name| rig.path(name));
+    let text = |name: &str| format!("{name} {}\n", name.repeat(2000));
+    append(&live, &text("a"));
+    rig.settle();
+    fs::rename(&live, &one).unwrap();
+    append(&live, &text("b"));
+    rig.settle();
+    rig.stop();
+    append(&one, &text("late"));
+    append(&live, &text("c"));
+    rig.start();
+    assert!(!rig.run(0), "nothing is read yet");
+    fs::rename(&one, &two).unwrap();
+    copy(&live, &one);
+    File::options().write(true).open(&live).unwrap().set_len(0).unwrap();
+    append(&live, &text("d"));
+    rig.run(0);
+    [one, two].iter().for_each(|rotated| fs::remove_file(rotated).unwrap());
+    rig.settle();
+    let names: Vec<_> = rig
+        .values()
+        .into_iter()
+        .filter_map(|value| value.split(' ').next())
+        .collect();
+    assert_eq!(names, ["a", "b", "late", "c", "d"]);
 }

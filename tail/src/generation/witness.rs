@@ -24,6 +24,14 @@ impl Generation {
         }
     }
 
+    /// Whether it was truncated or written anew in place, by one look at it.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn was_cut(&mut self, stat: &Stat) -> io::Result<bool> {
+        Ok(stat.size < self.next.offset || !self.is_unchanged(stat)?)
+    }
+
     /// When the file was last modified, as of now; nanoseconds since the epoch.
     ///
     /// # Errors
