@@ -47,6 +47,13 @@ impl Positions {
         }
     }
 
+    /// The store was in use until now: a topic that was used since it was entered counts less.
+    pub fn count_from_now(&self) {
+        if let Some(mode) = self.mode().filter(|mode| mode.cluster.is_none()) {
+            self.set_mode(Mode::after(Some(&mode), None));
+        }
+    }
+
     /// Whether positions may be kept in a topic of this cluster.
     ///
     /// # Errors
@@ -87,6 +94,7 @@ impl Positions {
                 generation: of_topic,
                 cluster: Some(cluster.to_owned()),
             })?;
+            log::info!(files = contents.streams.len(); "positions are those of the topic");
             self.adopt(contents, outbox);
             return Ok(of_topic);
         }
@@ -97,6 +105,7 @@ impl Positions {
         };
         let generation = mode.generation;
         self.note(mode)?;
+        log::info!(files = self.all().len(); "positions are those of the state directory, and go into the topic");
         self.carry_over(contents, outbox);
         Ok(generation)
     }

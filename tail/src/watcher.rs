@@ -16,7 +16,7 @@ use crate::copies::{Adrift, Suspect};
 use crate::file::is_exhausted;
 use crate::generation::{Ending, Generation, Reading, STEP};
 use crate::handles::{Handles, Seat, Wake};
-use crate::identity::{Stat};
+use crate::identity::Stat;
 use crate::inspect::{Inspections, is_undecided};
 use crate::lease::Lease;
 use crate::listings::Listings;

@@ -404,17 +404,28 @@ impl Handler<ChangeDelivery> for KafkaActor {
             let made = match (left, this.side.clone(), &mut this.shipper) {
                 (Ok(0), Some(side), Some(_)) => {
                     let wake = Arc::clone(&this.wake);
-                    Ok(detach(move || side.make(&settings, &wake, former.as_deref())))
+                    Ok(detach(move || {
+                        if former.is_none() {
+                            side.count_from_now();
+                        }
+                        side.make(&settings, &wake, former.as_deref())
+                    }))
                 }
-                (Ok(left), Some(_), Some(shipper)) => {
-                    shipper.hurry(false);
-                    Err(ChangeError::NotDrained(left))
-                }
+                (Ok(left), Some(_), Some(_)) => Err(ChangeError::NotDrained(left)),
                 _ => Err(ChangeError::Ending),
             };
             let made = async move { made?.await.map_err(|_| ChangeError::Ending)?.map_err(ChangeError::from) };
-            made.into_actor(this)
-                .map(|made, this, ctx| made.and_then(|made| this.succeed(made, ctx)))
+            made.into_actor(this).map(|made, this, ctx| {
+                let changed = made.and_then(|made| this.succeed(made, ctx));
+                // It goes on as it was, unless the service ends.
+                if changed.is_err()
+                    && this.drain.is_none()
+                    && let Some(shipper) = &mut this.shipper
+                {
+                    shipper.hurry(false);
+                }
+                changed
+            })
         }))
     }
 }

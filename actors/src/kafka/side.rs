@@ -58,6 +58,11 @@ impl Side {
         *self.standing.borrow() == Standing::Opening
     }
 
+    /// Positions were kept in the store until now, by a service that leaves it: what a topic has of earlier times counts less.
+    pub(super) fn count_from_now(&self) {
+        self.positions.count_from_now();
+    }
+
     /// What ships by these settings. Connects in the background, and ships nothing before positions are open. `former` is where
     /// they are kept so far, and nothing is on its way there.
     ///

@@ -264,7 +264,11 @@ impl SupervisorActor {
         }
         self.is_polled = findings.is_polled;
         for (entry, swept) in &findings.entries {
-            // Settings may have changed while the disk was looked at; another look is under way then.
+            // Settings may have changed while the disk was looked at: nothing starts by the old ones.
+            if self.entry(&entry.name).is_some_and(|current| current != *entry) {
+                self.looks.want();
+                continue;
+            }
             let Some(watched) = self.watched.get_mut(&entry.name) else {
                 continue;
             };

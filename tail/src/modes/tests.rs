@@ -106,6 +106,25 @@ fn positions_go_with_the_mode_both_ways() {
     assert!(!positions.is_first_application("app"));
 }
 
+/// Somebody used the topic with another state directory after the store was entered, and the store was in use all the time.
+#[test]
+fn what_was_in_use_until_now_counts_more_than_a_topic_of_meanwhile() {
+    let [directory, other] = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+    let positions = open(directory.path());
+    positions.keep_here();
+    begin(&positions, "/a").update(|record| record.mark = mark(5));
+    let (mut topic, elsewhere) = (Topic::default(), open(other.path()));
+    begin(&elsewhere, "/a").update(|record| record.mark = mark(1));
+    let (outbox, generation) = topic.enter(&elsewhere);
+    topic.write(&outbox, generation);
+    outbox.committed();
+    elsewhere.close();
+
+    positions.count_from_now();
+    topic.enter(&positions);
+    assert_eq!(offset(&positions, "/a"), Some(5));
+}
+
 #[test]
 fn positions_go_with_a_mode_that_changes_while_they_are_in_use() {
     let directory = tempfile::tempdir().unwrap();
