@@ -10,7 +10,7 @@ const INTRODUCTION: &str = "\
 
 The settings file is TOML; YAML and JSON go by the file's ending, with the same keys. Keys that are not known are errors, and all
 errors are said at once, with file, line and what is allowed. A change applies within a second, all of it or nothing;
-`host`, `state.directory`, `kafka.delivery`, `kafka.instance` and `kafka.positions_topic` take a restart.
+`host`, `state.directory` and, while exactly-once is on, `kafka.instance` and `kafka.positions_topic` take a restart.
 
 - Sizes are texts: `\"64MiB\"`, `\"10MB\"`, `\"1024B\"`. Durations as well: `\"500ms\"`, `\"1s\"`, `\"5m\"`, `\"2h\"`, `\"7d\"`.
 - In every text `${NAME}` is an environment variable, `${NAME:-default}` has a value for one that is not set, and `${file:PATH}` is
