@@ -3,7 +3,7 @@
 use std::fs::{self, File};
 use std::net::{TcpListener, TcpStream};
 use std::ops::Deref;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Child;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -141,10 +141,12 @@ pub fn unique(name: &str) -> String {
 }
 
 /// A free port below the range that the kernel gives to clients: a client that keeps trying to reach a stopped broker could
-/// else be given the broker's own port. It is ours until this process ends, also while the broker is stopped.
+/// else be given the broker's own port. It is ours until this process ends, also while the broker is stopped; other checkouts of
+/// this user see that, too.
 pub fn free_port() -> u16 {
     static HELD: Mutex<Vec<File>> = Mutex::new(Vec::new());
-    let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join("ports");
+    let user = rustix::process::getuid().as_raw();
+    let dir = std::env::temp_dir().join(format!("logcatch-ports-{user}"));
     fs::create_dir_all(&dir).unwrap();
     let mut held = HELD.lock().unwrap_or_else(PoisonError::into_inner);
     let start = u16::try_from(std::process::id() % 100).unwrap() * 100;
