@@ -163,15 +163,13 @@ impl Outbox {
 
     /// It is not: what it took waits for the next one.
     pub fn aborted(&self) {
-        let mut taken = {
-            let mut queue = self.lock();
-            queue.posted.clear();
-            std::mem::take(&mut queue.taken)
-        };
+        // One lock throughout: what `end` gave back is not posted again.
+        let mut queue = self.lock();
+        queue.posted.clear();
+        let mut taken = std::mem::take(&mut queue.taken);
         if taken.is_empty() {
             return;
         }
-        let mut queue = self.lock();
         taken.streams.retain(|stream| {
             stream.unpledge();
             !stream.posted.swap(true, Ordering::AcqRel)
