@@ -36,7 +36,7 @@ pub struct Progress {
     pub(super) passed: Option<Skip>,
 }
 
-/// How far the streams of a container were read, by [`Side`].
+/// How far the streams of a container were read, by `Side`.
 pub type Sides = [Progress; 2];
 
 /// What makes records of a container's log.
