@@ -126,7 +126,7 @@ async fn serve(
             listings: Arc::default(),
             lease: Lease::default(),
         }),
-        budget: Arc::new(Budget::new(settings.limits.in_flight)),
+        budget: Arc::new(Budget::new(settings.limits.in_flight, settings.limits.in_flight_of_one)),
         lanes,
         host: settings.host.as_str().into(),
         board: Arc::default(),

@@ -5,9 +5,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::oneshot;
 
-/// No file holds more than this part of the budget, so that one whose topic is slow leaves room for the others.
-const SHARE: usize = 4;
-
 /// A number of bytes that are lent out, first come, first served. What is read is paid for by a [`Permit`] that rides in the batch.
 #[derive(Debug)]
 pub struct Budget {
@@ -17,6 +14,7 @@ pub struct Budget {
 #[derive(Debug)]
 struct State {
     total: usize,
+    share: usize,
     lent: usize,
     waiting: VecDeque<Waiting>,
 }
@@ -35,12 +33,13 @@ pub struct Permit {
 }
 
 impl Budget {
-    /// A budget of `total` bytes.
+    /// A budget of `total` bytes, of which one file may hold `share`.
     #[must_use]
-    pub fn new(total: u64) -> Self {
+    pub fn new(total: u64, share: u64) -> Self {
         Self {
             state: Mutex::new(State {
                 total: clamp(total),
+                share: clamp(share),
                 lent: 0,
                 waiting: VecDeque::new(),
             }),
@@ -69,7 +68,7 @@ impl Budget {
     /// What one file may hold.
     #[must_use]
     pub fn share(&self) -> usize {
-        self.total() / SHARE
+        self.lock().share
     }
 
     /// `bytes` now, or nothing.
@@ -89,9 +88,12 @@ impl Budget {
         grant.await.ok()
     }
 
-    /// Changes the limit. What is lent out beyond a smaller one is not lent again.
-    pub fn resize(self: &Arc<Self>, total: u64) {
-        self.lock().total = clamp(total);
+    /// Changes the limits. What is lent out beyond smaller ones is not lent again.
+    pub fn resize(self: &Arc<Self>, total: u64, share: u64) {
+        {
+            let mut state = self.lock();
+            (state.total, state.share) = (clamp(total), clamp(share));
+        }
         self.grant();
     }
 
@@ -179,17 +181,17 @@ mod tests {
 
     #[tokio::test]
     async fn the_limit_holds_and_can_be_changed_while_bytes_are_lent() {
-        let budget = Arc::new(Budget::new(100));
+        let budget = Arc::new(Budget::new(100, 25));
         let mut permit = budget.acquire(80).await.unwrap();
         assert!(budget.try_acquire(30).is_none());
         permit.cut(50);
         assert_eq!(budget.used(), 50);
         let other = budget.try_acquire(30).unwrap();
-        budget.resize(40);
+        budget.resize(40, 10);
         drop(permit);
         assert!(budget.try_acquire(11).is_none());
         assert!(budget.try_acquire(10).is_some());
-        budget.resize(200);
+        budget.resize(200, 50);
         drop(other);
         // More than all of it is all of it.
         assert!(budget.try_acquire(1000).is_some());
@@ -198,11 +200,11 @@ mod tests {
 
     #[tokio::test]
     async fn one_who_waits_for_more_than_a_smaller_limit_holds_nobody_up() {
-        let budget = Arc::new(Budget::new(100));
+        let budget = Arc::new(Budget::new(100, 25));
         let all = budget.try_acquire(100).unwrap();
         let (mut first, mut second) = (pin!(budget.acquire(90)), pin!(budget.acquire(10)));
         assert!(now(first.as_mut()).is_none() && now(second.as_mut()).is_none());
-        budget.resize(50);
+        budget.resize(50, 12);
         drop(all);
         let first = now(first).flatten().expect("cut to what there is");
         assert_eq!(budget.used(), 50);
@@ -212,7 +214,7 @@ mod tests {
 
     #[tokio::test]
     async fn who_asks_first_gets_first_and_who_left_holds_nobody_up() {
-        let budget = Arc::new(Budget::new(100));
+        let budget = Arc::new(Budget::new(100, 25));
         let most = budget.try_acquire(90).unwrap();
         let mut second = pin!(budget.acquire(20));
         {

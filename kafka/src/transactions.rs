@@ -154,16 +154,9 @@ impl<O: Outlet> Shipper<O> {
         }
     }
 
-    /// Hands positions over when all that they cover is handed over, and commits then. True if it failed.
+    /// Hands positions over, and commits when all that they cover is handed over. True if it failed.
     fn close_transaction(&mut self, txn: &mut Transaction) -> bool {
-        if self.lanes.iter().flatten().any(Lane::has_work) {
-            return false;
-        }
-        // What is refused alone passes with this transaction, so it is kept before.
-        if txn.members.iter().any(|id| self.burials.waiting(*id).next().is_some()) {
-            txn.failed = self.burials.is_blocked();
-            return txn.failed;
-        }
+        // Before the last lines, beside which Kafka gets to know their partition.
         if !txn.is_pledged {
             txn.is_pledged = true;
             for parcel in txn.members.iter().filter_map(|id| self.parcels.get(*id)) {
@@ -185,6 +178,14 @@ impl<O: Outlet> Shipper<O> {
                     return true;
                 }
             }
+        }
+        if self.lanes.iter().flatten().any(Lane::has_work) {
+            return false;
+        }
+        // What is refused alone passes with this transaction, so it is kept before.
+        if txn.members.iter().any(|id| self.burials.waiting(*id).next().is_some()) {
+            txn.failed = self.burials.is_blocked();
+            return txn.failed;
         }
         txn.stage = Stage::Committing;
         self.call(txn, Call::Commit);
@@ -411,6 +412,32 @@ mod tests {
         }
         fate.delivered();
         assert_eq!(complaint(&rig.shipper), None);
+    }
+
+    #[test]
+    fn positions_are_under_way_before_the_last_of_the_lines() {
+        let (mut rig, log) = rig(&[("t", 1)], 1 << 20);
+        rig.run();
+        rig.shipper.hurry(true);
+        let (batch, fate) = batch_of(&log, "t", "f", &["1", "2"], 2);
+        rig.shipper.push(batch, rig.now);
+        rig.run();
+        let under_way: Vec<_> = rig
+            .broker
+            .cluster()
+            .queue
+            .iter()
+            .map(|item| item.topic.clone())
+            .collect();
+        // The last line waits until the first one is acknowledged.
+        assert_eq!(under_way.iter().filter(|topic| *topic == "t").count(), 1);
+        assert!(under_way.iter().any(|topic| topic != "t"), "{under_way:?}");
+        for _ in 0..5 {
+            rig.broker.accept();
+            rig.run();
+        }
+        fate.delivered();
+        assert_eq!(rig.broker.committed("t"), ["1", "2"]);
     }
 
     #[test]

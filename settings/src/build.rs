@@ -21,11 +21,14 @@ pub(crate) use kafka::is_secret_property;
 const STATE_DIRECTORY: &str = "/var/lib/logcatch";
 /// Set by systemd from `StateDirectory=`.
 const STATE_DIRECTORY_VARIABLE: &str = "STATE_DIRECTORY";
-/// No file may hold more than this part of `limits.in_flight`, so no line may either.
+/// No file may hold more than this part of `limits.in_flight`, so that one whose topic is slow leaves room for the others; so no
+/// line may either.
 const PARTS_OF_IN_FLIGHT: u64 = 4;
 
-/// With transactions what is in flight is settled only with them: two of 16 MiB at once, and a quarter for one file.
+/// With transactions, what is in flight is settled only with them: one of 16 MiB under way and the next one being read, which may be
+/// of one file, and as much for the others.
 const EXACTLY_ONCE_IN_FLIGHT: u64 = 64 << 20;
+const EXACTLY_ONCE_PARTS: u64 = 2;
 
 /// What was given in all files.
 pub(crate) struct Given {
@@ -75,7 +78,9 @@ pub(crate) fn settings(given: &mut Given, env: &Environment<'_>, report: &mut Re
         state.put_text("directory", path.display().to_string(), origin);
     }
     let kafka = kafka::settings(&kafka, directory, report);
+    let mut parts = PARTS_OF_IN_FLIGHT;
     if matches!(kafka.delivery, Delivery::ExactlyOnce(_)) {
+        parts = EXACTLY_ONCE_PARTS;
         limits.put_default("in_flight", EXACTLY_ONCE_IN_FLIGHT, "with exactly-once");
         root.put_table("limits", limits.clone());
     }
@@ -98,6 +103,7 @@ pub(crate) fn settings(given: &mut Given, env: &Environment<'_>, report: &mut Re
         },
         limits: Limits {
             in_flight,
+            in_flight_of_one: in_flight / parts,
             open_files: limits.number("open_files"),
             shutdown_timeout: limits.duration("shutdown_timeout"),
         },

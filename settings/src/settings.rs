@@ -124,6 +124,8 @@ pub struct StateSettings {
 pub struct Limits {
     /// Bytes read and not yet acknowledged, of all files, bookkeeping included.
     pub in_flight: u64,
+    /// How much of that one file may hold.
+    pub in_flight_of_one: u64,
     /// Files held open at once; without it, what the process limit gives.
     pub open_files: Option<u64>,
     /// How long a stop waits for acknowledgements.

@@ -319,7 +319,7 @@ mod tests {
                     listings: Arc::default(),
                     lease: Lease::default(),
                 }),
-                budget: Arc::new(Budget::new(1 << 20)),
+                budget: Arc::new(Budget::new(1 << 20, 1 << 18)),
                 lanes,
                 host: "h".into(),
                 board: Arc::default(),

@@ -153,7 +153,9 @@ impl SupervisorActor {
                 self.take_up(&entry);
             }
         }
-        self.common.budget.resize(settings.limits.in_flight);
+        self.common
+            .budget
+            .resize(settings.limits.in_flight, settings.limits.in_flight_of_one);
         let world = &self.common.world;
         world.handles.set_limit(open_files(settings.limits.open_files));
         world.positions.set_interval(settings.state.checkpoint_interval);

@@ -299,16 +299,18 @@ fn exactly_once_needs_a_name_and_keeps_it_while_the_service_runs() {
         positions_topic: "logcatch-positions".into(),
     });
     assert_eq!(exactly_once.kafka.delivery, expected);
-    // Transactions need more in flight; what is given counts all the same.
-    assert_eq!(exactly_once.limits.in_flight, 64 << 20);
+    // Transactions need more in flight, and of one file; what is given counts all the same.
+    let in_flight = |settings: &crate::Settings| (settings.limits.in_flight, settings.limits.in_flight_of_one);
+    assert_eq!(in_flight(&exactly_once), (64 << 20, 32 << 20));
     let limits = "[limits]\nin_flight = \"16MiB\"\n";
     let given = settings(&format!(
         "{KAFKA}delivery = \"exactly-once\"\ninstance = \"web-1\"\n{limits}{LOGS}"
     ));
-    assert_eq!(given.limits.in_flight, 16 << 20);
+    assert_eq!(in_flight(&given), (16 << 20, 8 << 20));
     // A name may be there before it is needed.
     let plain = settings(&format!("{KAFKA}instance = \"web-1\"\n{LOGS}"));
     assert_eq!(plain.kafka.delivery, crate::Delivery::AtLeastOnce);
+    assert_eq!(in_flight(&plain), (16 << 20, 4 << 20));
     for (old, new) in [(&plain, &exactly_once), (&exactly_once, &plain)] {
         assert!(crate::needs_restart(old, new).is_empty());
         assert!(crate::changes_delivery(old, new) && !crate::changes_delivery(old, old));
