@@ -210,6 +210,8 @@ impl<O: Outlet> Shipper<O> {
                 txn.flying = txn.flying.saturating_sub(1);
                 txn.failed = true;
                 if matches!(code.verdict(), Verdict::Ask | Verdict::Record) {
+                    txn.uncommitted = Some(format!("Kafka does not take them: {code}"));
+                    self.stats.positions_wait.clone_from(&txn.uncommitted);
                     log::warn!(topic = txn.log.topic(), cause:% = code; "Kafka refused a position, its transaction is aborted");
                 }
             }
@@ -249,7 +251,10 @@ impl<O: Outlet> Shipper<O> {
                         self.open_later(txn, &reason, now);
                         None
                     }
-                    Err(OpenFailure::Client(error)) if error.cure == Cure::NewClient => Some(error),
+                    Err(OpenFailure::Client(error)) if error.cure == Cure::NewClient => {
+                        self.stats.positions_wait = Some(error.text.clone());
+                        Some(error)
+                    }
                     Err(OpenFailure::Client(error)) => {
                         self.open_later(txn, &error.text, now);
                         None
@@ -285,6 +290,11 @@ impl<O: Outlet> Shipper<O> {
             },
             Came::Aborted { why, aborted, begun } => {
                 txn.cause = why.or(txn.cause);
+                // No line is to blame.
+                if let Some(code) = why.filter(|_| txn.members.is_empty()) {
+                    txn.uncommitted = Some(format!("Kafka does not take them: {code}"));
+                    self.stats.positions_wait.clone_from(&txn.uncommitted);
+                }
                 match aborted {
                     Ok(()) => {
                         txn.stage = Stage::Aborted;
@@ -303,10 +313,15 @@ impl<O: Outlet> Shipper<O> {
     }
 
     /// Says that no lane is to blame: all lines are acknowledged, and its positions are not, or nobody commits it.
-    fn commit_later(&self, txn: &mut Transaction, reason: &str, now: Instant) {
+    fn commit_later(&mut self, txn: &mut Transaction, reason: &str, now: Instant) {
         let only_positions = self.outlet.outstanding() <= txn.flying;
         // An outage is said for itself.
-        if self.connection.is_down() || !only_positions || !txn.complaint.raise(NOT_TAKEN, PATIENCE, now) {
+        if self.connection.is_down() || !only_positions {
+            return;
+        }
+        txn.uncommitted = Some(format!("Kafka does not commit them: {reason}"));
+        self.stats.positions_wait.clone_from(&txn.uncommitted);
+        if !txn.complaint.raise(NOT_TAKEN, PATIENCE, now) {
             return;
         }
         log::warn!(topic = txn.log.topic(), partition = txn.partition, positions = txn.flying, reason,
@@ -325,7 +340,7 @@ impl<O: Outlet> Shipper<O> {
     }
 
     fn opened(&mut self, txn: &mut Transaction, opened: Opened, now: Instant) {
-        self.stats.positions_wait = None;
+        self.stats.positions_wait.clone_from(&txn.uncommitted);
         if txn.complaint.clear(now).is_some() {
             log::info!("positions are read back");
         }
@@ -334,6 +349,7 @@ impl<O: Outlet> Shipper<O> {
         if std::mem::take(&mut txn.is_unsure) {
             if opened.is_ours && opened.last > txn.version {
                 // The commit that was never answered went through.
+                (txn.uncommitted, self.stats.positions_wait) = (None, None);
                 for id in std::mem::take(&mut txn.unsure) {
                     self.settle_committed(id);
                 }
@@ -356,6 +372,7 @@ impl<O: Outlet> Shipper<O> {
 
     fn committed(&mut self, txn: &mut Transaction, now: Instant) {
         self.stats.committed += 1;
+        (txn.uncommitted, self.stats.positions_wait) = (None, None);
         txn.version += 1;
         txn.rest.reset();
         if txn.complaint.clear(now).is_some() {
@@ -411,6 +428,42 @@ mod tests {
         }
         fate.delivered();
         assert_eq!(complaint(&rig.shipper), None);
+    }
+
+    #[test]
+    fn why_positions_are_not_committed_is_said_until_they_are() {
+        let (mut rig, log) = rig(&[("t", 1)], 1 << 20);
+        rig.run();
+        let why = |rig: &crate::fake::Rig| rig.shipper.snapshot().positions_wait.unwrap_or_default();
+        assert_eq!(why(&rig), "they are read back and not committed yet");
+        log.book().due = Some(rig.now);
+        rig.run();
+        rig.broker.judge(|_| Err(Code::MESSAGE_TOO_LARGE));
+        rig.run();
+        assert!(why(&rig).starts_with("Kafka does not take them: "), "{}", why(&rig));
+        log.book().due = Some(rig.now);
+        for _ in 0..100 {
+            rig.now += Duration::from_millis(100);
+            rig.run();
+            rig.broker.accept();
+        }
+        assert_eq!(why(&rig), "");
+        assert!(rig.shipper.snapshot().committed > 0);
+
+        rig.broker.cluster().transactions.lose_commit = Some(true);
+        let (batch, fate) = batch_of(&log, "t", "f", &["1"], 1);
+        rig.shipper.push(batch, rig.now);
+        for _ in 0..200 {
+            rig.now += Duration::from_millis(100);
+            rig.run();
+            rig.broker.accept();
+        }
+        fate.delivered();
+        assert_eq!(
+            why(&rig),
+            "",
+            "they were committed before, and nothing else is to be written"
+        );
     }
 
     #[test]
