@@ -5,6 +5,7 @@ mod check;
 mod errand;
 mod positions;
 mod side;
+mod unsettled;
 
 use logcatch_kafka::Options;
 use logcatch_settings::Settings;
