@@ -12,7 +12,8 @@ use logcatch_settings::Settings;
 
 pub use check::{PositionsPlace, check_positions};
 pub use positions::{Lost, Standing, TopicPositions};
-pub use side::{Side, may_enter};
+pub use side::Side;
+pub(crate) use side::may_change;
 
 pub use actor::{ChangeDelivery, DrainKafka, GetStats, KafkaActor, Reconfigure, ShipBatch};
 
