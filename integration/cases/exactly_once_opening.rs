@@ -19,6 +19,7 @@ use crate::harness::size::sized;
 cases![
     while_kafka_is_away_at_the_start_everything_answers_and_reloads_count,
     the_broker_is_corrected_while_positions_are_waited_for,
+    a_start_that_cannot_commit_says_why_until_it_can,
     a_stop_while_positions_are_waited_for_ends_at_once_with_success,
     the_mode_changes_while_it_runs_both_ways_and_nothing_is_lost_or_repeated,
     killed_while_the_mode_changes_nothing_is_lost,
@@ -119,6 +120,40 @@ fn the_broker_is_corrected_while_positions_are_waited_for() {
     wait_verdict(&fixture.host, "waits for its positions");
     fixture.host.settings(&good);
     managed.until("READY=1");
+    log.write(500);
+    fixture.finish(managed.service);
+}
+
+fn a_start_that_cannot_commit_says_why_until_it_can() {
+    let broker = kafka::private_with_rights("no-commit");
+    let mut fixture = fixture(&broker, "no-commit", "");
+    let topic = positions_topic(&mut fixture.host);
+    web::with_page(&fixture.host, web::ANY);
+    let good = fs::read_to_string(fixture.host.settings_path()).unwrap();
+    let too_long = "[kafka.properties]\n\"transaction.timeout.ms\" = \"86400000\"\n";
+    fixture.host.settings(&format!("{good}{too_long}"));
+    broker.create_topic(&topic, 1, &[("cleanup.policy", "compact")]);
+    allow(&broker, ["--topic", &topic], &["Read", "Describe", "DescribeConfigs"]);
+    let mut log = fixture.log("logs/app.log");
+    log.write(500);
+    let mut managed = fixture.host.start_managed(&[]);
+    wait_verdict(&fixture.host, "Transaction timeout is larger than the maximum");
+    fixture.host.settings(&good);
+    wait_verdict(
+        &fixture.host,
+        &format!("positions in `{topic}`: Kafka does not take them: "),
+    );
+    let page = Page::of(&managed.service);
+    assert_eq!(page.metric("logcatch_positions_waiting"), 1.0);
+    assert!(managed.told().iter().all(|told| !told.contains("READY=1")));
+    allow(&broker, ["--topic", &topic], &["Write"]);
+    managed.until("READY=1");
+    fixture.caught_up();
+    assert!(!verdict(&fixture.host).contains("positions"));
+    eventually("nothing is waited for", || {
+        let waiting = page.metric("logcatch_positions_waiting");
+        when(waiting == 0.0, || waiting.to_string())
+    });
     log.write(500);
     fixture.finish(managed.service);
 }
