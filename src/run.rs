@@ -17,6 +17,7 @@ use logcatch_kafka::StartError;
 use logcatch_settings::{Loaded, Refused, Settings, Texts, load};
 use logcatch_tail::{Claims, Handles, Lease, Positions, StateLock, StoreError, World};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use tokio::sync::watch;
 
 use crate::cli::environment;
 use crate::control::{Desk, Server};
@@ -63,14 +64,14 @@ pub fn run(config: &Path) -> Result<(), Failure> {
     logging::flush();
     // Its drop would wait for calls into dead network file systems. The threads end with the process.
     std::mem::forget(system);
-    if ended? == End::Drained {
-        if saved {
+    match &ended {
+        _ if !saved => log::error!("the last positions could not be saved: the next start may repeat lines"),
+        Ok(End::Drained) => {
             log::info!("drained: everything that was read is acknowledged; the next start repeats nothing");
-        } else {
-            log::error!("drained, but the last positions could not be saved: the next start repeats lines");
         }
+        _ => {}
     }
-    Ok(())
+    ended.map(drop)
 }
 
 /// Where every byte that was read went, a line an entry: read = delivered + skipped + dead_lettered + in_flight.
@@ -145,6 +146,7 @@ async fn serve(
         keeper,
         web: Web::new(&settings, loaded.effective.clone()),
         is_open: Cell::new(false),
+        standing: standing.clone(),
         in_force: RefCell::default(),
         #[cfg(feature = "etcd")]
         etcd: crate::etcd::Follower::new(&config, &settings.state.directory),
@@ -182,7 +184,7 @@ async fn serve(
     config.send(Ping).await.map_err(Failure::new)?;
     match texts {
         Some(texts) => outside.in_force(&settings, &texts),
-        None => manager.status(NOT_READY),
+        None => outside.say_ready(),
     }
     actix_rt::spawn(logging::say_repeats());
     actix_rt::spawn(feed_watchdog(
@@ -233,6 +235,13 @@ async fn serve(
 /// The status of a start on the settings of before.
 const NOT_READY: &str = "not ready: the settings are refused; ships by those that were in force last";
 
+/// The same, while nothing is shipped yet.
+const NOT_READY_NOR_OPEN: &str =
+    "not ready: the settings are refused; waits for its positions, by the settings that were in force last";
+
+/// The status of a start while positions are not open.
+const WAITS: &str = "waits for its positions: `logcatch status` says why";
+
 /// What follows from settings outside the actors.
 struct Outside {
     manager: Rc<ServiceManager>,
@@ -241,6 +250,8 @@ struct Outside {
     web: Web,
     /// Positions were open once.
     is_open: Cell<bool>,
+    /// Whether they are now.
+    standing: watch::Receiver<Standing>,
     /// What the settings in force say to the service manager; none while those of the start are refused.
     in_force: RefCell<Option<String>>,
     #[cfg(feature = "etcd")]
@@ -265,11 +276,12 @@ impl Herald for Outside {
 
     fn refused(&self) {
         // The look that follows the start on a broken file refuses it once more, before or after that start said so.
-        self.manager.reloaded(if self.manager.is_ready() {
-            "the settings are refused, the log says why; ships by those that were in force before"
+        if self.manager.is_ready() {
+            self.manager
+                .reloaded("the settings are refused, the log says why; ships by those that were in force before");
         } else {
-            NOT_READY
-        });
+            self.say_ready();
+        }
     }
 }
 
@@ -284,11 +296,10 @@ impl Outside {
     /// The service is ready when its settings apply and its positions are open.
     fn say_ready(&self) {
         match &*self.in_force.borrow() {
-            Some(_) if !self.is_open.get() => self
-                .manager
-                .status("waits for its positions: `logcatch status` says why"),
+            Some(_) if !self.is_open.get() => self.manager.status(WAITS),
             Some(status) => self.manager.ready(status),
-            None => {}
+            None if *self.standing.borrow() == Standing::Opening => self.manager.status(NOT_READY_NOR_OPEN),
+            None => self.manager.status(NOT_READY),
         }
     }
 }

@@ -12,18 +12,22 @@ use super::web;
 use crate::harness::case::cases;
 use crate::harness::eventually::{eventually, when};
 use crate::harness::http::Page;
-use crate::harness::kafka::{self, free_port, unique};
+use crate::harness::kafka::{self, Broker, free_port, unique};
 use crate::harness::service::Host;
 use crate::harness::size::sized;
 
 cases![
     while_kafka_is_away_at_the_start_everything_answers_and_reloads_count,
     the_broker_is_corrected_while_positions_are_waited_for,
+    a_start_that_cannot_commit_says_why_until_it_can,
     a_stop_while_positions_are_waited_for_ends_at_once_with_success,
     the_mode_changes_while_it_runs_both_ways_and_nothing_is_lost_or_repeated,
     killed_while_the_mode_changes_nothing_is_lost,
     a_change_of_the_mode_that_cannot_be_is_refused_and_nothing_changes,
     a_change_of_the_mode_that_kafka_does_not_let_drain_is_refused_and_nothing_changes,
+    a_change_to_exactly_once_without_the_rights_is_refused_and_nothing_changes,
+    a_change_of_the_mode_with_a_property_that_makes_no_producer_stops_nothing,
+    a_start_in_the_other_mode_ends_the_transaction_that_a_killed_one_left_open,
     the_mode_may_be_left_while_positions_are_waited_for,
     a_check_says_whether_positions_can_be_kept,
     a_check_leaves_a_running_service_alone,
@@ -83,6 +87,7 @@ fn while_kafka_is_away_at_the_start_everything_answers_and_reloads_count() {
     let more = "[[logs]]\nname = \"more\"\npath = \"more/*.log\"\n";
     fixture.host.settings(&format!("{settings}{more}nonsense = 1\n"));
     fails(&fixture.host, &["reload"], 78);
+    assert!(managed.told().iter().all(|told| !told.contains("ships by")));
     fixture.host.settings(&format!("{settings}{more}"));
     assert!(ok(&fixture.host, &["reload"]).contains("in force"));
     managed.service.signal(Signal::HUP);
@@ -115,6 +120,40 @@ fn the_broker_is_corrected_while_positions_are_waited_for() {
     wait_verdict(&fixture.host, "waits for its positions");
     fixture.host.settings(&good);
     managed.until("READY=1");
+    log.write(500);
+    fixture.finish(managed.service);
+}
+
+fn a_start_that_cannot_commit_says_why_until_it_can() {
+    let broker = kafka::private_with_rights("no-commit");
+    let mut fixture = fixture(&broker, "no-commit", "");
+    let topic = positions_topic(&mut fixture.host);
+    web::with_page(&fixture.host, web::ANY);
+    let good = fs::read_to_string(fixture.host.settings_path()).unwrap();
+    let too_long = "[kafka.properties]\n\"transaction.timeout.ms\" = \"86400000\"\n";
+    fixture.host.settings(&format!("{good}{too_long}"));
+    broker.create_topic(&topic, 1, &[("cleanup.policy", "compact")]);
+    allow(&broker, ["--topic", &topic], &["Read", "Describe", "DescribeConfigs"]);
+    let mut log = fixture.log("logs/app.log");
+    log.write(500);
+    let mut managed = fixture.host.start_managed(&[]);
+    wait_verdict(&fixture.host, "Transaction timeout is larger than the maximum");
+    fixture.host.settings(&good);
+    wait_verdict(
+        &fixture.host,
+        &format!("positions in `{topic}`: Kafka does not take them: "),
+    );
+    let page = Page::of(&managed.service);
+    assert_eq!(page.metric("logcatch_positions_waiting"), 1.0);
+    assert!(managed.told().iter().all(|told| !told.contains("READY=1")));
+    allow(&broker, ["--topic", &topic], &["Write"]);
+    managed.until("READY=1");
+    fixture.caught_up();
+    assert!(!verdict(&fixture.host).contains("positions"));
+    eventually("nothing is waited for", || {
+        let waiting = page.metric("logcatch_positions_waiting");
+        when(waiting == 0.0, || waiting.to_string())
+    });
     log.write(500);
     fixture.finish(managed.service);
 }
@@ -168,7 +207,7 @@ fn killed_while_the_mode_changes_nothing_is_lost() {
     /// What two writers append in the second before a kill, and some.
     const REPEATED: usize = 20_000;
     let rounds = sized(6, 60);
-    // A start without exactly-once does not end what a killed one left open.
+    // Whatever a killed one left open ends soon.
     let broker = hasty_broker("killed-changing");
     let mut fixture = fixture(&broker, "killed-changing", SHORT);
     let modes = both(&mut fixture);
@@ -209,8 +248,21 @@ fn a_change_of_the_mode_that_cannot_be_is_refused_and_nothing_changes() {
         "{said}"
     );
     until_more(&mut fixture, 100);
+    let too_long = "[kafka.properties]\n\"transaction.timeout.ms\" = \"86400000\"\n";
+    fixture.host.settings(&format!("{exactly_once}{too_long}"));
+    fails(&fixture.host, &["reload"], 78);
     broker.alter_topic(&topic, &[("cleanup.policy", "compact")]);
     // Kafka takes a moment to tell the new policy.
+    eventually("a transaction that may last for a day is refused", || {
+        let said = fails(&fixture.host, &["reload"], 78);
+        when(
+            said.contains("`transaction.timeout.ms` is more than the brokers allow"),
+            || said,
+        )
+    });
+    fixture.host.settings(&exactly_once);
+    let check = ok(&fixture.host, &["check", "--broker"]);
+    assert!(check.contains("is not tried, for a service runs here"), "{check}");
     eventually("the mode changes", || {
         let reload = fixture.host.run(&["reload"]);
         when(reload.code == Some(0), || format!("{reload:?}"))
@@ -238,7 +290,8 @@ fn a_change_of_the_mode_that_kafka_does_not_let_drain_is_refused_and_nothing_cha
     fixture.host.settings(&at_least_once);
     let said = fails(&fixture.host, &["reload"], 78);
     assert!(
-        said.contains("cannot change `kafka.delivery` now: what is on its way to Kafka is not acknowledged"),
+        said.contains("cannot change `kafka.delivery` now: what is on its way to Kafka is not acknowledged: ")
+            && said.contains(&format!(" for topic `{}`", fixture.topic)),
         "{said}"
     );
     broker.resume();
@@ -275,6 +328,116 @@ fn the_mode_may_be_left_while_positions_are_waited_for() {
     fixture.finish(managed.service);
 }
 
+fn transactional_id(host: &Host) -> String {
+    let keys = host.set_kafka_keys().lines();
+    let instance = keys.filter_map(|line| line.strip_prefix("instance = \"")).next();
+    format!("logcatch-{}", instance.unwrap().trim_matches('"'))
+}
+
+/// With a rule for a resource, what no rule allows is forbidden.
+fn allow(broker: &Broker, resource: [&str; 2], operations: &[&str]) {
+    let operations = operations.iter().flat_map(|operation| ["--operation", operation]);
+    let words = ["--add", "--allow-principal", "User:ANONYMOUS"]
+        .into_iter()
+        .chain(resource);
+    broker.acl(&words.chain(operations).collect::<Vec<_>>());
+}
+
+fn a_change_to_exactly_once_without_the_rights_is_refused_and_nothing_changes() {
+    let broker = kafka::private_with_rights("no-rights");
+    let mut fixture = fixture(&broker, "no-rights", "");
+    let topic = positions_topic(&mut fixture.host);
+    let [at_least_once, exactly_once] = both(&mut fixture);
+    broker.create_topic(&topic, 1, &[("cleanup.policy", "compact")]);
+    let id = transactional_id(&fixture.host);
+    allow(&broker, ["--transactional-id", &id], &["Describe"]);
+    let no_id = format!("this user may not use the transactional id `{id}`");
+    // Rules take a moment to be known.
+    eventually("the rule counts", || {
+        let check = fixture.host.run(&["check", "--broker"]);
+        when(check.stdout.contains(&no_id), || format!("{check:?}"))
+    });
+    fixture.host.settings(&at_least_once);
+    let service = fixture.host.start();
+    let writers = writing(&fixture, &["a"]);
+    until_more(&mut fixture, 100);
+    fixture.host.settings(&exactly_once);
+    let said = fails(&fixture.host, &["reload"], 78);
+    assert!(
+        said.contains("cannot change `kafka.delivery` now: ") && said.contains(&no_id),
+        "{said}"
+    );
+    until_more(&mut fixture, 100);
+    // In this order: what is forbidden is so before the rest is allowed.
+    allow(&broker, ["--topic", &topic], &["Read", "Describe", "DescribeConfigs"]);
+    allow(&broker, ["--transactional-id", &id], &["Write"]);
+    let no_topic = format!("the topic for positions, `{topic}`: this user may not write to it");
+    eventually("the topic is refused", || {
+        let said = fails(&fixture.host, &["reload"], 78);
+        when(said.contains(&no_topic), || said)
+    });
+    until_more(&mut fixture, 100);
+    let log = service.log();
+    assert!(!log.contains("the delivery mode changes"), "{log}");
+    allow(&broker, ["--topic", &topic], &["Write"]);
+    eventually("the mode changes", || {
+        let reload = fixture.host.run(&["reload"]);
+        when(reload.code == Some(0), || format!("{reload:?}"))
+    });
+    until_more(&mut fixture, 100);
+    end(fixture, writers, service);
+}
+
+fn a_change_of_the_mode_with_a_property_that_makes_no_producer_stops_nothing() {
+    let mut fixture = fixture(kafka::shared(), "no-producer", "");
+    let modes = both(&mut fixture);
+    let service = fixture.host.start();
+    let writers = writing(&fixture, &["a"]);
+    for (changes, mode) in modes.iter().enumerate() {
+        until_more(&mut fixture, 100);
+        fixture
+            .host
+            .settings(&format!("{mode}[kafka.properties]\n\"linger.ms\" = \"nonsense\"\n"));
+        let said = fails(&fixture.host, &["reload"], 78);
+        assert!(
+            said.contains("cannot change `kafka.delivery` now: ") && said.contains("`linger.ms`"),
+            "{said}"
+        );
+        let log = service.log();
+        assert_eq!(log.matches("the delivery mode changes").count(), changes, "{log}");
+        until_more(&mut fixture, 100);
+        fixture.host.settings(mode);
+        assert!(ok(&fixture.host, &["reload"]).contains("in force"));
+    }
+    end(fixture, writers, service);
+}
+
+fn a_start_in_the_other_mode_ends_the_transaction_that_a_killed_one_left_open() {
+    // Longer than any condition is waited for.
+    const LONG: &str = "[kafka.properties]\n\"transaction.timeout.ms\" = \"900000\"\n";
+    let broker = kafka::private("left-open");
+    let mut fixture = fixture(&broker, "left-open", LONG);
+    let [at_least_once, _] = both(&mut fixture);
+    let mut log = fixture.log("logs/app.log");
+    log.write(100);
+    let service = fixture.host.start();
+    fixture.caught_up();
+    fs::write(fixture.host.path("faults/kill-commit"), "").unwrap();
+    log.write(100);
+    eventually("the service is killed before it commits", || {
+        when(service.is_zombie(), || service.log())
+    });
+    drop(service);
+    fixture.host.settings(&at_least_once);
+    let service = fixture.host.start();
+    log.write(100);
+    // Readers of what is committed would wait at the open transaction.
+    fixture.caught_up();
+    service.stop();
+    // What was committed last may come again, as it may after any crash in this mode.
+    fixture.verdict().assert_only_duplicates(200);
+}
+
 fn a_check_says_whether_positions_can_be_kept() {
     let broker = kafka::private_with_rights("check");
     let mut fixture = fixture(&broker, "check", "");
@@ -306,25 +469,12 @@ fn a_check_says_whether_positions_can_be_kept() {
     broker.alter_topic(&topic, &[("cleanup.policy", "compact")]);
     passes(&format!("positions in topic `{topic}`: it exists, and `logcatch-"));
 
-    let rights = |verb, resource: [&str; 2], operations: &[&str]| {
-        let operations = operations.iter().flat_map(|operation| ["--operation", operation]);
-        let words = [verb, "--allow-principal", "User:ANONYMOUS"]
-            .into_iter()
-            .chain(resource);
-        broker.acl(&words.chain(operations).collect::<Vec<_>>());
-    };
-    // With rules for it, what no rule allows is forbidden.
-    rights("--add", ["--topic", &topic], &["Read", "Describe", "DescribeConfigs"]);
+    allow(&broker, ["--topic", &topic], &["Read", "Describe", "DescribeConfigs"]);
     is_refused("this user may not write to it", "--operation Write");
-    rights("--add", ["--topic", &topic], &["Write"]);
+    allow(&broker, ["--topic", &topic], &["Write"]);
     passes("it exists");
-    let keys = fixture.host.set_kafka_keys();
-    let instance = keys
-        .lines()
-        .find_map(|line| line.strip_prefix("instance = \""))
-        .unwrap();
-    let id = format!("logcatch-{}", instance.trim_matches('"'));
-    rights("--add", ["--transactional-id", &id], &["Describe"]);
+    let id = transactional_id(&fixture.host);
+    allow(&broker, ["--transactional-id", &id], &["Describe"]);
     is_refused(
         &format!("this user may not use the transactional id `{id}`"),
         &format!("--transactional-id {id}"),

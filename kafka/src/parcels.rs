@@ -102,6 +102,10 @@ impl Parcels {
         Some(parcel)
     }
 
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Parcel> {
+        self.slots.iter().flatten()
+    }
+
     pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = (ParcelId, &mut Parcel)> {
         (0..)
             .zip(&mut self.slots)

@@ -5,6 +5,7 @@
 
 mod feeding;
 mod succession;
+mod unsettled;
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;

@@ -17,7 +17,7 @@ pub struct Stats {
     pub trouble: Option<String>,
     /// The trouble is that Kafka and we do not let each other in.
     pub refusal: Option<Refusal>,
-    /// Why positions are not read back, while they are asked for; with exactly-once only.
+    /// Why positions are not read back, or not committed, while that is waited for; with exactly-once only.
     pub positions_wait: Option<String>,
     /// Records acknowledged.
     pub acked_records: u64,

@@ -248,18 +248,24 @@ fn partitions_or_none(consumer: &BaseConsumer, topic: &str) -> Option<i32> {
     None
 }
 
+/// How many replicas it gets, by how many brokers there are.
+pub(crate) fn replicas(consumer: &BaseConsumer) -> Result<i32, KafkaError> {
+    let brokers = consumer.fetch_metadata(None, PATIENCE)?.brokers().len();
+    Ok(i32::try_from(brokers).unwrap_or(1).clamp(1, REPLICAS))
+}
+
+/// As it is made, and as a check asks whether it may be.
+pub(crate) fn new_topic(topic: &str, replicas: i32) -> NewTopic<'_> {
+    let in_sync = if replicas == REPLICAS { "2" } else { "1" };
+    NewTopic::new(topic, PARTITIONS, TopicReplication::Fixed(replicas))
+        .set("cleanup.policy", "compact")
+        .set("min.insync.replicas", in_sync)
+}
+
 /// Makes it: before anything else touches the name, because a broker may make it in its own way then.
 fn make(access: &Access, consumer: &BaseConsumer, topic: &str) -> Result<(), String> {
-    let brokers = consumer
-        .fetch_metadata(None, PATIENCE)
-        .map_err(|error| words(&error))?
-        .brokers()
-        .len();
-    let replicas = i32::try_from(brokers).unwrap_or(1).clamp(1, REPLICAS);
-    let in_sync = if replicas == REPLICAS { "2" } else { "1" };
-    let new = NewTopic::new(topic, PARTITIONS, TopicReplication::Fixed(replicas))
-        .set("cleanup.policy", "compact")
-        .set("min.insync.replicas", in_sync);
+    let replicas = replicas(consumer).map_err(|error| words(&error))?;
+    let new = new_topic(topic, replicas);
     let admin = access.admin()?;
     let made = wait(admin.create_topics([&new], &AdminOptions::new().request_timeout(Some(PATIENCE))))?;
     match made.map_err(|error| words(&error))?.into_iter().next() {
@@ -314,5 +320,20 @@ fn words(error: &KafkaError) -> String {
     match error.rdkafka_error_code() {
         Some(code) => code.to_string(),
         None => error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn with_three_replicas_two_must_be_in_sync() {
+        for (replicas, in_sync) in [(1, "1"), (2, "1"), (3, "2")] {
+            let new = new_topic("t", replicas);
+            assert!(matches!(new.replication, TopicReplication::Fixed(count) if count == replicas));
+            assert!(new.config.contains(&("min.insync.replicas", in_sync)));
+            assert!(new.config.contains(&("cleanup.policy", "compact")));
+        }
     }
 }

@@ -4,14 +4,14 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use rdkafka::admin::{AdminOptions, NewTopic, TopicReplication};
+use rdkafka::admin::AdminOptions;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
-use crate::error::Code;
+use crate::error::{Code, Verdict};
 use crate::ffi::Producer;
 use crate::options::{Options, StartError};
 use crate::outlet::{Outlet, Report};
-use crate::topic::{Access, Found, PARTITIONS, PATIENCE, ReadError, partitions, read_back, wait};
+use crate::topic::{Access, Found, PATIENCE, ReadError, new_topic, partitions, read_back, replicas, wait};
 use crate::transact::{PositionRecord, Transact, TransactError};
 use crate::wake::Wake;
 
@@ -47,6 +47,17 @@ pub enum Unfit {
         /// What Kafka says.
         text: String,
     },
+    /// A transaction of these settings would take longer than the brokers let it.
+    #[error("`transaction.timeout.ms` is more than the brokers allow, by their `transaction.max.timeout.ms`: {0}")]
+    LongTimeout(String),
+    /// No transaction is possible now.
+    #[error("the transaction coordinator does not serve `{id}` now: {text}")]
+    Coordinator {
+        /// The transactional id.
+        id: String,
+        /// What the client says.
+        text: String,
+    },
     /// Something else is in the way.
     #[error("{0}")]
     Other(String),
@@ -65,7 +76,7 @@ pub fn look_at_positions(options: &Options, topic: &str, prefix: &[u8]) -> Resul
     match partitions(&consumer, topic) {
         Ok(Some(_)) => Ok(PositionsTopic::Exists(read_back(options, topic, prefix)?)),
         Ok(None) => {
-            let new = NewTopic::new(topic, PARTITIONS, TopicReplication::Fixed(1)).set("cleanup.policy", "compact");
+            let new = new_topic(topic, replicas(&consumer).map_err(|error| unfit(&error))?);
             let only_asked = AdminOptions::new().request_timeout(Some(PATIENCE)).validate_only(true);
             let admin = access.admin().map_err(Unfit::Other)?;
             let made = wait(admin.create_topics([&new], &only_asked)).map_err(Unfit::Other)?;
@@ -75,6 +86,34 @@ pub fn look_at_positions(options: &Options, topic: &str, prefix: &[u8]) -> Resul
             }
         }
         Err(error) => Err(unfit(&error)),
+    }
+}
+
+/// No right to the transactional id.
+const ID_FORBIDDEN: Code = Code(53);
+
+/// `transaction.timeout.ms` is above the brokers' `transaction.max.timeout.ms`.
+const TIMEOUT_TOO_LONG: Code = Code(50);
+
+impl Unfit {
+    /// Of a call about a transaction with this id.
+    fn of(id: &str, TransactError { code, text, .. }: TransactError) -> Self {
+        let id = id.to_owned();
+        match code {
+            ID_FORBIDDEN | Code::CLUSTER_AUTHORIZATION_FAILED => Self::Id { id, text },
+            TIMEOUT_TOO_LONG => Self::LongTimeout(text),
+            _ => Self::Coordinator { id, text },
+        }
+    }
+
+    /// Whether it may be otherwise in a moment, though nobody does anything.
+    #[must_use]
+    pub fn may_pass(&self) -> bool {
+        match self {
+            Self::Read(ReadError::Later { .. }) | Self::Coordinator { .. } | Self::Other(_) => true,
+            Self::NotWritten(code) => matches!(code.verdict(), Verdict::Again | Verdict::Wait),
+            _ => false,
+        }
     }
 }
 
@@ -95,10 +134,7 @@ pub fn try_transaction(options: &Options, id: &str, place: Option<(&str, i32)>) 
     let wake = Arc::new(Wake::new().map_err(StartError::from)?);
     let mut producer = Producer::transactional(options, None, id, wake)?;
     let inquirer = producer.inquirer();
-    let of_id = |error: TransactError| Unfit::Id {
-        id: id.to_owned(),
-        text: error.text,
-    };
+    let of_id = |error| Unfit::of(id, error);
     inquirer.init(PATIENCE).map_err(of_id)?;
     let Some((topic, partition)) = place else { return Ok(()) };
     inquirer.begin().map_err(of_id)?;
@@ -136,3 +172,45 @@ fn write(producer: &mut Producer, topic: &str, partition: i32) -> Result<(), Unf
 
 /// Between two looks for the acknowledgement of one record.
 const PAUSE: std::time::Duration = std::time::Duration::from_millis(10);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::transact::Cure;
+
+    #[test]
+    fn what_is_wrong_with_a_transaction_is_told_apart() {
+        let said = |code| {
+            let error = TransactError {
+                code,
+                text: "its words".to_owned(),
+                cure: Cure::Unknown,
+            };
+            let unfit = Unfit::of("logcatch-i", error);
+            (unfit.to_string(), unfit.may_pass())
+        };
+        let (id, may_pass) = said(Code(53));
+        assert_eq!(id, "this user may not use the transactional id `logcatch-i`: its words");
+        assert!(!may_pass);
+        let (timeout, may_pass) = said(Code(50));
+        assert!(
+            timeout.starts_with("`transaction.timeout.ms` is more than "),
+            "{timeout}"
+        );
+        assert!(!may_pass);
+        let (away, may_pass) = said(Code::TIMED_OUT);
+        assert_eq!(
+            away,
+            "the transaction coordinator does not serve `logcatch-i` now: its words"
+        );
+        assert!(may_pass);
+    }
+
+    #[test]
+    fn numbers_are_those_of_the_library() {
+        assert_eq!(
+            (ID_FORBIDDEN.name(), TIMEOUT_TOO_LONG.name()),
+            ("TRANSACTIONAL_ID_AUTHORIZATION_FAILED", "INVALID_TRANSACTION_TIMEOUT")
+        );
+    }
+}

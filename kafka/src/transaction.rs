@@ -83,6 +83,8 @@ pub(crate) struct Transaction {
     pub(crate) partition: i32,
     /// Of the last transaction that was committed.
     pub(crate) version: u64,
+    /// Why nothing is committed: before the first time, and when positions were not taken.
+    pub(crate) uncommitted: Option<String>,
     /// In it, in order of their arrival.
     pub(crate) members: Vec<ParcelId>,
     /// So many of them, from the first, were seen to be accounted for.
@@ -138,6 +140,7 @@ impl Transaction {
             topic: None,
             partition: 0,
             version: 0,
+            uncommitted: Some("they are read back and not committed yet".to_owned()),
             members: Vec::new(),
             done: 0,
             bytes: 0,

@@ -211,6 +211,8 @@ impl<O: Outlet> Shipper<O> {
                 txn.flying = txn.flying.saturating_sub(1);
                 txn.failed = true;
                 if matches!(code.verdict(), Verdict::Ask | Verdict::Record) {
+                    txn.uncommitted = Some(format!("Kafka does not take them: {code}"));
+                    self.stats.positions_wait.clone_from(&txn.uncommitted);
                     log::warn!(topic = txn.log.topic(), cause:% = code; "Kafka refused a position, its transaction is aborted");
                 }
             }
@@ -250,7 +252,10 @@ impl<O: Outlet> Shipper<O> {
                         self.open_later(txn, &reason, now);
                         None
                     }
-                    Err(OpenFailure::Client(error)) if error.cure == Cure::NewClient => Some(error),
+                    Err(OpenFailure::Client(error)) if error.cure == Cure::NewClient => {
+                        self.stats.positions_wait = Some(error.text.clone());
+                        Some(error)
+                    }
                     Err(OpenFailure::Client(error)) => {
                         self.open_later(txn, &error.text, now);
                         None
@@ -286,6 +291,11 @@ impl<O: Outlet> Shipper<O> {
             },
             Came::Aborted { why, aborted, begun } => {
                 txn.cause = why.or(txn.cause);
+                // No line is to blame.
+                if let Some(code) = why.filter(|_| txn.members.is_empty()) {
+                    txn.uncommitted = Some(format!("Kafka does not take them: {code}"));
+                    self.stats.positions_wait.clone_from(&txn.uncommitted);
+                }
                 match aborted {
                     Ok(()) => {
                         txn.stage = Stage::Aborted;
@@ -304,10 +314,15 @@ impl<O: Outlet> Shipper<O> {
     }
 
     /// Says that no lane is to blame: all lines are acknowledged, and its positions are not, or nobody commits it.
-    fn commit_later(&self, txn: &mut Transaction, reason: &str, now: Instant) {
+    fn commit_later(&mut self, txn: &mut Transaction, reason: &str, now: Instant) {
         let only_positions = self.outlet.outstanding() <= txn.flying;
         // An outage is said for itself.
-        if self.connection.is_down() || !only_positions || !txn.complaint.raise(NOT_TAKEN, PATIENCE, now) {
+        if self.connection.is_down() || !only_positions {
+            return;
+        }
+        txn.uncommitted = Some(format!("Kafka does not commit them: {reason}"));
+        self.stats.positions_wait.clone_from(&txn.uncommitted);
+        if !txn.complaint.raise(NOT_TAKEN, PATIENCE, now) {
             return;
         }
         log::warn!(topic = txn.log.topic(), partition = txn.partition, positions = txn.flying, reason,
@@ -326,7 +341,7 @@ impl<O: Outlet> Shipper<O> {
     }
 
     fn opened(&mut self, txn: &mut Transaction, opened: Opened, now: Instant) {
-        self.stats.positions_wait = None;
+        self.stats.positions_wait.clone_from(&txn.uncommitted);
         if txn.complaint.clear(now).is_some() {
             log::info!("positions are read back");
         }
@@ -335,6 +350,7 @@ impl<O: Outlet> Shipper<O> {
         if std::mem::take(&mut txn.is_unsure) {
             if opened.is_ours && opened.last > txn.version {
                 // The commit that was never answered went through.
+                (txn.uncommitted, self.stats.positions_wait) = (None, None);
                 for id in std::mem::take(&mut txn.unsure) {
                     self.settle_committed(id);
                 }
@@ -357,6 +373,7 @@ impl<O: Outlet> Shipper<O> {
 
     fn committed(&mut self, txn: &mut Transaction, now: Instant) {
         self.stats.committed += 1;
+        (txn.uncommitted, self.stats.positions_wait) = (None, None);
         txn.version += 1;
         txn.rest.reset();
         if txn.complaint.clear(now).is_some() {
@@ -384,86 +401,4 @@ impl<O: Outlet> Shipper<O> {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use crate::error::Code;
-    use crate::fake::transactions::{batch_of, rig};
-
-    #[test]
-    fn positions_that_are_not_taken_are_complained_of_until_they_are_committed() {
-        let (mut rig, log) = rig(&[("t", 1)], 1 << 20);
-        rig.run();
-        let (batch, fate) = batch_of(&log, "t", "f", &["1"], 1);
-        rig.shipper.push(batch, rig.now);
-        for _ in 0..5 {
-            rig.run();
-            rig.broker.judge_some(|item| item.topic == "t");
-            rig.now += Duration::from_secs(1);
-        }
-        let complaint =
-            |shipper: &crate::Shipper<_>| shipper.transaction.as_ref().and_then(|txn| txn.complaint.due_at());
-        assert!(complaint(&rig.shipper).is_some());
-        assert!(fate.told().is_empty());
-        for _ in 0..5 {
-            rig.broker.accept();
-            rig.run();
-            rig.now += Duration::from_secs(1);
-        }
-        fate.delivered();
-        assert_eq!(complaint(&rig.shipper), None);
-    }
-
-    #[test]
-    fn positions_are_under_way_before_the_last_of_the_lines() {
-        let (mut rig, log) = rig(&[("t", 1)], 1 << 20);
-        rig.run();
-        rig.shipper.hurry(true);
-        let (batch, fate) = batch_of(&log, "t", "f", &["1", "2"], 2);
-        rig.shipper.push(batch, rig.now);
-        rig.run();
-        let under_way: Vec<_> = rig
-            .broker
-            .cluster()
-            .queue
-            .iter()
-            .map(|item| item.topic.clone())
-            .collect();
-        // The last line waits until the first one is acknowledged.
-        assert_eq!(under_way.iter().filter(|topic| *topic == "t").count(), 1);
-        assert!(under_way.iter().any(|topic| topic != "t"), "{under_way:?}");
-        for _ in 0..5 {
-            rig.broker.accept();
-            rig.run();
-        }
-        fate.delivered();
-        assert_eq!(rig.broker.committed("t"), ["1", "2"]);
-    }
-
-    #[test]
-    fn a_topic_that_makes_every_record_come_back_is_found_and_the_others_are_committed() {
-        let (mut rig, log) = rig(&[("denied", 1), ("t", 1), ("u", 1)], 1 << 20);
-        rig.run();
-        let fates = ["denied", "t", "u"].map(|topic| {
-            let (batch, fate) = batch_of(&log, topic, topic, &["1"], 1);
-            rig.shipper.push(batch, rig.now);
-            fate
-        });
-        for _ in 0..200 {
-            rig.run();
-            let is_denied = rig.broker.cluster().queue.iter().any(|item| item.topic == "denied");
-            if is_denied {
-                rig.broker.cluster().transactions.why = Some(Code::TOPIC_AUTHORIZATION_FAILED);
-                rig.broker.judge(|_| Err(Code::PURGE_QUEUE));
-            } else {
-                rig.broker.accept();
-            }
-            rig.run();
-            rig.now += Duration::from_millis(100);
-        }
-        let [denied, t, u] = fates;
-        t.delivered();
-        u.delivered();
-        assert!(denied.told().is_empty());
-    }
-}
+mod tests;

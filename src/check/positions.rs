@@ -95,6 +95,9 @@ impl Positions {
             (Some((host, pid)), Some(false)) => {
                 format!("; `{id}` is not tried, the logcatch on `{host}` with pid {pid} may be using it\n")
             }
+            (None, Some(false)) => {
+                format!("; `{id}` is not tried, for a service runs here and may be using it\n")
+            }
             _ => format!(", and `{id}` may be used\n"),
         };
         text
@@ -139,6 +142,13 @@ fn help(unfit: &Unfit, place: &Positions) -> String {
             format!(
                 "the user needs these rights: {allow} --transactional-id {id} --operation Write --operation Describe"
             )
+        }
+        Unfit::LongTimeout(_) => {
+            "lower `transaction.timeout.ms` in [kafka.properties], or raise `transaction.max.timeout.ms` of the brokers"
+                .to_owned()
+        }
+        Unfit::Coordinator { .. } => {
+            "ask again, for it may pass; if it does not, look at the brokers' topic `__transaction_state`".to_owned()
         }
         Unfit::Other(_) | Unfit::Start(_) => "ask again; `logcatch run` waits until positions can be kept".to_owned(),
     }

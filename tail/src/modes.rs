@@ -2,7 +2,10 @@
 //! follows. Entering a mode takes the positions over from where they are newest.
 
 use std::collections::HashSet;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::sync::{Arc, PoisonError};
+use std::time::Duration;
 
 use thiserror::Error;
 
@@ -11,6 +14,9 @@ use crate::position::StreamKey;
 use crate::positions::Positions;
 use crate::store::Mode;
 use crate::topic::TopicContents;
+
+/// Between two looks whether it is given up that the store notes something, which takes as long as its disk is full.
+const LOOK: Duration = Duration::from_millis(50);
 
 /// Why positions cannot be kept in a topic.
 #[derive(Debug, Error)]
@@ -23,7 +29,7 @@ pub enum EnterError {
         /// The one that is there.
         found: String,
     },
-    /// The service ends.
+    /// The service ends, or it was given up.
     #[error("cannot note the delivery mode in the state directory")]
     NotSaved,
 }
@@ -43,14 +49,20 @@ impl Positions {
         }
         let mode = self.mode();
         if mode.as_ref().is_none_or(|mode| mode.cluster.is_some()) {
-            self.set_mode(Mode::after(mode.as_ref(), None));
+            self.set_mode(Mode::after(mode.as_ref()));
         }
+    }
+
+    /// The instance whose topic the store follows, if that was noted.
+    #[must_use]
+    pub fn topic_instance(&self) -> Option<String> {
+        self.mode().filter(|mode| mode.cluster.is_some())?.instance
     }
 
     /// The store was in use until now: a topic that was used since it was entered counts less.
     pub fn count_from_now(&self) {
         if let Some(mode) = self.mode().filter(|mode| mode.cluster.is_none()) {
-            self.set_mode(Mode::after(Some(&mode), None));
+            self.set_mode(Mode::after(Some(&mode)));
         }
     }
 
@@ -69,16 +81,18 @@ impl Positions {
         }
     }
 
-    /// The topic of this cluster, which holds `contents`, is where positions are kept, from now on; changes go to `outbox`. Takes
-    /// over what is newer, before anything is read. Gives the generation. Blocks until the store has noted it.
+    /// The topic of this cluster, which holds `contents` of an instance, is where positions are kept, from now on; changes go to
+    /// `outbox`. Takes over what is newer, before anything is read. Gives the generation. Blocks until the store has noted it, or `given_up` is set.
     ///
     /// # Errors
-    /// [`EnterError`]; nothing is changed then.
+    /// [`EnterError`]; no position is changed then.
     pub fn keep_in_topic(
         &self,
         cluster: &str,
+        instance: &str,
         contents: TopicContents,
         outbox: Arc<Outbox>,
+        given_up: &AtomicBool,
     ) -> Result<u64, EnterError> {
         self.may_enter(cluster)?;
         let mode = self.mode();
@@ -88,23 +102,24 @@ impl Positions {
             None => u64::from(!self.all().is_empty()),
             Some(mode) => mode.generation,
         };
+        let in_topic = |generation| Mode {
+            generation,
+            cluster: Some(cluster.to_owned()),
+            instance: Some(instance.to_owned()),
+        };
         if of_topic >= of_store && of_topic > 0 {
             // Noted before the topic counts less, so that neither is forgotten by a crash in between.
-            self.note(Mode {
-                generation: of_topic,
-                cluster: Some(cluster.to_owned()),
-            })?;
+            self.note(in_topic(of_topic), given_up)?;
             log::info!(files = contents.streams.len(); "positions are those of the topic");
             self.adopt(contents, outbox);
             return Ok(of_topic);
         }
-        let mode = match mode {
+        let generation = match mode {
             // It was noted, and the topic does not know: that was broken off.
-            Some(mode) if mode.cluster.is_some() => mode,
-            mode => Mode::after(mode.as_ref(), Some(cluster.to_owned())),
+            Some(mode) if mode.cluster.is_some() => mode.generation,
+            mode => Mode::after(mode.as_ref()).generation,
         };
-        let generation = mode.generation;
-        self.note(mode)?;
+        self.note(in_topic(generation), given_up)?;
         log::info!(files = self.all().len(); "positions are those of the state directory, and go into the topic");
         self.carry_over(contents, outbox);
         Ok(generation)
@@ -165,17 +180,23 @@ impl Positions {
     }
 
     /// Sets the mode, and returns when that is on disk.
-    fn note(&self, mode: Mode) -> Result<(), EnterError> {
+    fn note(&self, mode: Mode, given_up: &AtomicBool) -> Result<(), EnterError> {
         if self.mode().as_ref() == Some(&mode) {
             return Ok(());
         }
         self.set_mode(mode);
-        let (noted, is_noted) = std::sync::mpsc::channel();
+        let (noted, is_noted) = channel();
         self.when_stored(move || {
             // Nobody may be waiting any more.
             let _ = noted.send(());
         });
-        is_noted.recv().map_err(|_| EnterError::NotSaved)
+        loop {
+            match is_noted.recv_timeout(LOOK) {
+                Ok(()) => return Ok(()),
+                Err(RecvTimeoutError::Timeout) if !given_up.load(Ordering::Acquire) => {}
+                Err(_) => return Err(EnterError::NotSaved),
+            }
+        }
     }
 }
 

@@ -84,17 +84,21 @@ pub struct Mode {
     /// The cluster whose topic holds the positions; none where this store does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cluster: Option<String>,
+    /// Under which name they are there, if that was noted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instance: Option<String>,
 }
 
 impl Mode {
-    /// The next one.
+    /// The next one, of the store itself.
     #[must_use]
-    pub fn after(before: Option<&Self>, cluster: Option<String>) -> Self {
+    pub fn after(before: Option<&Self>) -> Self {
         let now = std::time::UNIX_EPOCH.elapsed().unwrap_or_default().as_millis();
         let least = before.map_or(1, |before| before.generation + 1);
         Self {
             generation: u64::try_from(now).unwrap_or(u64::MAX).max(least),
-            cluster,
+            cluster: None,
+            instance: None,
         }
     }
 }

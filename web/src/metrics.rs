@@ -98,6 +98,8 @@ fn service(sheet: &mut Sheet, snapshot: &Snapshot) {
         &[],
         report.positions.errors as f64,
     );
+    let is_waiting = report.positions.waits_for.is_some() || snapshot.stats.positions_wait.is_some();
+    sheet.put("logcatch_positions_waiting", &[], f64::from(is_waiting));
     sheet.put(
         "logcatch_dead_letter_store_bytes",
         &[],
@@ -308,6 +310,24 @@ mod tests {
         ] {
             assert!(!given.contains(name), "{name}");
         }
+    }
+
+    #[test]
+    fn positions_that_are_waited_for_show_whether_watchers_run_or_not() {
+        let waiting = |snapshot: &Snapshot| {
+            let text = text(snapshot).unwrap();
+            let line = text
+                .lines()
+                .find(|line| line.starts_with("logcatch_positions_waiting "));
+            line.unwrap().to_owned()
+        };
+        let mut snapshot = snapshot();
+        assert_eq!(waiting(&snapshot), "logcatch_positions_waiting 0");
+        snapshot.report.positions.waits_for = Some("its positions in `p`: Kafka is away".to_owned());
+        assert_eq!(waiting(&snapshot), "logcatch_positions_waiting 1");
+        snapshot.report.positions.waits_for = None;
+        snapshot.stats.positions_wait = Some("Kafka does not take them".to_owned());
+        assert_eq!(waiting(&snapshot), "logcatch_positions_waiting 1");
     }
 
     #[test]

@@ -21,6 +21,7 @@ use tokio::sync::oneshot;
 use super::errand::detach;
 use super::positions::TopicPositions;
 use super::side::{Made, Side};
+use super::unsettled::Unsettled;
 
 /// How long a drained producer may take to end before its drain is answered: milliseconds, unless its threads hang.
 const RETIRE: Duration = Duration::from_millis(500);
@@ -79,8 +80,8 @@ pub struct ChangeDelivery {
 #[derive(Debug, Error)]
 pub enum ChangeError {
     /// Kafka does not acknowledge what is on its way.
-    #[error("what is on its way to Kafka is not acknowledged: {0} batches")]
-    NotDrained(usize),
+    #[error("what is on its way to Kafka is not acknowledged: {0}")]
+    NotDrained(Unsettled),
     /// There is no producer for it.
     #[error(transparent)]
     Start(#[from] StartError),
@@ -96,7 +97,7 @@ pub struct GetStats;
 
 struct DrainUnderWay {
     deadline: Instant,
-    answer: oneshot::Sender<usize>,
+    answer: oneshot::Sender<Unsettled>,
     /// The producer ends with it.
     ends: bool,
 }
@@ -220,9 +221,16 @@ impl KafkaActor {
 
     /// Answers a drain when all is settled or its time is up.
     fn end_drain(&mut self, now: Instant, ctx: &mut Context<Self>) {
-        let left = self.shipper.as_ref().map_or(0, Shipper::unsettled);
-        let Some(drain) = self.drain.take_if(|drain| left == 0 || drain.deadline <= now) else {
+        let Some(shipper) = self.shipper.as_ref().filter(|_| self.drain.is_some()) else {
             return;
+        };
+        let batches = shipper.unsettled();
+        let Some(drain) = self.drain.take_if(|drain| batches == 0 || drain.deadline <= now) else {
+            return;
+        };
+        let left = Unsettled {
+            batches,
+            topics: shipper.unsettled_topics(),
         };
         if !drain.ends {
             // Nobody may be waiting any more.
@@ -330,7 +338,7 @@ impl Handler<DrainKafka> for KafkaActor {
             self.turn(ctx);
         }
         // Without an answer there is nothing left: drained before.
-        Box::pin(async move { result.await.unwrap_or(0) })
+        Box::pin(async move { result.await.map_or(0, |left| left.batches) })
     }
 }
 
@@ -357,12 +365,12 @@ impl Handler<Reconfigure> for KafkaActor {
 }
 
 impl KafkaActor {
-    /// Waits until nothing is on its way; gives how many batches still are. No answer: the service ends.
-    fn settle(&mut self, deadline: Instant, ctx: &mut Context<Self>) -> oneshot::Receiver<usize> {
+    /// Waits until nothing is on its way; gives what still is. No answer: the service ends.
+    fn settle(&mut self, deadline: Instant, ctx: &mut Context<Self>) -> oneshot::Receiver<Unsettled> {
         let (answer, settled) = oneshot::channel();
         // Nothing was shipped before positions are open.
         if self.side.as_ref().is_some_and(|side| side.is_opening()) {
-            let _ = answer.send(0);
+            let _ = answer.send(Unsettled::default());
         } else if let Some(shipper) = &mut self.shipper
             && self.drain.is_none()
         {
@@ -402,7 +410,7 @@ impl Handler<ChangeDelivery> for KafkaActor {
         Box::pin(settled.then(move |left, this, _| {
             let former = this.log.clone();
             let made = match (left, this.side.clone(), &mut this.shipper) {
-                (Ok(0), Some(side), Some(_)) => {
+                (Ok(Unsettled { batches: 0, .. }), Some(side), Some(_)) => {
                     let wake = Arc::clone(&this.wake);
                     Ok(detach(move || {
                         if former.is_none() {

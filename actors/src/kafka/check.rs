@@ -13,7 +13,7 @@ pub struct PositionsPlace {
     pub exists: bool,
     /// Who used the instance last.
     pub owner: Option<Owner>,
-    /// Whether a transaction was tried: not while a service may use the instance, which that would disturb.
+    /// Whether a transaction was tried: not while a service may use the instance, which that would fence.
     pub tried: bool,
 }
 
@@ -41,7 +41,8 @@ pub fn check_positions(
     };
     let owner = found.as_ref().and_then(|contents| contents.owner.clone());
     let (owner, partition) = owner.map_or((None, 0), |(owner, partition)| (Some(owner), partition));
-    let tried = owner.as_ref().is_none_or(|owner| owner.host == host && !runs);
+    // One that runs here may use it before any record says so: until its first transaction.
+    let tried = !runs && owner.as_ref().is_none_or(|owner| owner.host == host);
     if tried {
         let place = found.is_some().then_some((positions_topic.as_str(), partition));
         try_transaction(options, &exactly_once.transactional_id(), place)?;

@@ -5,13 +5,15 @@ mod check;
 mod errand;
 mod positions;
 mod side;
+mod unsettled;
 
 use logcatch_kafka::Options;
 use logcatch_settings::Settings;
 
 pub use check::{PositionsPlace, check_positions};
 pub use positions::{Lost, Standing, TopicPositions};
-pub use side::{Side, may_enter};
+pub use side::Side;
+pub(crate) use side::may_change;
 
 pub use actor::{ChangeDelivery, DrainKafka, GetStats, KafkaActor, Reconfigure, ShipBatch};
 

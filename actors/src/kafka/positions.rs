@@ -1,17 +1,18 @@
 //! Positions kept in Kafka: what the shipper writes in its transactions, and whose they are.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use logcatch_kafka::{
-    Found, OpenError, Opened, Options, PositionLog, PositionRecord, ReadError, Wake, partition, read_back,
-};
+use logcatch_kafka::{Found, OpenError, Opened, Options, PositionLog, PositionRecord, ReadError, Wake, read_back};
 use logcatch_settings::ExactlyOnce;
 use logcatch_tail::{
     FoundRecord, Outbox, Owner, Positions, Post, TopicContents, TopicError, TopicRecord, TopicWriter, Waiting,
 };
 use thiserror::Error;
 use tokio::sync::watch;
+
+use super::side::place;
 
 /// What changed besides lines is written after so long at the latest.
 const CHANGES: Duration = Duration::from_secs(1);
@@ -55,6 +56,8 @@ pub struct TopicPositions {
     outbox: Arc<Outbox>,
     started: Instant,
     state: Mutex<State>,
+    /// Positions are kept elsewhere by now. Set without the lock, which is held while the store notes something.
+    is_closed: AtomicBool,
     standing: watch::Sender<Standing>,
 }
 
@@ -67,7 +70,6 @@ struct State {
     /// The owner that was there before us.
     before: Option<Owner>,
     owner: OwnerRecord,
-    is_closed: bool,
 }
 
 /// Where the record is that says whose the instance is.
@@ -99,33 +101,41 @@ impl TopicPositions {
             outbox: Arc::new(Outbox::new(move || wake.ring())),
             started: Instant::now(),
             state: Mutex::default(),
+            is_closed: AtomicBool::new(false),
             standing,
         }
     }
 
     /// Positions are kept elsewhere from now on: what is still on its way here takes nothing over.
     pub fn close(&self) {
-        self.state().is_closed = true;
+        self.is_closed.store(true, Ordering::Release);
+        // Whoever is taking over under the lock sees that soon, and then it is over.
+        drop(self.state());
+    }
+
+    fn is_closed(&self) -> bool {
+        self.is_closed.load(Ordering::Acquire)
     }
 
     /// Takes over what was read back, the first time; later sees whether it is still ours. The outer error may pass.
     fn take_over(&self, cluster: &str, contents: TopicContents) -> Result<Result<(), Lost>, String> {
         let owner = contents.owner.as_ref().map(|(owner, _)| owner.clone());
         let mut state = self.state();
-        if state.is_closed {
+        if self.is_closed() {
             return Err("positions are not kept there any more".to_owned());
         }
         if state.generation.is_none() {
+            let outbox = Arc::clone(&self.outbox);
             let entered = self
                 .positions
-                .keep_in_topic(cluster, contents, Arc::clone(&self.outbox));
+                .keep_in_topic(cluster, &self.instance, contents, outbox, &self.is_closed);
             match entered {
                 Ok(generation) => state.generation = Some(generation),
                 Err(error) => return Ok(Err(Lost::Unusable(error.to_string()))),
             }
             state.before = owner;
             cluster.clone_into(&mut state.cluster);
-            drop(state);
+            // Under its lock: after a change of the mode the callback would go to the store, which opens a gate that is shut again.
             let standing = self.standing.clone();
             self.positions.when_saved(move || {
                 standing.send_if_modified(|standing| {
@@ -171,13 +181,8 @@ impl TopicPositions {
             Err(lost) => return Ok(Err(lost)),
         };
         let (last, is_ours) = (contents.last, contents.last_run.as_deref() == Some(&self.run));
-        // All records of an instance stay where the first ones went: only there they have an order.
-        let partition = contents.owner.as_ref().map_or_else(
-            || partition(self.instance.as_bytes(), found.partitions),
-            |(_, partition)| *partition,
-        );
         let opened = Opened {
-            partition,
+            partition: place(&contents, &self.instance, found.partitions),
             last,
             is_ours,
         };
@@ -224,9 +229,9 @@ impl PositionLog for TopicPositions {
         match self.read(options) {
             Ok(Ok(opened)) => Ok(opened),
             Ok(Err(lost)) => {
-                // Under its lock: nobody closes it in between.
-                let state = self.state();
-                if !state.is_closed {
+                // Under its lock: no other mode begins in between.
+                let _state = self.state();
+                if !self.is_closed() {
                     self.standing.send_replace(Standing::Lost(lost));
                 }
                 Err(OpenError::Never)

@@ -3,11 +3,14 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use logcatch_kafka::{Bounds, Builder, DeadLetters, Options, Producer, Shipper, StartError, Wake};
+use logcatch_kafka::{
+    Bounds, Builder, DeadLetters, Options, Producer, Shipper, StartError, Unfit, Wake, partition, try_transaction,
+};
 use logcatch_settings::{Delivery, ExactlyOnce, Settings};
-use logcatch_tail::{EnterError, Positions};
+use logcatch_tail::{EnterError, Positions, TopicContents};
 use tokio::sync::watch;
 
+use super::errand::detach;
 use super::positions::{Lost, Standing, TopicPositions, found};
 
 /// A transaction takes batches for so long.
@@ -18,6 +21,9 @@ const TRANSACTION_BYTES: u64 = 16 << 20;
 
 /// What may be in flight is enough for so many: while one commits, the next is read.
 const TRANSACTIONS_IN_FLIGHT: u64 = 4;
+
+/// After that Kafka has ended by itself what was left open, by default.
+const LEFT_OPEN: Duration = Duration::from_secs(70);
 
 /// Between two looks at a topic that cannot be read yet.
 const PAUSE: Duration = Duration::from_millis(500);
@@ -78,12 +84,19 @@ impl Side {
         let options = super::options(settings);
         let (producer, now) = (builder(&options, None)?, Instant::now());
         let (letters, bell) = (Arc::clone(&self.letters), Arc::clone(wake));
+        let left = former.is_none() || self.is_opening();
+        let left = self.positions.topic_instance().filter(|_| left);
         let shipper = Shipper::new(producer, options, Arc::clone(&builder), letters, bell, now);
         if let Some(former) = former {
             former.close();
         }
         let Delivery::ExactlyOnce(exactly_once) = &settings.kafka.delivery else {
             self.positions.keep_here();
+            if let Some(instance) = left {
+                let (positions, options) = (Arc::clone(&self.positions), super::options(settings));
+                // Nobody waits for it.
+                drop(detach(move || end_open(&options, instance, &positions)));
+            }
             self.standing.send_replace(Standing::Ours);
             return Ok(Made {
                 shipper,
@@ -122,30 +135,84 @@ fn builder(delivery: &Delivery, wake: &Arc<Wake>) -> Builder<Producer> {
     }
 }
 
-/// Whether positions may be kept in Kafka from now on, by a service that keeps them elsewhere. Makes the topic where it is missing,
-/// and fences nobody. Blocks until `deadline`, and for some seconds more.
+/// Ends the transaction that a service of this instance may have left open when it was killed, so that readers of what is committed
+/// do not wait for its time to pass. Blocks for a minute at most.
+fn end_open(options: &Options, instance: String, positions: &Positions) {
+    let exactly_once = ExactlyOnce {
+        instance,
+        positions_topic: String::new(),
+    };
+    let (id, deadline) = (exactly_once.transactional_id(), Instant::now() + LEFT_OPEN);
+    // Who ships so again has ended it.
+    while !positions.follows_topic() {
+        match try_transaction(options, &id, None) {
+            Ok(()) => {
+                log::info!(transactional_id = id.as_str(); "whatever was left open of exactly-once delivery is ended");
+                return;
+            }
+            Err(unfit) if unfit.may_pass() && Instant::now() < deadline => std::thread::sleep(PAUSE),
+            Err(unfit) => {
+                log::warn!(transactional_id = id.as_str(), cause:% = unfit, help = "it ends with its transaction.timeout.ms";
+                    "cannot end what may be left open of exactly-once delivery, readers of what is committed wait for it");
+                return;
+            }
+        }
+    }
+}
+
+/// Whether a running service may ship by the delivery mode of these settings: a producer can be made of them, and for exactly-once
+/// a transaction with a position is possible. Makes the topic for positions where it is missing, and fences whoever uses the
+/// instance, as the change then does. Blocks until `deadline`, and for some seconds more.
 ///
 /// # Errors
 /// Why not, or not yet.
-pub fn may_enter(
+pub fn may_change(settings: &Settings, positions: &Positions, deadline: Instant) -> Result<(), String> {
+    let options = super::options(settings);
+    let wake = Wake::new().map_err(|error| error.to_string())?;
+    let producer = builder(&settings.kafka.delivery, &Arc::new(wake))(&options, None);
+    drop(producer.map_err(|error| error.to_string())?);
+    match &settings.kafka.delivery {
+        Delivery::AtLeastOnce => Ok(()),
+        Delivery::ExactlyOnce(exactly_once) => may_enter(&options, exactly_once, positions, deadline),
+    }
+}
+
+fn may_enter(
     options: &Options,
     exactly_once: &ExactlyOnce,
     positions: &Positions,
     deadline: Instant,
 ) -> Result<(), String> {
+    let topic = &exactly_once.positions_topic;
     loop {
-        match found(options, &exactly_once.positions_topic, &exactly_once.instance) {
-            Ok(Ok((found, _))) => {
+        match found(options, topic, &exactly_once.instance) {
+            Ok(Ok((found, contents))) => {
                 let is_known = positions.may_enter(&found.cluster);
-                return is_known.map_err(|error: EnterError| error.to_string());
+                is_known.map_err(|error: EnterError| error.to_string())?;
+                let place = place(&contents, &exactly_once.instance, found.partitions);
+                match try_transaction(options, &exactly_once.transactional_id(), Some((topic, place))) {
+                    Ok(()) => return Ok(()),
+                    Err(unfit) if unfit.may_pass() && Instant::now() < deadline => std::thread::sleep(PAUSE),
+                    Err(unfit @ Unfit::NotWritten(_)) => {
+                        return Err(format!("the topic for positions, `{topic}`: {unfit}"));
+                    }
+                    Err(unfit) => return Err(unfit.to_string()),
+                }
             }
             Ok(Err(Lost::Unusable(why))) => return Err(why),
             Ok(Err(lost @ Lost::Taken { .. })) => return Err(lost.to_string()),
             Err(reason) if Instant::now() >= deadline => {
-                let topic = &exactly_once.positions_topic;
                 return Err(format!("the topic for positions, `{topic}`, cannot be read: {reason}"));
             }
             Err(_) => std::thread::sleep(PAUSE),
         }
     }
+}
+
+/// The partition of an instance's records: all of them stay where the first ones went, for only there they have an order.
+pub(super) fn place(contents: &TopicContents, instance: &str, partitions: u32) -> i32 {
+    contents.owner.as_ref().map_or_else(
+        || partition(instance.as_bytes(), partitions),
+        |(_, partition)| *partition,
+    )
 }

@@ -53,7 +53,8 @@ fn web_every_alert_is_there_once_and_promtool_takes_the_rules() {
             .unwrap()
             .to_owned()
     };
-    for alert in ["LossAhead", "BytesUnreachable", "Down"] {
+    let pages = ["LossAhead", "BytesUnreachable", "Down", "PositionsWaiting"];
+    for alert in pages {
         assert_eq!(severity(alert), "page", "{alert}");
     }
     let tickets = [
@@ -70,7 +71,7 @@ fn web_every_alert_is_there_once_and_promtool_takes_the_rules() {
     for alert in tickets {
         assert_eq!(severity(alert), "ticket", "{alert}");
     }
-    assert_eq!(text.matches("- alert: ").count(), 3 + tickets.len());
+    assert_eq!(text.matches("- alert: ").count(), pages.len() + tickets.len());
     promtool(
         &[
             "check",

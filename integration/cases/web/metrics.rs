@@ -38,6 +38,7 @@ fn web_metrics_are_there_at_zero_with_all_labels_and_pass_promtool() {
         "logcatch_settings_reloads_total{result=\"refused\"} 0",
         "logcatch_in_flight_bytes 0",
         "logcatch_positions_save_errors_total 0",
+        "logcatch_positions_waiting 0",
         "logcatch_dead_letter_store_bytes 0",
         "logcatch_kafka_last_ack_timestamp_seconds 0",
         "logcatch_kafka_ack_duration_seconds_bucket{le=\"0.001\"} 0",

@@ -12,6 +12,9 @@ use crate::topic::{FoundRecord, Owner, TopicRecord, TopicWriter};
 
 const CLUSTER: &str = "c1";
 
+/// Nobody gives up.
+static STANDS: AtomicBool = AtomicBool::new(false);
+
 fn open(directory: &Path) -> Arc<Positions> {
     let lock = StateLock::acquire(directory).unwrap();
     Positions::open(directory, lock, Duration::from_millis(1)).unwrap().0
@@ -40,7 +43,7 @@ impl Topic {
 
     fn enter(&self, positions: &Positions) -> (Arc<Outbox>, u64) {
         let outbox = Arc::new(Outbox::new(|| {}));
-        let generation = positions.keep_in_topic(CLUSTER, self.contents(), Arc::clone(&outbox));
+        let generation = positions.keep_in_topic(CLUSTER, "i", self.contents(), Arc::clone(&outbox), &STANDS);
         (outbox, generation.unwrap())
     }
 
@@ -141,7 +144,7 @@ fn positions_go_with_a_mode_that_changes_while_they_are_in_use() {
     assert!(!positions.follows_topic());
     // Also of one who was about to tell the topic.
     outbox.push(&stream);
-    let (sender, receiver) = std::sync::mpsc::channel();
+    let (sender, receiver) = channel();
     positions.when_saved(move || sender.send(()).unwrap());
     receiver.recv().unwrap();
     assert_eq!((outbox.waiting(), outbox.take()), (Waiting::Nothing, Vec::new()));
@@ -241,7 +244,7 @@ fn another_cluster_is_refused_while_there_are_positions() {
     positions.close();
     let positions = open(directory.path());
     let outbox = Arc::new(Outbox::new(|| {}));
-    let refused = positions.keep_in_topic("c2", TopicContents::default(), outbox);
+    let refused = positions.keep_in_topic("c2", "i", TopicContents::default(), outbox, &STANDS);
     assert!(matches!(refused, Err(EnterError::OtherCluster { .. })), "{refused:?}");
 }
 
@@ -315,10 +318,10 @@ fn a_pledge_is_in_its_transaction_whatever_else_changes_meanwhile() {
     let positions = open(directory.path());
     let (outbox, _) = Topic::default().enter(&positions);
     let stream = begin(&positions, "/a");
-    let ends = std::sync::atomic::AtomicBool::new(false);
+    let ends = AtomicBool::new(false);
     std::thread::scope(|scope| {
         scope.spawn(|| {
-            while !ends.load(std::sync::atomic::Ordering::Relaxed) {
+            while !ends.load(Ordering::Relaxed) {
                 stream.update(|record| record.absent_seconds += 1);
             }
         });
@@ -333,7 +336,7 @@ fn a_pledge_is_in_its_transaction_whatever_else_changes_meanwhile() {
             outbox.committed();
             is_in
         });
-        ends.store(true, std::sync::atomic::Ordering::Relaxed);
+        ends.store(true, Ordering::Relaxed);
         assert!(is_in, "lines were committed without their position");
     });
 }
@@ -344,7 +347,7 @@ fn who_waits_hears_after_the_commit() {
     let positions = open(directory.path());
     let (outbox, _) = Topic::default().enter(&positions);
     begin(&positions, "/a");
-    let (sender, receiver) = std::sync::mpsc::channel();
+    let (sender, receiver) = channel();
     positions.when_saved(move || sender.send(()).unwrap());
     assert_eq!(outbox.waiting(), Waiting::Urgent);
     outbox.take();
@@ -354,4 +357,50 @@ fn who_waits_hears_after_the_commit() {
     outbox.take();
     outbox.committed();
     receiver.try_recv().unwrap();
+}
+
+#[test]
+fn whose_topic_the_store_follows_is_known_after_a_kill() {
+    let directory = tempfile::tempdir().unwrap();
+    let positions = open(directory.path());
+    assert_eq!(positions.topic_instance(), None);
+    Topic::default().enter(&positions);
+    positions.close();
+    let positions = open(directory.path());
+    assert_eq!(positions.topic_instance().as_deref(), Some("i"));
+    positions.keep_here();
+    assert_eq!(positions.topic_instance(), None);
+    let older: Mode = serde_json::from_str(r#"{"generation":7,"cluster":"c1"}"#).unwrap();
+    assert_eq!((older.generation, older.instance), (7, None));
+}
+
+#[test]
+fn a_mode_that_is_not_noted_may_be_given_up_and_left() {
+    let directory = tempfile::tempdir().unwrap();
+    let positions = open(directory.path());
+    begin(&positions, "/a");
+    // Nothing is saved while this is not over, as on a disk that is full.
+    let (release, is_released) = channel::<()>();
+    positions.when_saved(move || assert!(is_released.recv().is_err()));
+    let given_up = Arc::new(AtomicBool::new(false));
+    let entering = {
+        let (positions, given_up) = (Arc::clone(&positions), Arc::clone(&given_up));
+        std::thread::spawn(move || {
+            let outbox = Arc::new(Outbox::new(|| {}));
+            positions.keep_in_topic(CLUSTER, "i", TopicContents::default(), outbox, &given_up)
+        })
+    };
+    while !positions.follows_topic() {
+        std::thread::yield_now();
+    }
+    assert!(!entering.is_finished());
+    given_up.store(true, Ordering::Release);
+    let entered = entering.join().unwrap();
+    assert!(matches!(entered, Err(EnterError::NotSaved)), "{entered:?}");
+    positions.keep_here();
+    drop(release);
+    positions.close();
+    let positions = open(directory.path());
+    assert!(!positions.follows_topic());
+    assert_eq!(offset(&positions, "/a"), Some(0));
 }

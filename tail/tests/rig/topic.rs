@@ -1,6 +1,7 @@
 //! Positions in a topic: what a service with exactly-once commits, with the lines that it covers.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use logcatch_tail::{FoundRecord, Outbox, Owner, Positions, Post, TopicContents, TopicRecord, TopicWriter};
 
@@ -33,7 +34,13 @@ impl Topic {
         let contents = TopicContents::read(INSTANCE, found).unwrap();
         self.outbox = Arc::new(Outbox::new(|| {}));
         self.generation = positions
-            .keep_in_topic(CLUSTER, contents, Arc::clone(&self.outbox))
+            .keep_in_topic(
+                CLUSTER,
+                INSTANCE,
+                contents,
+                Arc::clone(&self.outbox),
+                &AtomicBool::new(false),
+            )
             .unwrap();
     }
 

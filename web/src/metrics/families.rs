@@ -72,6 +72,11 @@ pub static FAMILIES: &[Family] = &[
         "How often positions could not be saved.",
     ),
     gauge(
+        "logcatch_positions_waiting",
+        &[],
+        "Whether nothing ships before Kafka gives positions back or takes them; with exactly-once only.",
+    ),
+    gauge(
         "logcatch_dead_letter_store_bytes",
         &[],
         "The size of all dead letters on disk.",

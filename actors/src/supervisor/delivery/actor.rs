@@ -9,7 +9,7 @@ use logcatch_settings::{Delivery, Settings};
 use tokio::sync::watch;
 
 use super::Gate;
-use crate::kafka::{ChangeDelivery, Standing, may_enter, options};
+use crate::kafka::{ChangeDelivery, Standing, may_change};
 use crate::observe::Opening;
 use crate::supervisor::actor::SupervisorActor;
 use crate::supervisor::watchdog::actor::stop;
@@ -62,10 +62,7 @@ impl SupervisorActor {
     pub(in crate::supervisor) fn change_delivery(&mut self, settings: Arc<Settings>) -> Answer<Result<(), String>> {
         let deadline = Instant::now() + settings.limits.shutdown_timeout;
         let (wanted, positions) = (Arc::clone(&settings), Arc::clone(&self.common.world.positions));
-        let tried = actix_rt::task::spawn_blocking(move || match &wanted.kafka.delivery {
-            Delivery::AtLeastOnce => Ok(()),
-            Delivery::ExactlyOnce(exactly_once) => may_enter(&options(&wanted), exactly_once, &positions, deadline),
-        });
+        let tried = actix_rt::task::spawn_blocking(move || may_change(&wanted, &positions, deadline));
         let refused = |why: String| Err(format!("cannot change `kafka.delivery` now: {why}"));
         Box::pin(tried.into_actor(self).then(move |tried, actor, ctx| -> Answer<_> {
             if let Err(why) = tried.unwrap_or_else(|error| Err(error.to_string())) {

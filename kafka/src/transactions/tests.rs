@@ -1,0 +1,118 @@
+//! Positions are handed over, refused and waited for.
+
+use std::time::Duration;
+
+use crate::error::Code;
+use crate::fake::transactions::{batch_of, rig};
+
+#[test]
+fn positions_that_are_not_taken_are_complained_of_until_they_are_committed() {
+    let (mut rig, log) = rig(&[("t", 1)], 1 << 20);
+    rig.run();
+    let (batch, fate) = batch_of(&log, "t", "f", &["1"], 1);
+    rig.shipper.push(batch, rig.now);
+    for _ in 0..5 {
+        rig.run();
+        rig.broker.judge_some(|item| item.topic == "t");
+        rig.now += Duration::from_secs(1);
+    }
+    let complaint = |shipper: &crate::Shipper<_>| shipper.transaction.as_ref().and_then(|txn| txn.complaint.due_at());
+    assert!(complaint(&rig.shipper).is_some());
+    assert!(fate.told().is_empty());
+    for _ in 0..5 {
+        rig.broker.accept();
+        rig.run();
+        rig.now += Duration::from_secs(1);
+    }
+    fate.delivered();
+    assert_eq!(complaint(&rig.shipper), None);
+}
+
+#[test]
+fn positions_are_under_way_before_the_last_of_the_lines() {
+    let (mut rig, log) = rig(&[("t", 1)], 1 << 20);
+    rig.run();
+    rig.shipper.hurry(true);
+    let (batch, fate) = batch_of(&log, "t", "f", &["1", "2"], 2);
+    rig.shipper.push(batch, rig.now);
+    rig.run();
+    let is_line: Vec<_> = rig
+        .broker
+        .cluster()
+        .queue
+        .iter()
+        .map(|item| item.topic == "t")
+        .collect();
+    // The last line waits until the first one is acknowledged.
+    assert_eq!(is_line.iter().filter(|is_line| **is_line).count(), 1);
+    assert!(is_line.contains(&false));
+    for _ in 0..5 {
+        rig.broker.accept();
+        rig.run();
+    }
+    fate.delivered();
+    assert_eq!(rig.broker.committed("t"), ["1", "2"]);
+}
+
+#[test]
+fn why_positions_are_not_committed_is_said_until_they_are() {
+    let (mut rig, log) = rig(&[("t", 1)], 1 << 20);
+    rig.run();
+    let why = |rig: &crate::fake::Rig| rig.shipper.snapshot().positions_wait.unwrap_or_default();
+    assert_eq!(why(&rig), "they are read back and not committed yet");
+    log.book().due = Some(rig.now);
+    rig.run();
+    rig.broker.judge(|_| Err(Code::MESSAGE_TOO_LARGE));
+    rig.run();
+    assert!(why(&rig).starts_with("Kafka does not take them: "), "{}", why(&rig));
+    log.book().due = Some(rig.now);
+    for _ in 0..100 {
+        rig.now += Duration::from_millis(100);
+        rig.run();
+        rig.broker.accept();
+    }
+    assert_eq!(why(&rig), "");
+    assert!(rig.shipper.snapshot().committed > 0);
+
+    rig.broker.cluster().transactions.lose_commit = Some(true);
+    let (batch, fate) = batch_of(&log, "t", "f", &["1"], 1);
+    rig.shipper.push(batch, rig.now);
+    for _ in 0..200 {
+        rig.now += Duration::from_millis(100);
+        rig.run();
+        rig.broker.accept();
+    }
+    fate.delivered();
+    assert_eq!(
+        why(&rig),
+        "",
+        "they were committed before, and nothing else is to be written"
+    );
+}
+
+#[test]
+fn a_topic_that_makes_every_record_come_back_is_found_and_the_others_are_committed() {
+    let (mut rig, log) = rig(&[("denied", 1), ("t", 1), ("u", 1)], 1 << 20);
+    rig.run();
+    let fates = ["denied", "t", "u"].map(|topic| {
+        let (batch, fate) = batch_of(&log, topic, topic, &["1"], 1);
+        rig.shipper.push(batch, rig.now);
+        fate
+    });
+    for _ in 0..200 {
+        rig.run();
+        let is_denied = rig.broker.cluster().queue.iter().any(|item| item.topic == "denied");
+        if is_denied {
+            rig.broker.cluster().transactions.why = Some(Code::TOPIC_AUTHORIZATION_FAILED);
+            rig.broker.judge(|_| Err(Code::PURGE_QUEUE));
+        } else {
+            rig.broker.accept();
+        }
+        rig.run();
+        rig.now += Duration::from_millis(100);
+    }
+    let [denied, t, u] = fates;
+    t.delivered();
+    u.delivered();
+    assert!(denied.told().is_empty());
+}
