@@ -5,6 +5,7 @@ mod group;
 mod head;
 mod nuls;
 mod paused;
+mod rest;
 mod witness;
 
 use std::fs::File;
@@ -365,11 +366,12 @@ impl Generation {
         };
         let mark = self.byte_order_mark(&buffer[guard + hole..]);
         let composer = recipe.composer(&self.stream, &mut self.kept);
-        let sieve = &recipe
+        // Where more is there, what comes next is in it, however long nothing was added.
+        let mut sieve = recipe
             .sieve(self.charset, composer.as_ref(), start)
-            .ending(ending)
+            .ending(if whole { ending } else { Ending::Open })
             .within(budget - found);
-        let (framer, split) = (&sieve.framer, self.next.split());
+        let (framer, split) = (sieve.framer, self.next.split());
         let limit = recipe.most_lines(budget - found, composer.as_ref());
         let from = guard + hole + mark;
         // A position after a byte-order mark would identify nothing: it comes with the first line.
@@ -383,16 +385,19 @@ impl Generation {
             };
             if data_follows {
                 tail = Tail::MoreFollows;
-            } else if last || self.archive().is_some() {
-                // What was looked through to its end is an archive, and nobody writes on in it.
-                tail = Tail::Final;
+            } else {
+                sieve = sieve.ending(ending);
+                if last || self.archive().is_some() {
+                    // What was looked through to its end is an archive, and nobody writes on in it.
+                    tail = Tail::Final;
+                }
             }
             framed = sieve.frame(&buffer, from, tail, split, limit);
         }
         if !framed.is_nothing(nothing) || (tail == Tail::Final && nothing > guard) {
             let composed = framed.made.take().or_else(|| {
                 composer.map(|composer| {
-                    let read = (sieve, buffer.as_slice(), tail, start);
+                    let read = (&sieve, buffer.as_slice(), tail, start);
                     composer.compose(read, &mut framed, budget - found)
                 })
             });
@@ -422,29 +427,6 @@ impl Generation {
             self.looked = size;
         }
         Ok(Reading::Nothing)
-    }
-
-    /// Takes the unfinished line that was last looked at out of memory, for a file in which it is gone; none when it
-    /// was too long to keep.
-    pub(crate) fn take_rest(&mut self, recipe: &Recipe) -> Option<Chunk> {
-        let whole = self.looked - self.next.offset == self.rest.len() as u64;
-        let buffer = std::mem::take(&mut self.rest);
-        if buffer.is_empty() || !whole {
-            return None;
-        }
-        let mark = self.byte_order_mark(&buffer);
-        let composer = recipe.composer(&self.stream, &mut self.kept);
-        let sieve = &recipe.sieve(self.charset, composer.as_ref(), self.next.offset);
-        let mut framed = sieve.frame(&buffer, mark, Tail::Final, self.next.split(), usize::MAX);
-        let composed = framed.made.take().or_else(|| {
-            composer.map(|composer| {
-                let read = (sieve, buffer.as_slice(), Tail::Final, self.next.offset);
-                composer.compose(read, &mut framed, usize::MAX)
-            })
-        });
-        let passed = (0, framed.dropped_nuls, mark);
-        let stat = self.source.stat(self.next.offset).ok()?;
-        Some(self.advance(&stat, buffer, framed, passed).with(composed))
     }
 
     /// Moves to the end of what was framed. Passed over: the bytes before the position, NULs, a byte-order mark.
