@@ -28,12 +28,11 @@ pub(crate) use group::Ending;
 use group::Group;
 use head::HeadBytes;
 pub use paused::Paused;
+use rest::Rest;
 
 /// Bytes read in one step: large enough that the system call does not count, small enough that a busy file never
 /// holds the others up.
 pub const STEP: usize = 256 * 1024;
-/// An unfinished line up to this long is kept in memory, so that it can ship when a truncation takes it away.
-const REST_KEPT: usize = 16 * 1024;
 
 /// One open file generation.
 #[derive(Debug)]
@@ -62,7 +61,7 @@ pub struct Generation {
     largest: u64,
     /// Modification time at the last look.
     modified: i64,
-    rest: Vec<u8>,
+    rest: Rest,
     /// Where the NULs at the end begin that were found: room that a program may have mapped into memory and fills.
     room: Option<u64>,
     /// It was seen to end before the position while it was closed.
@@ -104,7 +103,7 @@ impl Generation {
             window: None,
             largest: next.offset,
             modified: stat.modified,
-            rest: Vec::new(),
+            rest: Rest::default(),
             room: None,
             is_cut: false,
             group: None,
@@ -420,8 +419,8 @@ impl Generation {
         if whole {
             self.looked = self.next.offset + length as u64;
             self.checked = stat.modified;
-            self.rest.clear();
-            self.rest.extend(&buffer[guard..found.min(guard + REST_KEPT)]);
+            self.rest = Rest::default();
+            self.rest = Rest::of(&buffer[guard..found]);
         } else {
             // Nothing but NULs up to the end, however long: they are looked at again when the file changes.
             self.looked = size;
@@ -463,7 +462,7 @@ impl Generation {
         // The other stream of a container may have waited all the while.
         self.group = Group::seen(self.group, framed.open.map(|end| offset + end as u64));
         self.window = None;
-        self.rest = Vec::new();
+        self.rest = Rest::default();
         if buffer.capacity() > 2 * buffer.len() {
             // The permit is cut to what is kept, so no more may be kept.
             buffer.shrink_to_fit();

@@ -164,3 +164,17 @@ fn a_group_before_much_room_ships_after_its_timeout() {
         check(&rig, &[group(0)], context);
     });
 }
+
+/// Nothing but memory has it any more.
+#[test]
+fn a_long_group_that_a_truncation_takes_away_while_it_waits_ships() {
+    each_way(|mut rig, context| {
+        append(&rig.spec.path, &(group(0) + &group(1)));
+        rig.settle();
+        fs::write(&rig.spec.path, "").unwrap();
+        rig.pass(TIMEOUT);
+        check(&rig, &[group(0), group(1)], context);
+        let balance = rig.world.positions.account("app").balance();
+        assert_eq!(balance.unreachable, 0, "{context}");
+    });
+}
