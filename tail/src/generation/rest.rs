@@ -1,9 +1,11 @@
 //! What a truncation takes away in the file, and memory still has.
 
+use std::fs::File;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::{Chunk, Generation};
 use crate::frame::Tail;
+use crate::identity::{Stat, read_at};
 use crate::shape::Recipe;
 
 /// So many bytes of every file may be kept: an unfinished line is hardly ever longer.
@@ -43,6 +45,28 @@ impl Generation {
     /// Whether all that was looked at and is in no record is in memory.
     fn has_whole_rest(&self) -> bool {
         !self.rest.0.is_empty() && self.looked - self.next.offset == self.rest.0.len() as u64
+    }
+
+    /// Whether memory has more of what is gone than this copy of it: all that the copy has beyond the position, and what came
+    /// between the copy and the truncation.
+    pub(crate) fn outreaches(&self, copy: &File, stat: &Stat) -> bool {
+        let Some(length) = stat
+            .size
+            .checked_sub(self.next.offset)
+            .filter(|_| self.has_whole_rest())
+        else {
+            return false;
+        };
+        let Some(both) = usize::try_from(length)
+            .ok()
+            .and_then(|length| self.rest.0.get(..length))
+        else {
+            return false;
+        };
+        let mut bytes = Vec::new();
+        // One that cannot be read now is read later, and not from memory.
+        let found = read_at(copy, &mut bytes, self.next.offset, both.len());
+        both.len() < self.rest.0.len() && found.is_ok() && bytes == both
     }
 
     /// Takes the lines that were last looked at and are in no record out of memory, for a file in which they are gone; none
