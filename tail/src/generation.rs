@@ -5,6 +5,7 @@ mod group;
 mod head;
 mod nuls;
 mod paused;
+mod rest;
 mod witness;
 
 use std::fs::File;
@@ -27,12 +28,11 @@ pub(crate) use group::Ending;
 use group::Group;
 use head::HeadBytes;
 pub use paused::Paused;
+use rest::Rest;
 
 /// Bytes read in one step: large enough that the system call does not count, small enough that a busy file never
 /// holds the others up.
 pub const STEP: usize = 256 * 1024;
-/// An unfinished line up to this long is kept in memory, so that it can ship when a truncation takes it away.
-const REST_KEPT: usize = 16 * 1024;
 
 /// One open file generation.
 #[derive(Debug)]
@@ -61,7 +61,7 @@ pub struct Generation {
     largest: u64,
     /// Modification time at the last look.
     modified: i64,
-    rest: Vec<u8>,
+    rest: Rest,
     /// Where the NULs at the end begin that were found: room that a program may have mapped into memory and fills.
     room: Option<u64>,
     /// It was seen to end before the position while it was closed.
@@ -103,7 +103,7 @@ impl Generation {
             window: None,
             largest: next.offset,
             modified: stat.modified,
-            rest: Vec::new(),
+            rest: Rest::default(),
             room: None,
             is_cut: false,
             group: None,
@@ -365,11 +365,12 @@ impl Generation {
         };
         let mark = self.byte_order_mark(&buffer[guard + hole..]);
         let composer = recipe.composer(&self.stream, &mut self.kept);
-        let sieve = &recipe
+        // Where more is there, what comes next is in it, however long nothing was added.
+        let mut sieve = recipe
             .sieve(self.charset, composer.as_ref(), start)
-            .ending(ending)
+            .ending(if whole { ending } else { Ending::Open })
             .within(budget - found);
-        let (framer, split) = (&sieve.framer, self.next.split());
+        let (framer, split) = (sieve.framer, self.next.split());
         let limit = recipe.most_lines(budget - found, composer.as_ref());
         let from = guard + hole + mark;
         // A position after a byte-order mark would identify nothing: it comes with the first line.
@@ -383,16 +384,19 @@ impl Generation {
             };
             if data_follows {
                 tail = Tail::MoreFollows;
-            } else if last || self.archive().is_some() {
-                // What was looked through to its end is an archive, and nobody writes on in it.
-                tail = Tail::Final;
+            } else {
+                sieve = sieve.ending(ending);
+                if last || self.archive().is_some() {
+                    // What was looked through to its end is an archive, and nobody writes on in it.
+                    tail = Tail::Final;
+                }
             }
             framed = sieve.frame(&buffer, from, tail, split, limit);
         }
         if !framed.is_nothing(nothing) || (tail == Tail::Final && nothing > guard) {
             let composed = framed.made.take().or_else(|| {
                 composer.map(|composer| {
-                    let read = (sieve, buffer.as_slice(), tail, start);
+                    let read = (&sieve, buffer.as_slice(), tail, start);
                     composer.compose(read, &mut framed, budget - found)
                 })
             });
@@ -415,36 +419,13 @@ impl Generation {
         if whole {
             self.looked = self.next.offset + length as u64;
             self.checked = stat.modified;
-            self.rest.clear();
-            self.rest.extend(&buffer[guard..found.min(guard + REST_KEPT)]);
+            self.rest = Rest::default();
+            self.rest = Rest::of(&buffer[guard..found]);
         } else {
             // Nothing but NULs up to the end, however long: they are looked at again when the file changes.
             self.looked = size;
         }
         Ok(Reading::Nothing)
-    }
-
-    /// Takes the unfinished line that was last looked at out of memory, for a file in which it is gone; none when it
-    /// was too long to keep.
-    pub(crate) fn take_rest(&mut self, recipe: &Recipe) -> Option<Chunk> {
-        let whole = self.looked - self.next.offset == self.rest.len() as u64;
-        let buffer = std::mem::take(&mut self.rest);
-        if buffer.is_empty() || !whole {
-            return None;
-        }
-        let mark = self.byte_order_mark(&buffer);
-        let composer = recipe.composer(&self.stream, &mut self.kept);
-        let sieve = &recipe.sieve(self.charset, composer.as_ref(), self.next.offset);
-        let mut framed = sieve.frame(&buffer, mark, Tail::Final, self.next.split(), usize::MAX);
-        let composed = framed.made.take().or_else(|| {
-            composer.map(|composer| {
-                let read = (sieve, buffer.as_slice(), Tail::Final, self.next.offset);
-                composer.compose(read, &mut framed, usize::MAX)
-            })
-        });
-        let passed = (0, framed.dropped_nuls, mark);
-        let stat = self.source.stat(self.next.offset).ok()?;
-        Some(self.advance(&stat, buffer, framed, passed).with(composed))
     }
 
     /// Moves to the end of what was framed. Passed over: the bytes before the position, NULs, a byte-order mark.
@@ -481,7 +462,7 @@ impl Generation {
         // The other stream of a container may have waited all the while.
         self.group = Group::seen(self.group, framed.open.map(|end| offset + end as u64));
         self.window = None;
-        self.rest = Vec::new();
+        self.rest = Rest::default();
         if buffer.capacity() > 2 * buffer.len() {
             // The permit is cut to what is kept, so no more may be kept.
             buffer.shrink_to_fit();

@@ -208,8 +208,13 @@ impl Watcher {
                 return Err(error);
             }
         };
+        // Then the copy has nothing that memory does not have, but not all that it has.
+        let is_in_memory = copied.as_ref().is_some_and(|copy| match &copy.source {
+            Source::Plain(file) => generation.outreaches(file, &copy.stat),
+            Source::Archive(_) => false,
+        });
         match copied {
-            Some(copy) if copy.is_whole => {
+            Some(copy) if copy.is_whole && !is_in_memory => {
                 // What the copying program did not copy, nobody can read.
                 let end = match copy.source {
                     Source::Plain(_) => copy.stat.size.max(generation.next().offset),

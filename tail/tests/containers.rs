@@ -60,6 +60,23 @@ fn an_open_group_of_one_stream_ships_after_its_timeout_while_the_other_goes_on()
     assert_eq!(rig.values(), ["0", "x", "1", "2"]);
 }
 
+/// The other stream went on, and its lines are not told twice, nor counted as lost.
+#[test]
+fn an_open_part_that_a_truncation_takes_away_ships() {
+    let mut rig = rig(false);
+    write(&mut rig, &cri("stdout", "P", "a"));
+    let lines: Vec<String> = (0..2000).map(|n| format!("line {n}")).collect();
+    let text: String = lines.iter().map(|line| cri("stderr", "F", line)).collect();
+    write(&mut rig, &text);
+    fs::write(&rig.spec.path, "").unwrap();
+    rig.settle();
+    assert_eq!(rig.values()[..2000], lines);
+    assert_eq!(rig.values()[2000..], ["a"]);
+    let balance = rig.world.positions.account("app").balance();
+    assert_eq!(balance.unreachable, 0);
+    assert_eq!(balance.delivered, (cri("stdout", "P", "a") + &text).len() as u64);
+}
+
 /// The last line of one stream holds the position while the other goes on: only so much is read again and again.
 #[test]
 fn a_part_that_never_ends_is_given_up_when_too_much_of_the_other_stream_follows() {

@@ -145,6 +145,28 @@ fn an_open_group_that_a_truncation_takes_away_ships() {
     assert_eq!(rig.values(), ["a", "b\n 1", "c"]);
 }
 
+/// The copy has only a part of it, and memory all.
+#[test]
+fn what_was_added_to_an_open_group_between_a_copy_and_its_truncation_ships() {
+    for half in ["", " 3"] {
+        let mut rig = rig();
+        write(&mut rig, "a\nb\n 1\n");
+        rig::copy(&rig.spec.path, &rig.path("app.log.1"));
+        write(&mut rig, &format!(" 2\n{half}"));
+        fs::write(&rig.spec.path, "c\n").unwrap();
+        rig.settle();
+        rig.pass(TIMEOUT);
+        let all = format!("b\n 1\n 2\n{half}");
+        let expected = ["a", all.trim_end(), "c"];
+        assert_eq!(rig.values(), expected);
+        assert_eq!(rig.world.positions.account("app").balance().unreachable, 0);
+        rig.pass(QUIET);
+        rig.restart();
+        rig.pass(QUIET);
+        assert_eq!(rig.values(), expected, "nothing is read again in the copy");
+    }
+}
+
 #[test]
 fn a_group_longer_than_one_read_is_whole_and_what_is_too_long_is_cut_between_lines() {
     let mut rig = rig();

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::sync::Arc;
 
-use super::{Generation, Group, HeadBytes};
+use super::{Generation, Group, HeadBytes, Rest};
 use crate::charset::Charset;
 use crate::identity::{Head, Inode};
 use crate::position::Mark;
@@ -23,7 +23,7 @@ pub struct Paused {
     hole: bool,
     charset: Option<Charset>,
     largest: u64,
-    rest: Vec<u8>,
+    rest: Rest,
     room: Option<u64>,
     is_cut: bool,
     group: Option<Group>,
