@@ -87,7 +87,8 @@ struct Published {
     waits_for_handle: bool,
     on_disk: u64,
     restarts: u64,
-    rate: Rate,
+    /// None while nothing was acknowledged for some time: what few files need is in a box.
+    rate: Option<Box<Rate>>,
     /// The number of the youngest generation that was published.
     newest: Option<u64>,
 }
@@ -96,7 +97,7 @@ struct Published {
 #[derive(Debug)]
 pub struct Gauge {
     published: Mutex<Published>,
-    /// All was acknowledged when somebody looked last, and nothing was published since.
+    /// All was acknowledged when somebody looked last, for some time, and nothing was published since.
     quiet: AtomicBool,
     /// Where what happens is counted and told, once it is on a board.
     shown: OnceLock<Shown>,
@@ -126,7 +127,7 @@ impl Gauge {
                 waits_for_handle: false,
                 on_disk: 0,
                 restarts: 0,
-                rate: Rate::new(now),
+                rate: Some(Box::new(Rate::new(now))),
                 newest: None,
             }),
             quiet: AtomicBool::new(false),
@@ -266,7 +267,14 @@ impl Gauge {
 
     /// So much of its files was acknowledged.
     pub(crate) fn acknowledged(&self, bytes: u64, lines: u64, now: Instant) {
-        self.lock().rate.add(bytes, lines, now);
+        let mut published = self.change();
+        let rate = published.rate.get_or_insert_with(|| Box::new(Rate::after_a_rest(now)));
+        rate.add(bytes, lines, now);
+    }
+
+    /// Nothing is on its way: none of its targets is needed.
+    pub(crate) fn rest(&self) {
+        self.lock().files.iter_mut().for_each(|file| file.target = None);
     }
 
     /// The watcher's row, without its names. `resting` are the streams of its path, for when none is open.
@@ -283,11 +291,12 @@ impl Gauge {
         }
         let (state, reason, detail) = published.judge(&row, around, now);
         (row.state, row.reason, row.detail) = (state, reason, detail);
-        self.quiet.store(row.lag_bytes == 0, Ordering::Release);
+        let is_quiet = row.lag_bytes == 0 && published.rate.is_none();
+        self.quiet.store(is_quiet, Ordering::Release);
         row
     }
 
-    /// Nothing waits for an acknowledgement, for certain: acknowledgements themselves only ever make that so.
+    /// Nothing waits for an acknowledgement, and nothing came lately, for certain.
     pub(crate) fn is_quiet(&self) -> bool {
         self.quiet.load(Ordering::Acquire)
     }
@@ -305,7 +314,7 @@ impl Gauge {
         seen.collect()
     }
 
-    /// As [`Gauge::lock`], for what may bring something to ship.
+    /// As [`Gauge::lock`], for what may end its quiet.
     fn change(&self) -> MutexGuard<'_, Published> {
         let published = self.lock();
         self.quiet.store(false, Ordering::Release);
@@ -382,7 +391,14 @@ impl Published {
             file.clock.reached(acknowledged);
             oldest = file.clock.since().into_iter().chain(oldest).min();
         }
-        let (bytes_per_second, lines_per_second) = self.rate.per_second(now);
+        let (bytes_per_second, lines_per_second) = match &self.rate {
+            Some(rate) if rate.is_over(now) => {
+                self.rate = None;
+                (0.0, 0.0)
+            }
+            Some(rate) => rate.per_second(now),
+            None => (0.0, 0.0),
+        };
         let live = self.files.last();
         let seconds = |since: Instant| now.saturating_duration_since(since).as_secs_f64();
         FileRow {

@@ -71,11 +71,20 @@ fn what_the_system_answers_has_a_word() {
 
 #[test]
 fn a_watcher_is_quiet_from_a_look_at_its_row_until_something_happens() {
-    let (gauge, now) = (Gauge::new(), Instant::now());
+    let gauge = Gauge::new();
+    let now = Instant::now() + Duration::from_secs(60);
     let lag = || gauge.row(FINE, Vec::new, now).lag_bytes;
     assert!(!gauge.is_quiet(), "nobody looked");
     assert_eq!(lag(), 0);
     assert!(gauge.is_quiet());
+    gauge.acknowledged(1000, 5, now);
+    let later = gauge.row(FINE, Vec::new, now + Duration::from_secs(1));
+    assert_eq!((later.bytes_per_second, later.lines_per_second), (200.0, 1.0));
+    assert!(!gauge.is_quiet(), "its rate shows for some seconds");
+    let now = now + Duration::from_secs(60);
+    let lag = || gauge.row(FINE, Vec::new, now).lag_bytes;
+    assert_eq!(lag(), 0);
+    assert!(gauge.is_quiet() && gauge.lock().rate.is_none());
     let happens: [&dyn Fn(); 5] = [
         &|| gauge.enter(now),
         &|| gauge.leave(),
