@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use actix_rt::task::spawn_blocking;
-use logcatch_actors::{Board, Common, GetStats, Ping};
+use logcatch_actors::{Board, Common, GetStats, Ping, Scope};
 use logcatch_kafka::Stats;
 use logcatch_settings::{Section, Settings, Texts, WebSettings, effective};
 use logcatch_web::{EntryFigures, Listening, Looking, Observatory, PACE, Service, Snapshot, listen};
@@ -158,7 +158,7 @@ async fn begin(address: &str, observatory: &Arc<Observatory<Seen>>) -> Listening
 }
 
 impl Seen {
-    async fn see(&self) -> Snapshot {
+    async fn see(&self, scope: Scope) -> Snapshot {
         let service = &self.service;
         let answer = tokio::time::timeout(GLANCE, service.kafka.send(GetStats)).await;
         if let Ok(Ok(stats)) = answer {
@@ -167,7 +167,7 @@ impl Seen {
         let stats = lock(&self.stats).clone();
         let service = service.clone();
         let looked = spawn_blocking(move || {
-            let report = service.report(&stats);
+            let report = service.report(&stats, scope);
             Snapshot {
                 report,
                 entries: entries(&service.common),
@@ -205,8 +205,8 @@ impl Seen {
 }
 
 impl Service for Seen {
-    fn look(&self) -> Looking<'_, Snapshot> {
-        Box::pin(self.see())
+    fn look(&self, scope: Scope) -> Looking<'_, Snapshot> {
+        Box::pin(self.see(scope))
     }
 
     fn silent(&self) -> Looking<'_, Vec<&'static str>> {

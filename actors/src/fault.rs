@@ -1,7 +1,7 @@
 //! Faults that tests provoke: files in the directory that `LOGCATCH_FAULT_DIR` names. Not in release builds.
 //!
 //! `panic-NAME`, `error-NAME` and `hang-NAME` meet each step of the watchers whose path ends in NAME, for as long as the file
-//! is there; `hang-read-NAME` only a step that reads, `hang-look-ENTRY` a look for the files of an
+//! is there, `panic-outside-NAME` what they do between steps; `hang-read-NAME` only a step that reads, `hang-look-ENTRY` a look for the files of an
 //! entry. `kill-STEP` kills the process once at a step of a transaction: `batch` (one comes), `positions` (its lines are handed over, they are not),
 //! `commit` (all is handed over), `committing` (at some moment of it), `committed` (before anything here knows). `fatal-kafka` ends the producer once; `hang-kafka` keeps the Kafka side from answering whether it is alive.
 
@@ -34,6 +34,15 @@ pub fn strike(step: &str, path: &Path) -> Result<(), WatchError> {
         });
     }
     Ok(())
+}
+
+/// Called where a panic of the watcher of `path` is not caught.
+pub fn panic_outside(path: &Path) {
+    let fault = directory().zip(path.file_name()).map(|(directory, name)| {
+        let name = name.to_string_lossy();
+        directory.join(format!("panic-outside-{name}"))
+    });
+    assert!(!fault.is_some_and(|fault| fault.exists()), "a test wanted it");
 }
 
 /// Hangs for as long as the file `hang-NAME` is there.

@@ -26,7 +26,7 @@ pub use kafka::{
 };
 pub use observe::{
     Board, Counts, Event, EventKind, Events, FileRow, Gauge, KafkaRow, Key, Order, PositionsRow, Reason, Refusal,
-    Reloads, Report, Restarted, Rotation, SettingsRow, Sources, State, Tally, TopicRow, verdict, words,
+    Reloads, Report, Restarted, Rotation, Scope, SettingsRow, Sources, State, Tally, TopicRow, verdict, words,
 };
 pub use ping::Ping;
 pub use rate::{Rate, Rates};

@@ -15,6 +15,7 @@ use crate::harness::writers::{Background, LogFile};
 
 cases![
     s1_a_watcher_that_panics_restarts_alone_from_its_position,
+    s1_a_watcher_that_panics_outside_its_step_is_replaced,
     s1_crash_after_crash_leaves_nothing_behind,
     s1_a_watcher_that_fails_before_its_first_look_keeps_to_start_end,
     s2_a_watcher_that_fails_every_time_rests_longer_and_longer,
@@ -96,6 +97,26 @@ fn s1_a_watcher_that_panics_restarts_alone_from_its_position() {
     for writer in writers {
         drop(writer.stop());
     }
+    fixture.caught_up();
+    assert_eq!(said(&service, FAILED, "well.log"), [""; 0]);
+    fixture.finish(service);
+}
+
+fn s1_a_watcher_that_panics_outside_its_step_is_replaced() {
+    let (mut fixture, faults) = Faults::on(Fixture::new("outside"));
+    let (mut ill, mut well) = (fixture.log("logs/ill.log"), fixture.log("logs/well.log"));
+    ill.write(1);
+    well.write(1);
+    let service = fixture.host.start();
+    fixture.caught_up();
+    faults.begin("panic-outside-ill.log");
+    ill.write(1);
+    wait_said(&service, FAILED, "ill.log", 1);
+    faults.end("panic-outside-ill.log");
+    let failed = said(&service, FAILED, "ill.log");
+    assert!(failed[0].contains("ended outside its step"), "{failed:?}");
+    ill.write(1);
+    well.write(1);
     fixture.caught_up();
     assert_eq!(said(&service, FAILED, "well.log"), [""; 0]);
     fixture.finish(service);

@@ -8,7 +8,7 @@ use actix::Addr;
 use actix_rt::task::spawn_blocking;
 use logcatch_actors::{
     Change, ChangePosition, Changed, Common, ConfigActor, DeadLetterStore, GetStats, KafkaActor, Key, OrderError,
-    Reload, Report, Restart, Sources, SupervisorActor,
+    Reload, Report, Restart, Scope, Sources, SupervisorActor,
 };
 use logcatch_kafka::Stats;
 use logcatch_settings::{Environment, load};
@@ -91,13 +91,14 @@ impl Desk {
     }
 
     /// How everything stands, with what the Kafka side counts. Looks at all watchers, so not for an arbiter.
-    pub fn report(&self, stats: &Stats) -> Report {
-        self.common.board.report(&Sources {
+    pub fn report(&self, stats: &Stats, scope: Scope) -> Report {
+        let sources = Sources {
             common: &self.common,
             stats,
             settings_path: self.settings.display().to_string(),
             version: env!("CARGO_PKG_VERSION"),
-        })
+        };
+        self.common.board.report(&sources, scope)
     }
 
     async fn status(&self, of: Option<Named>) -> Result<Answer, Refused> {
@@ -106,7 +107,7 @@ impl Desk {
         let stats = stats.map_or_else(|_| Ok(Stats::default()), |stats| stats.map_err(broken))?;
         let desk = self.clone();
         let report = blocking(move || {
-            let mut report = desk.report(&stats);
+            let mut report = desk.report(&stats, Scope::All);
             of.map_or(Ok(()), |of| narrow(&mut report, &of))?;
             Ok(report)
         });

@@ -1,18 +1,18 @@
 //! Looks at the service: at most so often as it changes for an eye, however many ask; every few seconds for the history, and to
-//! tell what nobody else notices.
+//! tell what nobody else notices. Nobody asks for rows of idle files then, so they cost nothing while no page is open.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use logcatch_actors::{Board, Event, EventKind, FileRow, words};
+use logcatch_actors::{Board, Event, EventKind, FileRow, Scope, words};
 use logcatch_tail::Balance;
 use tokio::sync::Mutex;
 
 use crate::history::{History, Sample};
 use crate::service::{Service, Snapshot};
 
-/// From one sample of the history to the next: 180 of them, and less than a thousandth of a core where 1,000 files are watched.
+/// From one sample of the history to the next: 180 of them.
 pub const PACE: Duration = Duration::from_secs(5);
 /// A look this old is good enough for who asks.
 const FRESH: Duration = Duration::from_millis(500);
@@ -53,14 +53,20 @@ impl<S: Service> Observatory<S> {
         let mut state = self.state.lock().await;
         match &state.last {
             Some((at, snapshot)) if at.elapsed() < FRESH => Arc::clone(snapshot),
-            _ => self.look(&mut state).await,
+            _ => {
+                let snapshot = Arc::new(self.look(&mut state, Scope::All).await);
+                state.last = Some((Instant::now(), Arc::clone(&snapshot)));
+                snapshot
+            }
         }
     }
 
     /// Takes a sample for the history; called every [`PACE`].
     pub async fn sample(&self) {
         let mut state = self.state.lock().await;
-        let snapshot = self.look(&mut state).await;
+        let snapshot = self.look(&mut state, Scope::Behind).await;
+        // Whoever asks next is shown another one: its rows are not kept until then.
+        state.last.take_if(|(at, _)| at.elapsed() >= FRESH);
         let now = Instant::now();
         let elapsed = state.sampled.replace(now).map_or(PACE, |before| now - before);
         let at = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default().as_secs();
@@ -82,8 +88,8 @@ impl<S: Service> Observatory<S> {
         self.service.silent().await
     }
 
-    async fn look(&self, state: &mut State) -> Arc<Snapshot> {
-        let mut snapshot = self.service.look().await;
+    async fn look(&self, state: &mut State, scope: Scope) -> Snapshot {
+        let mut snapshot = self.service.look(scope).await;
         state.reached_kafka |= snapshot.stats.connected == Some(true) || snapshot.stats.last_ack.is_some();
         snapshot.reached_kafka = state.reached_kafka;
         for entry in &mut snapshot.entries {
@@ -91,9 +97,7 @@ impl<S: Service> Observatory<S> {
             *most = entry.balance.held_at(most);
             entry.balance = *most;
         }
-        let snapshot = Arc::new(snapshot);
         state.tell(&snapshot, self.service.board());
-        state.last = Some((Instant::now(), Arc::clone(&snapshot)));
         snapshot
     }
 }
@@ -171,10 +175,12 @@ mod tests {
     struct Staged {
         board: Board,
         looks: std::sync::Mutex<Vec<Snapshot>>,
+        asked: std::sync::Mutex<Vec<Scope>>,
     }
 
     impl Service for Staged {
-        fn look(&self) -> Looking<'_, Snapshot> {
+        fn look(&self, scope: Scope) -> Looking<'_, Snapshot> {
+            self.asked.lock().unwrap().push(scope);
             let mut looks = self.looks.lock().unwrap();
             let next = if looks.len() > 1 {
                 looks.remove(0)
@@ -218,13 +224,28 @@ mod tests {
     }
 
     #[actix_rt::test]
+    async fn while_nobody_asks_no_rows_of_idle_files_are_made_or_kept() {
+        let observatory = observatory(vec![read(1, true)]);
+        observatory.sample().await;
+        observatory.sample().await;
+        assert_eq!(*observatory.service.asked.lock().unwrap(), [Scope::Behind; 2]);
+        observatory.now().await;
+        assert_eq!(observatory.service.asked.lock().unwrap().last(), Some(&Scope::All));
+        if let Some((at, _)) = &mut observatory.state.lock().await.last {
+            *at -= FRESH;
+        }
+        observatory.sample().await;
+        assert!(observatory.state.lock().await.last.is_none());
+    }
+
+    #[actix_rt::test]
     async fn bytes_that_are_taken_back_do_not_show_and_kafka_once_reached_stays_so() {
         let looks = vec![read(0, false), read(100, true), read(60, false), read(130, false)];
         let observatory = observatory(looks);
         let mut seen = Vec::new();
         for _ in 0..4 {
-            observatory.sample().await;
-            let now = observatory.now().await;
+            let mut state = observatory.state.lock().await;
+            let now = observatory.look(&mut state, Scope::All).await;
             seen.push((now.entries[0].balance.read, now.reached_kafka));
         }
         assert_eq!(seen, [(0, false), (100, true), (100, true), (130, true)]);

@@ -3,7 +3,7 @@
 use std::pin::Pin;
 use std::sync::Arc;
 
-use logcatch_actors::{Board, Counts, Reloads, Report};
+use logcatch_actors::{Board, Counts, Reloads, Report, Scope};
 use logcatch_kafka::Stats;
 use logcatch_settings::Section;
 use logcatch_tail::Balance;
@@ -13,8 +13,8 @@ pub type Looking<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
 
 /// The running service.
 pub trait Service: Send + Sync + 'static {
-    /// How everything stands.
-    fn look(&self) -> Looking<'_, Snapshot>;
+    /// How everything stands, with rows of these files.
+    fn look(&self, scope: Scope) -> Looking<'_, Snapshot>;
 
     /// The parts that do not answer; none if all is well.
     fn silent(&self) -> Looking<'_, Vec<&'static str>>;

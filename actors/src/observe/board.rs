@@ -1,6 +1,6 @@
 //! Where all gauges are, and what else a report is made from.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Instant, SystemTime};
@@ -11,7 +11,7 @@ use logcatch_settings::Settings;
 use super::events::{EventKind, Events};
 use super::gauge::{Gauge, Surroundings};
 use super::loss::time_to_loss;
-use super::report::{FileRow, KafkaRow, PositionsRow, Reason, Refusal, Report, SettingsRow, TopicRow};
+use super::report::{FileRow, KafkaRow, PositionsRow, Reason, Refusal, Report, Scope, SettingsRow, TopicRow};
 use super::tally::Tally;
 use super::verdict::KEEPS_UP;
 use crate::tail::Common;
@@ -224,9 +224,9 @@ impl Board {
         (saves.errors, saves.saved_at) = (errors, saved_at);
     }
 
-    /// How everything stands. Takes a microsecond a file: not for an arbiter where there are thousands.
+    /// How everything stands. Takes a microsecond a row: not for an arbiter where there are thousands.
     #[must_use]
-    pub fn report(&self, sources: &Sources<'_>) -> Report {
+    pub fn report(&self, sources: &Sources<'_>, scope: Scope) -> Report {
         let now = Instant::now();
         let Sources { common, stats, .. } = sources;
         let saves = *lock(&self.saves);
@@ -237,12 +237,16 @@ impl Board {
         };
         let watchers: Vec<_> = lock(&self.watchers)
             .iter()
+            .filter(|(_, gauge)| scope == Scope::All || !gauge.is_quiet())
             .map(|(key, gauge)| (key.clone(), Arc::clone(gauge)))
             .collect();
         let files: Vec<FileRow> = watchers
             .into_iter()
-            .map(|((log, path), gauge)| {
+            .filter_map(|((log, path), gauge)| {
                 let row = gauge.row(around, || common.world.positions.of(&log, &path), now);
+                if scope == Scope::Behind && row.lag_bytes == 0 {
+                    return None;
+                }
                 // What is on its way as usual is not at risk.
                 let is_late = row.lag_bytes > 0 && row.lag_seconds >= KEEPS_UP;
                 let loss = || {
@@ -250,12 +254,12 @@ impl Board {
                     let records: Vec<_> = streams.iter().map(|stream| stream.record()).collect();
                     time_to_loss(&records, &gauge.seen(), row.bytes_per_second, now_in_nanoseconds())
                 };
-                FileRow {
+                Some(FileRow {
                     time_to_loss_seconds: is_late.then(loss).flatten(),
                     path: path.display().to_string(),
                     log: log.to_string(),
                     ..row
-                }
+                })
             })
             .collect();
         Report {
@@ -264,7 +268,7 @@ impl Board {
             host: common.host.to_string(),
             uptime_seconds: now.saturating_duration_since(self.started).as_secs_f64(),
             kafka: kafka(common, stats, now),
-            settings: self.settings_row(sources.settings_path.clone(), &files),
+            settings: self.settings_row(sources.settings_path.clone()),
             positions: PositionsRow {
                 waits_for: self.waits_for(stats),
                 saved_at: Some(common.world.positions.saved_at()).filter(|at| *at > 0),
@@ -276,19 +280,26 @@ impl Board {
         }
     }
 
-    fn settings_row(&self, path: String, files: &[FileRow]) -> SettingsRow {
+    fn settings_row(&self, path: String) -> SettingsRow {
         let applied = lock(&self.settings);
         let entries = applied.settings.iter().flat_map(|settings| &settings.logs);
         let names = entries.map(|entry| &entry.name);
         // While nobody looks for files, none is missed.
         let names = names.filter(|_| lock(&self.opening).is_none());
-        let matched: HashSet<&str> = files.iter().map(|file| file.log.as_str()).collect();
         SettingsRow {
             path,
             applied_at: applied.at,
             refused: applied.refused.clone(),
-            unmatched: names.filter(|name| !matched.contains(name.as_str())).cloned().collect(),
+            unmatched: names.filter(|name| !self.is_matched(name)).cloned().collect(),
         }
+    }
+
+    /// Whether the entry has a watcher.
+    fn is_matched(&self, log: &str) -> bool {
+        let first: Key = (log.into(), Path::new("").into());
+        let watchers = lock(&self.watchers);
+        let next = watchers.range(first..).next();
+        next.is_some_and(|((name, _), _)| **name == *log)
     }
 }
 

@@ -1,8 +1,11 @@
 //! How one watcher stands: published by it after each step, read by whoever asks.
 
 mod judge;
+#[cfg(test)]
+mod tests;
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -84,7 +87,8 @@ struct Published {
     waits_for_handle: bool,
     on_disk: u64,
     restarts: u64,
-    rate: Rate,
+    /// None while nothing was acknowledged for some time: what few files need is in a box.
+    rate: Option<Box<Rate>>,
     /// The number of the youngest generation that was published.
     newest: Option<u64>,
 }
@@ -93,6 +97,8 @@ struct Published {
 #[derive(Debug)]
 pub struct Gauge {
     published: Mutex<Published>,
+    /// All was acknowledged when somebody looked last, for some time, and nothing was published since.
+    quiet: AtomicBool,
     /// Where what happens is counted and told, once it is on a board.
     shown: OnceLock<Shown>,
 }
@@ -121,9 +127,10 @@ impl Gauge {
                 waits_for_handle: false,
                 on_disk: 0,
                 restarts: 0,
-                rate: Rate::new(now),
+                rate: Some(Box::new(Rate::new(now))),
                 newest: None,
             }),
+            quiet: AtomicBool::new(false),
             shown: OnceLock::new(),
         }
     }
@@ -154,12 +161,12 @@ impl Gauge {
 
     /// A step begins, which may hang.
     pub(crate) fn enter(&self, now: Instant) {
-        self.lock().step = Some(now);
+        self.change().step = Some(now);
     }
 
     /// It ended, and another one follows at once.
     pub(crate) fn leave(&self) {
-        self.lock().step = None;
+        self.change().step = None;
     }
 
     /// How the watcher stands after a step; what it does, unless it does the same as before.
@@ -171,7 +178,7 @@ impl Gauge {
         target: impl Fn(FileId) -> Option<Arc<Target>>,
         now: Instant,
     ) {
-        let mut published = self.lock();
+        let mut published = self.change();
         published.step = None;
         if let Some(activity) = activity {
             published.turn_to(activity, now);
@@ -233,12 +240,12 @@ impl Gauge {
 
     /// What it does has another name now.
     pub(crate) fn turn_to(&self, activity: Activity, now: Instant) {
-        self.lock().turn_to(activity, now);
+        self.change().turn_to(activity, now);
     }
 
     /// It will be started again.
     pub(crate) fn restarts(&self, activity: Activity, now: Instant) {
-        let mut published = self.lock();
+        let mut published = self.change();
         published.restarts += 1;
         published.step = None;
         if let Some(shown) = self.shown.get() {
@@ -255,12 +262,19 @@ impl Gauge {
 
     /// The file at the path had so many bytes when directories were last looked at: what is known of one that cannot be opened.
     pub(crate) fn on_disk(&self, size: u64) {
-        self.lock().on_disk = size;
+        self.change().on_disk = size;
     }
 
     /// So much of its files was acknowledged.
     pub(crate) fn acknowledged(&self, bytes: u64, lines: u64, now: Instant) {
-        self.lock().rate.add(bytes, lines, now);
+        let mut published = self.change();
+        let rate = published.rate.get_or_insert_with(|| Box::new(Rate::after_a_rest(now)));
+        rate.add(bytes, lines, now);
+    }
+
+    /// Nothing is on its way: none of its targets is needed.
+    pub(crate) fn rest(&self) {
+        self.lock().files.iter_mut().for_each(|file| file.target = None);
     }
 
     /// The watcher's row, without its names. `resting` are the streams of its path, for when none is open.
@@ -277,7 +291,14 @@ impl Gauge {
         }
         let (state, reason, detail) = published.judge(&row, around, now);
         (row.state, row.reason, row.detail) = (state, reason, detail);
+        let is_quiet = row.lag_bytes == 0 && published.rate.is_none();
+        self.quiet.store(is_quiet, Ordering::Release);
         row
+    }
+
+    /// Nothing waits for an acknowledgement, and nothing came lately, for certain.
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.quiet.load(Ordering::Acquire)
     }
 
     /// What was seen of the files that are read: a record tells how they were when something was last read of them.
@@ -291,6 +312,13 @@ impl Gauge {
             (file.stream.id(), last)
         });
         seen.collect()
+    }
+
+    /// As [`Gauge::lock`], for what may end its quiet.
+    fn change(&self) -> MutexGuard<'_, Published> {
+        let published = self.lock();
+        self.quiet.store(false, Ordering::Release);
+        published
     }
 
     fn lock(&self) -> MutexGuard<'_, Published> {
@@ -363,7 +391,14 @@ impl Published {
             file.clock.reached(acknowledged);
             oldest = file.clock.since().into_iter().chain(oldest).min();
         }
-        let (bytes_per_second, lines_per_second) = self.rate.per_second(now);
+        let (bytes_per_second, lines_per_second) = match &self.rate {
+            Some(rate) if rate.is_over(now) => {
+                self.rate = None;
+                (0.0, 0.0)
+            }
+            Some(rate) => rate.per_second(now),
+            None => (0.0, 0.0),
+        };
         let live = self.files.last();
         let seconds = |since: Instant| now.saturating_duration_since(since).as_secs_f64();
         FileRow {
@@ -407,79 +442,5 @@ impl Published {
             record.size
         };
         row.lag_bytes = row.size.saturating_sub(row.position);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::super::report::Reason;
-    use super::judge::refusal;
-    use super::*;
-
-    const FINE: Surroundings = Surroundings {
-        kafka: Some(true),
-        refusal: None,
-        saves_fail: false,
-    };
-
-    fn judged(gauge: &Gauge, around: Surroundings, now: Instant) -> (State, Option<Reason>) {
-        let row = gauge.row(around, Vec::new, now);
-        (row.state, row.reason)
-    }
-
-    #[test]
-    fn a_watcher_says_what_it_waits_for() {
-        let (gauge, now) = (Gauge::new(), Instant::now());
-        let failing = Surroundings {
-            saves_fail: true,
-            ..FINE
-        };
-        let cases = [
-            (Activity::Starting, FINE, State::Waiting, Reason::Starting),
-            (Activity::Restarting, FINE, State::Waiting, Reason::Restarting),
-            (Activity::Saving, FINE, State::Waiting, Reason::SavingPosition),
-            (Activity::Saving, failing, State::Blocked, Reason::PositionsNotSaved),
-            (Activity::Budget, FINE, State::Waiting, Reason::MemoryLimit),
-            (Activity::Settling, FINE, State::Waiting, Reason::Acknowledgement),
-            (Activity::Paced, FINE, State::Waiting, Reason::RateLimit),
-            (Activity::Asleep, failing, State::Idle, Reason::NoFile),
-            (
-                Activity::Failed("boom".into()),
-                FINE,
-                State::Failed,
-                Reason::WatcherFailed,
-            ),
-        ];
-        for (activity, around, state, reason) in cases {
-            gauge.turn_to(activity.clone(), now);
-            assert_eq!(judged(&gauge, around, now), (state, Some(reason)), "{activity:?}");
-        }
-        assert_eq!(gauge.row(FINE, Vec::new, now).detail.as_deref(), Some("boom"));
-    }
-
-    #[test]
-    fn a_step_that_does_not_come_back_shows_and_a_restart_counts() {
-        let (gauge, now) = (Gauge::new(), Instant::now());
-        gauge.turn_to(Activity::Reading, now);
-        gauge.enter(now);
-        let later = now + HANGS + Duration::from_secs(1);
-        assert_eq!(judged(&gauge, FINE, now), (State::Reading, None));
-        assert_eq!(
-            judged(&gauge, FINE, later),
-            (State::Waiting, Some(Reason::NotAnswering))
-        );
-        gauge.leave();
-        assert_eq!(judged(&gauge, FINE, later), (State::Reading, None));
-        gauge.restarts(Activity::Failed("boom".into()), later);
-        let row = gauge.row(FINE, Vec::new, later + Duration::from_secs(2));
-        assert_eq!((row.restarts, row.since_seconds), (1, 2.0));
-    }
-
-    #[test]
-    fn what_the_system_answers_has_a_word() {
-        let denied = std::io::Error::from_raw_os_error(13).to_string();
-        assert_eq!(refusal(&denied), Reason::Permission);
-        let stale = std::io::Error::from_raw_os_error(116).to_string();
-        assert_eq!(refusal(&stale), Reason::Unreadable);
     }
 }

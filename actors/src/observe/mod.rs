@@ -19,5 +19,5 @@ pub use events::{Event, EventKind, Events};
 pub use gauge::Gauge;
 pub(crate) use gauge::{Activity, NOT_ANSWERING};
 pub use order::Order;
-pub use report::{FileRow, KafkaRow, PositionsRow, Reason, Refusal, Report, SettingsRow, State, TopicRow};
+pub use report::{FileRow, KafkaRow, PositionsRow, Reason, Refusal, Report, Scope, SettingsRow, State, TopicRow};
 pub use tally::{Counts, Restarted, Rotation, Tally};

@@ -1,6 +1,6 @@
 //! Bytes and lines a second, over the last seconds.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Whole seconds that are looked at: long enough to be steady, short enough to show a stop soon.
 const SECONDS: u32 = 5;
@@ -29,6 +29,19 @@ impl Rate {
             start,
             slots: Default::default(),
         }
+    }
+
+    /// Nothing counted for so long that it does not show any more.
+    pub(crate) fn after_a_rest(now: Instant) -> Self {
+        let rest = Duration::from_secs(SECONDS.into());
+        Self::new(now.checked_sub(rest).unwrap_or(now))
+    }
+
+    /// Whether nothing was counted in the seconds that are looked at, nor in the one that is not over yet.
+    pub(crate) fn is_over(&self, now: Instant) -> bool {
+        let second = self.second(now);
+        let first = second.saturating_sub(SECONDS);
+        second > SECONDS && !self.slots.iter().any(|slot| slot.second >= first)
     }
 
     /// So much was acknowledged now.
@@ -82,6 +95,12 @@ mod tests {
         assert_eq!(at(10), (1000.0, 10.0));
         assert_eq!(at(12), (600.0, 6.0));
         assert_eq!(at(15), (0.0, 0.0));
+        let is_over = |seconds| rate.is_over(start + Duration::from_secs(seconds));
+        assert!(!is_over(14) && is_over(15));
+        let at = start + Duration::from_secs(60);
+        let mut again = Rate::after_a_rest(at);
+        again.add(500, 5, at);
+        assert_eq!(again.per_second(at + Duration::from_secs(1)), (100.0, 1.0));
         let mut young = Rate::new(start);
         young.add(100, 1, start);
         assert_eq!(young.per_second(start + Duration::from_secs(1)), (100.0, 1.0));

@@ -84,6 +84,15 @@ pub enum Reason {
     WatcherFailed,
 }
 
+/// Which paths a [`Report`] has rows of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// All.
+    All,
+    /// Those with bytes that are not acknowledged: where all files are idle, that costs next to nothing.
+    Behind,
+}
+
 /// One watched path.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct FileRow {
@@ -225,7 +234,7 @@ pub struct Report {
     /// What else somebody should know, a sentence each.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub notes: Vec<String>,
-    /// Every watched path, by entry and path.
+    /// Every watched path, by entry and path; fewer in a smaller [`Scope`].
     pub files: Vec<FileRow>,
 }
 

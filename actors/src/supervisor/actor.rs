@@ -22,7 +22,7 @@ use super::watchdog::Crew;
 use super::watchdog::actor::stop;
 use crate::kafka::{KafkaActor, Reconfigure};
 use crate::observe::{Gauge, Key};
-use crate::tail::actor::{News, Notice, Retarget, TailActor};
+use crate::tail::actor::{News, Notice, Peers, Retarget, TailActor};
 use crate::tail::{Common, Pulse, TailSpec};
 
 /// A missed notification costs this long, not lines.
@@ -49,7 +49,8 @@ struct DiskChanged;
 
 /// One watcher, as its supervisor knows it.
 pub(super) struct Tail {
-    pub(super) address: Addr<TailActor>,
+    /// One for all who have it: each clone takes 0.1 KB.
+    pub(super) address: Arc<Addr<TailActor>>,
     /// Of the thread it runs on.
     pub(super) pulse: Arc<Pulse>,
     pub(super) route: Arc<Route>,
@@ -68,6 +69,7 @@ pub struct SupervisorActor {
     /// The same as the watchers of each thread have it.
     pub(super) commons: Vec<(Weak<Pulse>, Arc<Common>)>,
     pub(super) kafka: Addr<KafkaActor>,
+    pub(super) peers: Option<Arc<Peers>>,
     pub(super) settings: Option<Arc<Settings>>,
     /// Those of the settings, shared with the watchers and with each look.
     pub(super) entries: Vec<Arc<LogEntry>>,
@@ -101,6 +103,7 @@ impl SupervisorActor {
             common,
             commons: Vec::new(),
             kafka,
+            peers: None,
             settings: None,
             entries: Vec::new(),
             crew: Crew::default(),
@@ -356,15 +359,6 @@ impl SupervisorActor {
         if self.looks.is_overdue(pause, must_poll, Instant::now()) {
             self.look(ctx);
         }
-        let dead: Vec<_> = self
-            .tails
-            .iter()
-            .filter(|(_, tail)| !tail.address.connected() && !tail.pulse.is_given_up())
-            .map(|(key, _)| key.clone())
-            .collect();
-        for key in dead {
-            self.down(key, "ended outside its step", ctx);
-        }
     }
 }
 
@@ -463,7 +457,7 @@ impl Handler<Drain> for SupervisorActor {
         let tails = std::mem::take(&mut self.tails).into_values();
         // Those that a change of settings is just stopping may still hand something over, too.
         let stopping = self.stopping.values();
-        let stopping = stopping.filter_map(|(address, pulse)| Some((address.upgrade()?, Arc::clone(pulse))));
+        let stopping = stopping.filter_map(|(address, pulse)| Some((Arc::new(address.upgrade()?), Arc::clone(pulse))));
         let tails: Vec<_> = tails.map(|tail| (tail.address, tail.pulse)).chain(stopping).collect();
         Box::pin(async move {
             let stopped = tails

@@ -88,8 +88,15 @@ pub fn compare(
     shared: impl Fn(&Path) -> Arc<Path>,
 ) -> Changes {
     let mut changes = Changes::default();
+    // Both are in the order of paths: one walk through both, since a search for each would be most of what a look costs.
+    let mut found = files
+        .iter()
+        .map(|(path, stat)| (path.as_path(), Some(*stat)))
+        .peekable();
+    let mut unknown = Vec::new();
     watched.retain(|path, seen| {
-        let now = files.get(&**path).copied();
+        unknown.extend(std::iter::from_fn(|| found.next_if(|(other, _)| *other < &**path)));
+        let now = found.next_if(|(other, _)| *other == &**path).and_then(|(_, stat)| stat);
         // What was found for the entry is what it means: to ask its patterns again would be half the cost of a look.
         if now.is_none() && !entry.means(path) {
             changes.gone.push(Arc::clone(path));
@@ -105,8 +112,8 @@ pub fn compare(
         .iter()
         .filter(|path| entry.means(path))
         .map(|path| (&**path, None));
-    let found = files.iter().map(|(path, stat)| (path.as_path(), Some(*stat)));
-    for (path, stat) in found.chain(remembered) {
+    unknown.extend(found);
+    for (path, stat) in unknown.into_iter().chain(remembered) {
         if !watched.contains_key(path) {
             let path = shared(path);
             watched.insert(Arc::clone(&path), stat);

@@ -105,11 +105,18 @@ enum Phase {
     Down,
 }
 
+/// Whom watchers talk to. All share one: each address of its own is 0.1 KB.
+pub struct Peers {
+    /// Takes batches.
+    pub kafka: Recipient<ShipBatch>,
+    /// Hears how they are.
+    pub supervisor: WeakRecipient<Notice>,
+}
+
 /// The watcher of one log path.
 pub struct TailActor {
     common: Arc<Common>,
-    kafka: Recipient<ShipBatch>,
-    supervisor: WeakRecipient<Notice>,
+    peers: Arc<Peers>,
     spec: TailSpec,
     incarnation: u64,
     driver: Option<Driver>,
@@ -130,15 +137,13 @@ impl TailActor {
     pub fn new(
         common: Arc<Common>,
         spec: TailSpec,
-        kafka: Recipient<ShipBatch>,
-        supervisor: WeakRecipient<Notice>,
+        peers: Arc<Peers>,
         pending: Arc<AtomicU8>,
         pulse: Arc<Pulse>,
     ) -> Self {
         Self {
             common,
-            kafka,
-            supervisor,
+            peers,
             spec,
             incarnation: 0,
             driver: None,
@@ -218,7 +223,7 @@ impl TailActor {
             return;
         };
         if let Some(batch) = batch {
-            self.kafka.do_send(ShipBatch(batch));
+            self.peers.kafka.do_send(ShipBatch(batch));
         }
         self.queue(ctx);
     }
@@ -292,7 +297,7 @@ impl TailActor {
     }
 
     fn tell(&self, news: News) {
-        if let Some(supervisor) = self.supervisor.upgrade() {
+        if let Some(supervisor) = self.peers.supervisor.upgrade() {
             let notice = Notice {
                 key: self.spec.key.clone(),
                 incarnation: self.incarnation,
@@ -305,6 +310,15 @@ impl TailActor {
 
 impl Actor for TailActor {
     type Context = Context<Self>;
+}
+
+impl Drop for TailActor {
+    /// A panic outside of a guarded step ends it, and actix tells nobody.
+    fn drop(&mut self) {
+        if !self.stopping {
+            self.tell(News::Down("ended outside its step".to_owned()));
+        }
+    }
 }
 
 impl Supervised for TailActor {
@@ -355,6 +369,8 @@ impl Handler<Wake> for TailActor {
 
     fn handle(&mut self, wake: Wake, ctx: &mut Context<Self>) {
         self.pending.store(0, Ordering::Release);
+        #[cfg(debug_assertions)]
+        crate::fault::panic_outside(&self.spec.key.1);
         let Some(driver) = self.driver.as_mut() else { return };
         driver.wake(wake.reconcile);
         match self.phase {
@@ -372,9 +388,10 @@ impl Handler<BatchDone> for TailActor {
     type Result = ();
 
     fn handle(&mut self, _: BatchDone, ctx: &mut Context<Self>) {
-        match self.phase {
-            Phase::Settling => self.queue(ctx),
-            Phase::Asleep if self.driver.as_ref().is_some_and(Driver::others_wait) => self.rouse(ctx),
+        match (self.phase, self.driver.as_mut()) {
+            (Phase::Settling, _) => self.queue(ctx),
+            (Phase::Asleep, Some(driver)) if driver.others_wait() => self.rouse(ctx),
+            (Phase::Asleep, Some(driver)) => driver.rest(),
             _ => {}
         }
     }

@@ -191,6 +191,14 @@ impl Driver {
         self.watcher.others_wait()
     }
 
+    /// A batch is settled, and there is nothing to read: with the last one goes what only batches need, 0.4 KB.
+    pub fn rest(&mut self) {
+        if self.watcher.in_flight() == 0 {
+            self.ways = Vec::new();
+            self.gauge.rest();
+        }
+    }
+
     /// Whether nothing is left to follow.
     #[must_use]
     pub fn is_empty(&self) -> bool {

@@ -6,12 +6,11 @@ use std::time::Instant;
 
 use actix::prelude::*;
 
-use crate::kafka::ShipBatch;
 use crate::observe::{Activity, Key};
 use crate::supervisor::actor::{SETTLE_POLL, SupervisorActor, Tail};
 use crate::supervisor::backoff::Backoff;
 use crate::supervisor::disk::Route;
-use crate::tail::actor::{Begin, TailActor, Wake};
+use crate::tail::actor::{Begin, Peers, TailActor, Wake};
 use crate::tail::{Common, Pulse, TailSpec};
 
 impl SupervisorActor {
@@ -26,12 +25,12 @@ impl SupervisorActor {
         let address = Supervisor::start_in_arbiter(&post.arbiter, {
             let (common, spec, pending) = (self.common_under(&post.pulse), spec.clone(), Arc::clone(&pending));
             let pulse = Arc::clone(&post.pulse);
-            let kafka = self.kafka.clone().recipient::<ShipBatch>();
-            let supervisor = ctx.address().downgrade().recipient();
-            move |_| TailActor::new(common, spec, kafka, supervisor, pending, pulse)
+            let peers = self.peers(ctx);
+            move |_| TailActor::new(common, spec, peers, pending, pulse)
         });
+        let address = Arc::new(address);
         let route = Route::new(pending, {
-            let address = address.clone();
+            let address = Arc::clone(&address);
             move |reconcile| address.do_send(Wake { reconcile })
         });
         self.routes.add(Arc::clone(&key.1), &route);
@@ -54,6 +53,16 @@ impl SupervisorActor {
                 from_end,
             },
         );
+    }
+
+    fn peers(&mut self, ctx: &Context<Self>) -> Arc<Peers> {
+        let made = self.peers.get_or_insert_with(|| {
+            Arc::new(Peers {
+                kafka: self.kafka.clone().recipient(),
+                supervisor: ctx.address().downgrade().recipient(),
+            })
+        });
+        Arc::clone(made)
     }
 
     /// What the watchers of a thread share: the world under its lease.

@@ -1,5 +1,6 @@
 //! What the SupervisorActor does when a thread hangs.
 
+use std::borrow::Borrow;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -82,10 +83,10 @@ impl Handler<BeginAgain> for SupervisorActor {
 }
 
 /// Stops a watcher; returns when it hands nothing over any more, because it said so or because it was given up.
-pub(in crate::supervisor) async fn stop(address: Addr<TailActor>, pulse: Arc<Pulse>) {
+pub(in crate::supervisor) async fn stop(address: impl Borrow<Addr<TailActor>>, pulse: Arc<Pulse>) {
     tokio::select! {
         // One that is gone hands nothing over either.
-        _ = address.send(Stop) => {}
+        _ = address.borrow().send(Stop) => {}
         () = pulse.given_up() => {}
     }
 }
