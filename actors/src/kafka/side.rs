@@ -17,10 +17,10 @@ use super::positions::{Lost, Standing, TopicPositions, found};
 const TRANSACTION: Duration = Duration::from_millis(100);
 
 /// It takes so many bytes at most.
-const TRANSACTION_BYTES: u64 = 16 << 20;
+const TRANSACTION_BYTES: u64 = 24 << 20;
 
-/// What may be in flight is enough for so many: while one commits, the next is read.
-const TRANSACTIONS_IN_FLIGHT: u64 = 4;
+/// A transaction takes so much of what one file may hold, so that a file has something ready for the next one when it commits.
+const PART_OF_ONE_FILE: (u64, u64) = (3, 4);
 
 /// After that Kafka has ended by itself what was left open, by default.
 const LEFT_OPEN: Duration = Duration::from_secs(70);
@@ -108,9 +108,10 @@ impl Side {
         let (positions, bell) = (Arc::clone(&self.positions), Arc::clone(wake));
         let log = TopicPositions::new(exactly_once, &settings.host, positions, bell, self.standing.clone());
         let log = Arc::new(log);
+        let (part, of) = PART_OF_ONE_FILE;
         let bounds = Bounds {
             interval: TRANSACTION,
-            bytes: (settings.limits.in_flight / TRANSACTIONS_IN_FLIGHT).min(TRANSACTION_BYTES),
+            bytes: (settings.limits.in_flight_of_one / of * part).min(TRANSACTION_BYTES),
         };
         Ok(Made {
             shipper: shipper.in_transactions(Arc::clone(&log) as _, bounds, now),
