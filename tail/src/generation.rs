@@ -452,6 +452,7 @@ impl Generation {
             guard: Guard::of(&buffer),
             part: framed.part,
             passed: framed.passed,
+            cut: framed.cut,
             sides: framed.sides,
         };
         self.looked = self.next.offset;

@@ -14,6 +14,7 @@ use crate::container::lane::{Group, Lane, Pending};
 use crate::filter::{Sieve, Split};
 use crate::frame::{Framed, Tail};
 use crate::json::escape;
+use crate::multiline::Place;
 
 /// Lines that are looked at before they are joined: what their ranges take is not paid for.
 const LINES_AT_ONCE: usize = 1024;
@@ -31,9 +32,12 @@ pub struct Progress {
     /// How many parts of its next line are.
     #[serde(default)]
     pub(super) part: u32,
-    /// Why those did not ship, if they did not.
+    /// Why those did not ship, if they did not; or what there was of the group that was cut.
     #[serde(default)]
     pub(super) passed: Option<Skip>,
+    /// A limit ended a group there, which stood so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) cut: Option<Place>,
 }
 
 /// How far the streams of a container were read, by `Side`.
@@ -132,6 +136,27 @@ impl Containers {
     }
 }
 
+/// What a record is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Piece {
+    /// A line, or a group of them.
+    Whole,
+    /// A part of a line, with this label.
+    Part(String),
+    /// What a limit cut off a group.
+    Rest,
+}
+
+impl Piece {
+    fn begins(&self) -> bool {
+        match self {
+            Self::Whole => true,
+            Self::Part(label) => parts_before(Some(label)) == 0,
+            Self::Rest => false,
+        }
+    }
+}
+
 /// The records that are found so far, and what is open.
 struct Joiner<'a> {
     containers: &'a Containers,
@@ -149,9 +174,10 @@ struct Joiner<'a> {
 impl<'a> Joiner<'a> {
     fn new(containers: &'a Containers, sieve: &'a Sieve, split: Split) -> Self {
         let lane = |side: Side| {
-            split
-                .sides
-                .map_or_else(Lane::default, |sides| Lane::at(sides[side as usize]))
+            let lane = split.sides.map(|sides| Lane::at(sides[side as usize]));
+            let mut lane = lane.unwrap_or_default();
+            lane.cut.take_if(|_| sieve.multiline.is_none());
+            lane
         };
         Self {
             containers,
@@ -192,7 +218,7 @@ impl<'a> Joiner<'a> {
         let is_alone = lane.line.is_none() && lane.part == 0 && self.sieve.multiline.is_none();
         if is_alone && !line.is_part {
             let own = extent.end - extent.start;
-            self.emit(Some(side), &line.text, (extent.start, own), &line.time, None);
+            self.emit(Some(side), &line.text, (extent.start, own), &line.time, Piece::Whole);
             return;
         }
         let pending = lane.line.get_or_insert_with(|| Pending::new(extent.start, &line.time));
@@ -247,9 +273,9 @@ impl<'a> Joiner<'a> {
     fn part_of(&mut self, side: Side, part: Pending) {
         self.close_group(side);
         let lane = &mut self.lanes[side as usize];
-        lane.part += 1;
+        (lane.part, lane.cut) = (lane.part + 1, None);
         let label = lane.part.to_string();
-        self.emit_pending(side, &part, Some(label));
+        self.emit_pending(side, &part, Piece::Part(label));
     }
 
     /// The line of a program is whole.
@@ -258,27 +284,35 @@ impl<'a> Joiner<'a> {
         let Some(line) = lane.line.take() else { return };
         if lane.part > 0 {
             let last = std::mem::take(&mut lane.part) + 1;
-            self.emit_pending(side, &line, Some(format!("{last}/{last}")));
+            self.emit_pending(side, &line, Piece::Part(format!("{last}/{last}")));
             return;
         }
         let Some(multiline) = &self.sieve.multiline else {
-            self.emit_pending(side, &line, None);
+            self.emit_pending(side, &line, Piece::Whole);
             return;
         };
+        let before = lane.group.as_ref().map(|group| group.place).or(lane.cut.take());
+        let next = before.and_then(|place| multiline.rule.next(place, &line.text));
         let line_end = if self.containers.composer.is_some() { 2 } else { 1 };
         if let Some(group) = &mut lane.group
+            && let Some(place) = next
             && group.lines.weight + line_end + line.weight <= self.containers.room
-            && let Some(place) = multiline.rule.next(group.place, &line.text)
         {
             group.add(&line, line_end, place);
-            if group.count >= multiline.max_lines {
-                self.close_group(side);
-            }
-            return;
+        } else {
+            self.close_group(side);
+            let place = next.unwrap_or_else(|| multiline.rule.first(&line.text));
+            let rest = before.filter(|_| next.is_some());
+            self.lanes[side as usize].group = Some(Group::new(line, place, rest));
         }
-        self.close_group(side);
-        let place = multiline.rule.first(&line.text);
-        self.lanes[side as usize].group = Some(Group::new(line, place));
+        let lane = &mut self.lanes[side as usize];
+        if lane
+            .group
+            .as_ref()
+            .is_some_and(|group| group.count >= multiline.max_lines)
+        {
+            self.cut_group(side);
+        }
     }
 
     /// A line that no runtime wrote, or a part of it, ships as it is, after what was open: nothing can be joined over it.
@@ -292,13 +326,13 @@ impl<'a> Joiner<'a> {
             let (text, more) = rest.split_at(self.fitting(rest));
             rest = more;
             let is_last = rest.is_empty() && is_whole;
-            let label = match (is_last, self.part) {
-                (true, 0) => None,
-                (true, part) => Some(format!("{0}/{0}", part + 1)),
-                (false, part) => Some((part + 1).to_string()),
+            let piece = match (is_last, self.part) {
+                (true, 0) => Piece::Whole,
+                (true, part) => Piece::Part(format!("{0}/{0}", part + 1)),
+                (false, part) => Piece::Part((part + 1).to_string()),
             };
             self.part = if is_last { 0 } else { self.part + 1 };
-            self.emit(None, text, (extent.start, std::mem::take(&mut own)), &now, label);
+            self.emit(None, text, (extent.start, std::mem::take(&mut own)), &now, piece);
             if rest.is_empty() {
                 return;
             }
@@ -317,7 +351,7 @@ impl<'a> Joiner<'a> {
             let lane = &mut self.lanes[side as usize];
             let is_far = |start: u32| end - start as usize > reach;
             if lane.group.as_ref().is_some_and(|group| is_far(group.lines.start)) {
-                self.close_group(side);
+                self.cut_group(side);
             }
             let lane = &mut self.lanes[side as usize];
             if let Some(part) = lane.line.take_if(|line| is_far(line.start)) {
@@ -332,14 +366,26 @@ impl<'a> Joiner<'a> {
             self.finish_line(side);
             self.close_group(side);
             let lane = &mut self.lanes[side as usize];
-            (lane.part, lane.passed) = (0, None);
+            (lane.part, lane.passed, lane.cut) = (0, None, None);
         }
     }
 
     fn close_group(&mut self, side: Side) {
         if let Some(group) = self.lanes[side as usize].group.take() {
-            self.emit_pending(side, &group.lines, None);
+            let piece = if group.rest.is_some() {
+                Piece::Rest
+            } else {
+                Piece::Whole
+            };
+            self.emit_pending(side, &group.lines, piece);
         }
+    }
+
+    /// A limit ends a group: what it cuts off goes on where that stood.
+    fn cut_group(&mut self, side: Side) {
+        let place = self.lanes[side as usize].group.as_ref().map(|group| group.place);
+        self.close_group(side);
+        self.lanes[side as usize].cut = place;
     }
 
     fn oldest_group(&self) -> Option<(Side, &Group)> {
@@ -354,31 +400,27 @@ impl<'a> Joiner<'a> {
         }
     }
 
-    fn emit_pending(&mut self, side: Side, record: &Pending, label: Option<String>) {
+    fn emit_pending(&mut self, side: Side, record: &Pending, piece: Piece) {
         self.emit(
             Some(side),
             &record.text,
             (record.start, record.own),
             &record.time,
-            label,
+            piece,
         );
     }
 
     /// Makes a record, unless the filter leaves it out. `start` is where its first line is, `own` how many bytes of the file
     /// are its.
-    fn emit(&mut self, side: Option<Side>, text: &[u8], (start, own): (u32, u32), time: &str, label: Option<String>) {
+    fn emit(&mut self, side: Option<Side>, text: &[u8], (start, own): (u32, u32), time: &str, piece: Piece) {
         let passed = match side {
             Some(side) => &mut self.lanes[side as usize].passed,
             None => &mut self.passed,
         };
-        if parts_before(label.as_deref()) == 0 {
+        if piece.begins() {
             *passed = self.sieve.filter.as_ref().and_then(|filter| filter.judge(text));
         }
-        let why = *passed;
-        if label.as_deref().is_none_or(|label| label.contains('/')) {
-            *passed = None;
-        }
-        if let Some(why) = why {
+        if let Some(why) = *passed {
             self.out.skip(start..start + own, why);
             return;
         }
@@ -394,7 +436,7 @@ impl<'a> Joiner<'a> {
                     .write_of((time, side.map(Side::name)), &text, offset, buffer);
             }
         }
-        if let Some(label) = label {
+        if let Piece::Part(label) = piece {
             self.out.parts.push((index(self.out.records.len()), label));
         }
         self.out.records.push(begin..index(self.made.buffer.len()));
@@ -406,10 +448,14 @@ impl<'a> Joiner<'a> {
     fn finish(mut self, at: usize, nuls: usize) -> Framed {
         self.out.open = self.oldest_group().map(|(_, group)| group.lines.after as usize);
         let consumed = self.lanes.iter().filter_map(Lane::start).fold(at, usize::min);
-        let progress = |lane: &Lane| Progress {
-            offset: self.containers.offset + lane.start().unwrap_or(at) as u64,
-            part: lane.part,
-            passed: lane.passed,
+        let progress = |lane: &Lane| {
+            let cut = lane.group.as_ref().map_or(lane.cut, |group| group.rest);
+            Progress {
+                offset: self.containers.offset + lane.start().unwrap_or(at) as u64,
+                part: lane.part,
+                passed: lane.passed.filter(|_| lane.part > 0 || cut.is_some()),
+                cut,
+            }
         };
         let sides = [progress(&self.lanes[0]), progress(&self.lanes[1])];
         let offset = self.containers.offset + consumed as u64;
@@ -417,10 +463,11 @@ impl<'a> Joiner<'a> {
             offset,
             part: 0,
             passed: None,
+            cut: None,
         };
         self.out.sides = (sides != [at_mark; 2]).then_some(sides);
         self.out.consumed = consumed;
-        (self.out.part, self.out.passed) = (self.part, self.passed);
+        (self.out.part, self.out.passed) = (self.part, self.passed.filter(|_| self.part > 0));
         if consumed == at {
             self.out.dropped_nuls = nuls;
         }

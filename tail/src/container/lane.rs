@@ -11,9 +11,11 @@ use crate::multiline::Place;
 pub(super) struct Lane {
     /// Its lines before this file offset are in records already.
     pub(super) from: u64,
-    /// How many parts of its line are, and why they did not ship.
+    /// How many parts of its line are, and why they did not ship; or what there was of the group that was cut.
     pub(super) part: u32,
     pub(super) passed: Option<Skip>,
+    /// Where a group stood that a limit ended, if nothing came since.
+    pub(super) cut: Option<Place>,
     /// A line of the program that is not whole yet.
     pub(super) line: Option<Pending>,
     /// Whole lines to which more may belong.
@@ -26,6 +28,7 @@ impl Lane {
             from: progress.offset,
             part: progress.part,
             passed: progress.passed,
+            cut: progress.cut,
             ..Self::default()
         }
     }
@@ -75,14 +78,17 @@ pub(super) struct Group {
     pub(super) lines: Pending,
     pub(super) count: usize,
     pub(super) place: Place,
+    /// It is what a limit cut off a group, which stood there before it.
+    pub(super) rest: Option<Place>,
 }
 
 impl Group {
-    pub(super) fn new(line: Pending, place: Place) -> Self {
+    pub(super) fn new(line: Pending, place: Place, rest: Option<Place>) -> Self {
         Self {
             lines: line,
             count: 1,
             place,
+            rest,
         }
     }
 

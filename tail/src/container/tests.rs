@@ -241,6 +241,32 @@ fn a_filter_sees_what_the_program_wrote() {
     assert_eq!(framed.taken.unwrap() as u64 + skipped, data.len() as u64);
 }
 
+/// For each stream by itself.
+#[test]
+fn what_a_limit_cuts_off_a_group_ships_if_its_beginning_does() {
+    let sieve = Sieve {
+        filter: Filter::new(&["^x".into()], &[]).unwrap().map(Arc::new),
+        ..sieve(100, true, None)
+    };
+    let long = |first: &str| [first, " 1", " 2", " 3", " 4", " 5", " x"].map(str::to_owned);
+    let both = long("x").into_iter().zip(long("y"));
+    let data: String = both
+        .map(|(out, err)| cri("stdout", "F", &out) + &cri("stderr", "F", &err))
+        .collect();
+    let data = data + &cri("stdout", "F", "z") + &cri("stderr", "F", "x");
+    let framed = frame(&sieve, data.as_bytes(), Tail::Final);
+    assert_eq!(texts(&framed), ["x\n 1\n 2\n 3", " 4\n 5\n x", "x"]);
+    // Over a restart, too: the position knows.
+    let (mut found, mut at, mut split) = (Vec::new(), 0, Split::default());
+    for seen in (0..=data.len()).step_by(20).chain([data.len()]) {
+        let tail = if seen == data.len() { Tail::Final } else { Tail::Open };
+        let framed = sieve.frame(&data.as_bytes()[..seen], at, tail, split, 9);
+        found.extend(texts(&framed));
+        (at, split) = (framed.consumed, framed.split());
+    }
+    assert_eq!(found, ["x\n 1\n 2\n 3", " 4\n 5\n x", "x"]);
+}
+
 /// A program's line, or a part of one, as it stands in the file; or something else.
 fn written() -> impl Strategy<Value = String> {
     let text = "[ ab\"é]{0,12}";
@@ -308,7 +334,10 @@ proptest! {
             loop {
                 let tail = if seen == data.len() { end } else { Tail::Open };
                 let framed = sieve.frame(&data[..seen], at, tail, split, few);
-                if framed.is_nothing(at) { break; }
+                if framed.is_nothing(at) {
+                    split = framed.split();
+                    break;
+                }
                 add(&mut found, &framed);
                 taken += framed.taken.unwrap();
                 skipped += framed.skipped_for(Skip::Excluded);
@@ -316,7 +345,7 @@ proptest! {
             }
         }
         prop_assert_eq!(&found, &expected);
-        prop_assert_eq!((at, split.part), (whole.consumed, whole.part));
+        prop_assert_eq!((at, split), (whole.consumed, whole.split()));
         prop_assert_eq!(taken, whole.taken.unwrap());
         prop_assert_eq!(skipped, whole.skipped_for(Skip::Excluded));
         if ends {
