@@ -247,7 +247,7 @@ mod tests {
     use crate::account::Skip;
     use crate::charset::Charset;
     use crate::envelope::tests::Fixed;
-    use crate::filter::Filter;
+    use crate::filter::{Ends, Filter};
     use crate::multiline::{Multiline, Rule};
     use crate::position::FileId;
 
@@ -286,7 +286,7 @@ mod tests {
             framer,
             filter: sieve.1.cloned(),
             multiline: sieve.2.cloned(),
-            ends_groups: false,
+            ends: Ends::None,
             containers: None,
         };
         let mut framed = sieve.frame(data, at, tail, split, usize::MAX);

@@ -59,14 +59,34 @@ pub(crate) struct Split {
     pub(crate) sides: Option<Sides>,
 }
 
+/// Which group takes no more lines, though one may follow that would belong to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ends {
+    None,
+    /// The one whose last line, with its end, ends there in the data.
+    At(usize),
+    /// The oldest.
+    Any,
+}
+
+impl Ends {
+    pub(crate) fn group(self, after: usize) -> bool {
+        match self {
+            Self::None => false,
+            Self::At(end) => end == after,
+            Self::Any => true,
+        }
+    }
+}
+
 /// Finds lines, and leaves out those that do not ship.
 #[derive(Debug, Clone)]
 pub(crate) struct Sieve {
     pub(crate) framer: Framer,
     pub(crate) filter: Option<Arc<Filter>>,
     pub(crate) multiline: Option<Arc<Multiline>>,
-    /// A group that may not be whole yet ends with its last line that is there.
-    pub(crate) ends_groups: bool,
+    /// Which group that may not be whole yet ends with its last line that is there.
+    pub(crate) ends: Ends,
     /// Lines are as container runtimes write them; records are made, then, and no bytes of the data.
     pub(crate) containers: Option<Containers>,
 }
@@ -174,7 +194,7 @@ mod tests {
             framer: Framer::new(10).of(Charset::of_label(label).unwrap()),
             filter: Filter::new(&owned(include), &owned(exclude)).unwrap().map(Arc::new),
             multiline: None,
-            ends_groups: false,
+            ends: Ends::None,
             containers: None,
         }
     }

@@ -55,6 +55,8 @@ pub struct Framed {
     pub sides: Option<Sides>,
     /// Of a container's log: bytes of the file that are in records.
     pub taken: Option<usize>,
+    /// Of a container's log: all of the data was looked at.
+    pub is_through: bool,
     /// Of a container's log: some lines are not as runtimes write them.
     pub is_odd: bool,
     /// Of a container's log: what the records are in; they are no bytes of the data.

@@ -111,7 +111,7 @@ impl Sieve {
         let certain = framer.certain_rest(data, at, tail);
         // No line can follow that would still fit.
         let is_long = |open: &Open| at - open.range.start as usize + certain > framer.max_line();
-        if let Some(over) = open.take_if(|open| tail == Tail::Final || self.ends_groups || is_long(open)) {
+        if let Some(over) = open.take_if(|open| tail == Tail::Final || self.ends.group(open.after) || is_long(open)) {
             cut = Some(over.place).filter(|_| is_long(&over));
             if is_full(&mut out, over, cut, max_records) {
                 return out;
@@ -163,7 +163,7 @@ mod tests {
     use super::*;
     use crate::account::Skip;
     use crate::charset::Charset;
-    use crate::filter::{Filter, Split};
+    use crate::filter::{Ends, Filter, Split};
     use crate::frame::Framer;
     use crate::multiline::{Language, Rule};
 
@@ -180,7 +180,7 @@ mod tests {
             framer: Framer::new(max_line),
             filter: None,
             multiline: Some(Arc::new(Multiline::of(rule, max_lines))),
-            ends_groups: false,
+            ends: Ends::None,
             containers: None,
         }
     }
@@ -243,11 +243,17 @@ mod tests {
         let sieve = sieve(starting(r"^\d"), 100, 9);
         assert_eq!(frame(&sieve, b"1\n a\n b", Tail::Open).open, Some(5));
         let ended = Sieve {
-            ends_groups: true,
+            ends: Ends::Any,
             ..sieve
         };
         check(&ended, "1\n a\n b", Tail::Open, &["1\n a"], " b");
         assert_eq!(frame(&ended, b"1\n a\n b", Tail::Open).open, None);
+        // The one that waited was added to.
+        let others = Sieve {
+            ends: Ends::At(2),
+            ..ended
+        };
+        check(&others, "1\n a\n b", Tail::Open, &[], "1\n a\n b");
     }
 
     #[test]

@@ -63,11 +63,7 @@ impl Watcher {
             let is_over = group_ends.is_some_and(|at| at <= now);
             if news || last || is_over {
                 let cost = old.generation.cost(&self.recipe, stat.size);
-                let ending = match (last, news) {
-                    (true, _) => Ending::Last,
-                    (false, true) => Ending::Open,
-                    (false, false) => Ending::Group,
-                };
+                let ending = if last { Ending::Last } else { Ending::of(news, is_over) };
                 self.pick = Some(Box::new(Pick::Old { index, ending, stat }));
                 return Ok(Ok(Todo::Read { cost }));
             }

@@ -11,7 +11,7 @@ use super::{Line, Side};
 use crate::account::Skip;
 use crate::compose::{Composed, Composer, parts_before};
 use crate::container::lane::{Group, Lane, Pending};
-use crate::filter::{Sieve, Split};
+use crate::filter::{Ends, Sieve, Split};
 use crate::frame::{Framed, Tail};
 use crate::json::escape;
 use crate::multiline::Place;
@@ -119,9 +119,10 @@ impl Containers {
         joiner.cut(at + sieve.framer.certain_rest(data, at, tail));
         if tail == Tail::Final {
             joiner.close();
-        } else if sieve.ends_groups {
-            joiner.close_oldest_group();
+        } else {
+            joiner.close_oldest_group(sieve.ends);
         }
+        joiner.out.is_through = true;
         joiner.finish(at, nuls)
     }
 
@@ -394,8 +395,9 @@ impl<'a> Joiner<'a> {
         groups.min_by_key(|(_, group)| group.lines.start)
     }
 
-    fn close_oldest_group(&mut self) {
-        if let Some(side) = self.oldest_group().map(|(side, _)| side) {
+    fn close_oldest_group(&mut self, ends: Ends) {
+        let is_over = |(_, group): &(Side, &Group)| ends.group(group.lines.after as usize);
+        if let Some(side) = self.oldest_group().filter(is_over).map(|(side, _)| side) {
             self.close_group(side);
         }
     }

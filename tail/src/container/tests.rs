@@ -9,7 +9,7 @@ use crate::account::Skip;
 use crate::compose::Composer;
 use crate::envelope::Envelope;
 use crate::envelope::tests::Fixed;
-use crate::filter::{Filter, Sieve, Split};
+use crate::filter::{Ends, Filter, Sieve, Split};
 use crate::frame::{Framed, Framer, Tail};
 use crate::multiline::{Multiline, Rule};
 use crate::position::FileId;
@@ -73,7 +73,7 @@ fn sieve(max_line: usize, has_groups: bool, composer: Option<&Composer>) -> Siev
         framer: Framer::new(Containers::reach(max_line)),
         filter: None,
         multiline: has_groups.then(|| Arc::new(Multiline::of(rule, 4))),
-        ends_groups: false,
+        ends: Ends::None,
         containers: Some(Containers::new(composer, max_line, 0)),
     }
 }
