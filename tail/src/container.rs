@@ -5,13 +5,14 @@
 
 mod join;
 mod lane;
+mod piece;
 
 use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
 pub(crate) use join::Containers;
-pub use join::Sides;
+pub use lane::Sides;
 
 /// What a program wrote to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -5,16 +5,15 @@
 
 use std::ops::Range;
 
-use serde::{Deserialize, Serialize};
-
 use super::{Line, Side};
 use crate::account::Skip;
-use crate::compose::{Composed, Composer, parts_before};
-use crate::container::lane::{Group, Lane, Pending};
+use crate::charset::Charset;
+use crate::compose::{Composed, Composer};
+use crate::container::lane::{Group, Lane, Pending, Progress};
+use crate::container::piece::{Piece, continues, missing};
 use crate::filter::{Ends, Sieve, Split};
 use crate::frame::{Framed, Tail};
 use crate::json::escape;
-use crate::multiline::Place;
 
 /// Lines that are looked at before they are joined: what their ranges take is not paid for.
 const LINES_AT_ONCE: usize = 1024;
@@ -23,25 +22,6 @@ const LINES_AT_ONCE: usize = 1024;
 const LONGEST_PIECE: usize = 128 * 1024;
 /// What a record's own time and stream take in its object, beyond what is counted for every object; bytes.
 const TIME_AND_STREAM: usize = 32;
-
-/// How far a stream was read that is not at the mark.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Progress {
-    /// A file offset: its lines before are in records.
-    pub(super) offset: u64,
-    /// How many parts of its next line are.
-    #[serde(default)]
-    pub(super) part: u32,
-    /// Why those did not ship, if they did not; or what there was of the group that was cut.
-    #[serde(default)]
-    pub(super) passed: Option<Skip>,
-    /// A limit ended a group there, which stood so.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) cut: Option<Place>,
-}
-
-/// How far the streams of a container were read, by `Side`.
-pub type Sides = [Progress; 2];
 
 /// What makes records of a container's log.
 #[derive(Debug, Clone)]
@@ -137,27 +117,6 @@ impl Containers {
     }
 }
 
-/// What a record is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Piece {
-    /// A line, or a group of them.
-    Whole,
-    /// A part of a line, with this label.
-    Part(String),
-    /// What a limit cut off a group.
-    Rest,
-}
-
-impl Piece {
-    fn begins(&self) -> bool {
-        match self {
-            Self::Whole => true,
-            Self::Part(label) => parts_before(Some(label)) == 0,
-            Self::Rest => false,
-        }
-    }
-}
-
 /// The records that are found so far, and what is open.
 struct Joiner<'a> {
     containers: &'a Containers,
@@ -205,33 +164,53 @@ impl<'a> Joiner<'a> {
         if self.containers.offset + u64::from(extent.start) < self.lanes[side as usize].from {
             return;
         }
-        let weight = self.containers.weight(&line.text, &mut self.scratch);
+        let lane = &self.lanes[side as usize];
+        let borrowed = if lane.line.is_none() { lane.borrowed } else { 0 };
+        let mut text = line.text.get(borrowed.into()..).unwrap_or_default();
+        let mut weight = self.weight(text);
         let lane = &mut self.lanes[side as usize];
         let is_too_long = |pending: &mut Pending| pending.weight + weight > self.containers.room;
-        if let Some(part) = lane.line.take_if(is_too_long) {
+        if let Some(mut part) = lane.line.take_if(is_too_long) {
+            let missing = self.missing(&part.text);
+            let borrowed = if continues(text, missing) { missing } else { 0 };
+            part.text.extend_from_slice(&text[..borrowed.into()]);
+            text = &text[borrowed.into()..];
             self.part_of(side, part);
+            self.lanes[side as usize].borrowed = borrowed;
+            weight = self.weight(text);
         }
         if weight > self.containers.room {
-            self.take_long(&line, extent);
+            self.take_long(&line, text, extent);
             return;
         }
         let lane = &mut self.lanes[side as usize];
         let is_alone = lane.line.is_none() && lane.part == 0 && self.sieve.multiline.is_none();
         if is_alone && !line.is_part {
             let own = extent.end - extent.start;
-            self.emit(Some(side), &line.text, (extent.start, own), &line.time, Piece::Whole);
+            self.emit(Some(side), text, (extent.start, own), &line.time, Piece::Whole);
             return;
         }
         let pending = lane.line.get_or_insert_with(|| Pending::new(extent.start, &line.time));
-        pending.add(&line.text, weight, extent);
+        pending.add(text, weight, extent);
         if !line.is_part {
             self.finish_line(side);
         }
     }
 
+    /// How long a text is in a record, with what may be missing of its last character.
+    fn weight(&mut self, text: &[u8]) -> usize {
+        self.containers.weight(text, &mut self.scratch) + usize::from(self.missing(text))
+    }
+
+    /// How many bytes of the last character of this text are in the next piece: runtimes cut at bytes.
+    fn missing(&self, text: &[u8]) -> u8 {
+        let is_utf_8 = self.sieve.framer.charset() == Charset::UTF_8;
+        if is_utf_8 { missing(text) } else { 0 }
+    }
+
     /// A text that is too long for one record. The position never stands in it: all of it is taken at once.
-    fn take_long(&mut self, line: &Line<'_>, extent: Range<u32>) {
-        let mut rest = &*line.text;
+    fn take_long(&mut self, line: &Line<'_>, text: &[u8], extent: Range<u32>) {
+        let mut rest = text;
         let mut pending = Pending::new(extent.start, &line.time);
         pending.own = extent.end - extent.start;
         loop {
@@ -274,7 +253,7 @@ impl<'a> Joiner<'a> {
     fn part_of(&mut self, side: Side, part: Pending) {
         self.close_group(side);
         let lane = &mut self.lanes[side as usize];
-        (lane.part, lane.cut) = (lane.part + 1, None);
+        (lane.part, lane.cut, lane.borrowed) = (lane.part + 1, None, 0);
         let label = lane.part.to_string();
         self.emit_pending(side, &part, Piece::Part(label));
     }
@@ -285,6 +264,7 @@ impl<'a> Joiner<'a> {
         let Some(line) = lane.line.take() else { return };
         if lane.part > 0 {
             let last = std::mem::take(&mut lane.part) + 1;
+            lane.borrowed = 0;
             self.emit_pending(side, &line, Piece::Part(format!("{last}/{last}")));
             return;
         }
@@ -367,7 +347,7 @@ impl<'a> Joiner<'a> {
             self.finish_line(side);
             self.close_group(side);
             let lane = &mut self.lanes[side as usize];
-            (lane.part, lane.passed, lane.cut) = (0, None, None);
+            (lane.part, lane.passed, lane.cut, lane.borrowed) = (0, None, None, 0);
         }
     }
 
@@ -457,6 +437,7 @@ impl<'a> Joiner<'a> {
                 part: lane.part,
                 passed: lane.passed.filter(|_| lane.part > 0 || cut.is_some()),
                 cut,
+                borrowed: lane.borrowed,
             }
         };
         let sides = [progress(&self.lanes[0]), progress(&self.lanes[1])];
@@ -466,6 +447,7 @@ impl<'a> Joiner<'a> {
             part: 0,
             passed: None,
             cut: None,
+            borrowed: 0,
         };
         self.out.sides = (sides != [at_mark; 2]).then_some(sides);
         self.out.consumed = consumed;

@@ -2,9 +2,37 @@
 
 use std::ops::Range;
 
-use super::join::Progress;
+use serde::{Deserialize, Serialize};
+
 use crate::account::Skip;
 use crate::multiline::Place;
+
+/// How far a stream was read that is not at the mark.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Progress {
+    /// A file offset: its lines before are in records.
+    pub(super) offset: u64,
+    /// How many parts of its next line are.
+    #[serde(default)]
+    pub(super) part: u32,
+    /// Why those did not ship, if they did not; or what there was of the group that was cut.
+    #[serde(default)]
+    pub(super) passed: Option<Skip>,
+    /// A limit ended a group there, which stood so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) cut: Option<Place>,
+    /// So many bytes of its next line are in the last part: the end of a character.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub(super) borrowed: u8,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+fn is_zero(value: &u8) -> bool {
+    *value == 0
+}
+
+/// How far the streams of a container were read, by `Side`.
+pub type Sides = [Progress; 2];
 
 /// A stream of a container.
 #[derive(Debug, Default)]
@@ -16,6 +44,8 @@ pub(super) struct Lane {
     pub(super) passed: Option<Skip>,
     /// Where a group stood that a limit ended, if nothing came since.
     pub(super) cut: Option<Place>,
+    /// How many bytes of its next line are in the last part.
+    pub(super) borrowed: u8,
     /// A line of the program that is not whole yet.
     pub(super) line: Option<Pending>,
     /// Whole lines to which more may belong.
@@ -29,6 +59,7 @@ impl Lane {
             part: progress.part,
             passed: progress.passed,
             cut: progress.cut,
+            borrowed: progress.borrowed,
             ..Self::default()
         }
     }

@@ -241,6 +241,33 @@ fn a_filter_sees_what_the_program_wrote() {
     assert_eq!(framed.taken.unwrap() as u64 + skipped, data.len() as u64);
 }
 
+/// Runtimes cut at 16 KiB, inside a character, too.
+#[test]
+fn a_part_of_a_joined_line_ends_between_characters_whatever_the_runtime_cut() {
+    let text = "aé€😀b€é".repeat(9);
+    for piece in 4..=7 {
+        let pieces: Vec<&[u8]> = text.as_bytes().chunks(piece).collect();
+        let line = |(nth, bytes): (usize, &&[u8])| {
+            let tag = if nth + 1 == pieces.len() { "F" } else { "P" };
+            [cri("stdout", tag, "").trim_end_matches('\n').as_bytes(), bytes, b"\n"].concat()
+        };
+        let data: Vec<u8> = pieces.iter().enumerate().flat_map(line).collect();
+        let sieve = sieve(13, false, None);
+        let whole = frame(&sieve, &data, Tail::Open);
+        assert_eq!(texts(&whole).concat(), text, "{piece}");
+        assert!(whole.records.iter().all(|record| record.len() <= 13), "{piece}");
+        // Wherever it is read on.
+        let (mut found, mut at, mut split) = (Vec::new(), 0, Split::default());
+        for seen in (0..=data.len()).step_by(20).chain([data.len()]) {
+            let framed = sieve.frame(&data[..seen], at, Tail::Open, split, 1);
+            found.extend(texts(&framed));
+            (at, split) = (framed.consumed, framed.split());
+        }
+        found.extend(texts(&sieve.frame(&data, at, Tail::Open, split, 99)));
+        assert_eq!(found, texts(&whole), "{piece}");
+    }
+}
+
 /// For each stream by itself.
 #[test]
 fn what_a_limit_cuts_off_a_group_ships_if_its_beginning_does() {
