@@ -79,6 +79,15 @@ impl<'a> Line<'a> {
         })
     }
 
+    /// The same, of this line with its end: in CRI a CR before it ends a line of the program, and is in the middle of one
+    /// where more of it follows.
+    pub(crate) fn with_cr(self, whole: &'a [u8]) -> Self {
+        match whole {
+            [with_cr @ .., b'\n'] if self.is_part && with_cr.ends_with(b"\r") => Self::cri(with_cr).unwrap_or(self),
+            _ => self,
+        }
+    }
+
     fn docker(line: &'a [u8]) -> Option<Self> {
         #[derive(Deserialize)]
         struct Docker<'a> {

@@ -81,7 +81,8 @@ impl Containers {
                 let label = labels.next_if(|(of, _)| *of as usize == nth).map(|(_, label)| label);
                 let bytes = &data[line.start as usize..line.end as usize];
                 joiner.cut(line.end as usize);
-                match Line::parse(bytes).filter(|_| label.is_none() && joiner.part == 0) {
+                let parsed = Line::parse(bytes).filter(|_| label.is_none() && joiner.part == 0);
+                match parsed.map(|parsed| parsed.with_cr(&data[line.start as usize..after as usize])) {
                     Some(line_of) => joiner.take(line_of, line.start..after),
                     None => {
                         let is_whole = label.as_deref().is_none_or(|label| label.contains('/'));

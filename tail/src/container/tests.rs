@@ -241,6 +241,33 @@ fn a_filter_sees_what_the_program_wrote() {
     assert_eq!(framed.taken.unwrap() as u64 + skipped, data.len() as u64);
 }
 
+/// As progress bars have them.
+#[test]
+fn a_cr_at_the_end_of_a_part_is_in_the_middle_of_the_line() {
+    let data = [("P", "aaa\r"), ("P", "\r"), ("F", "bbb\r"), ("F", "c")]
+        .map(|(tag, text)| cri("stdout", tag, text))
+        .concat();
+    let framed = check(&sieve(100, false, None), &data, Tail::Open, &["aaa\r\rbbb", "c"], "");
+    assert_eq!(framed.taken, Some(data.len()));
+    // An empty part has nothing in the middle.
+    let none = format!("{TIME} stdout P\r\n");
+    check(
+        &sieve(100, false, None),
+        &(none + &cri("stdout", "F", "c")),
+        Tail::Open,
+        &["c"],
+        "",
+    );
+    let docker = format!("{{\"log\":\"a\",\"stream\":\"stdout\",\"time\":\"{TIME}\"}}\r\n");
+    check(
+        &sieve(100, false, None),
+        &(docker + &cri("stdout", "F", "c")),
+        Tail::Open,
+        &["ac"],
+        "",
+    );
+}
+
 /// Runtimes cut at 16 KiB, inside a character, too.
 #[test]
 fn a_part_of_a_joined_line_ends_between_characters_whatever_the_runtime_cut() {
