@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::account::Skip;
 use crate::charset::Charset;
-use crate::container::Sides;
+use crate::container::{Progress, Sides};
 use crate::filter::Split;
 use crate::identity::{Guard, Head, Inode, Stat};
 use crate::multiline::Place;
@@ -51,6 +51,11 @@ fn is_zero(value: &u32) -> bool {
 }
 
 impl Mark {
+    /// Whether of a container's line parts were made, and none said that it was the last.
+    pub(crate) fn awaits_last_part(&self) -> bool {
+        self.sides.is_some_and(|sides| sides.iter().any(Progress::is_in_line))
+    }
+
     pub(crate) fn split(&self) -> Split {
         Split {
             part: self.part,

@@ -50,6 +50,26 @@ fn an_open_part_is_finished_by_a_rotation_and_the_other_stream_does_not_wait_for
 }
 
 #[test]
+fn a_line_that_was_given_up_has_a_last_part_when_its_file_is_rotated() {
+    let mut rig = rig(false);
+    rig.spec.max_line = 4;
+    rig.restart();
+    write(&mut rig, &cri("stdout", "P", "abcdefgh"));
+    assert_eq!(rig.values(), ["abcd", "efgh"]);
+    rig.restart();
+    rig.settle();
+    fs::rename(&rig.spec.path, rig.path("app.log.20240101-000000")).unwrap();
+    write(&mut rig, &cri("stdout", "F", "b"));
+    rig.pass(QUIET);
+    rig.pass(QUIET);
+    assert_eq!(rig.values(), ["abcd", "efgh", "", "b"]);
+    rig.pass(QUIET);
+    rig.restart();
+    rig.pass(QUIET);
+    assert_eq!(rig.delivered.len(), 4);
+}
+
+#[test]
 fn an_open_group_of_one_stream_ships_after_its_timeout_while_the_other_goes_on() {
     let mut rig = rig(true);
     write(&mut rig, &cri("stderr", "F", "x"));

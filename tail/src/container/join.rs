@@ -99,7 +99,7 @@ impl Containers {
         }
         joiner.cut(at + sieve.framer.certain_rest(data, at, tail));
         if tail == Tail::Final {
-            joiner.close();
+            joiner.close(index(at));
         } else {
             joiner.close_oldest_group(sieve.ends);
         }
@@ -299,7 +299,7 @@ impl<'a> Joiner<'a> {
 
     /// A line that no runtime wrote, or a part of it, ships as it is, after what was open: nothing can be joined over it.
     fn take_odd(&mut self, bytes: &[u8], extent: Range<u32>, is_whole: bool) {
-        self.close();
+        self.close(extent.start);
         self.out.is_odd = true;
         let mut own = extent.end - extent.start;
         let mut rest = bytes;
@@ -342,9 +342,15 @@ impl<'a> Joiner<'a> {
         }
     }
 
-    /// Nothing more belongs to what is open.
-    fn close(&mut self) {
+    /// Nothing more belongs to what is open; `at` is where that is known.
+    fn close(&mut self, at: u32) {
         for side in [Side::Stdout, Side::Stderr] {
+            let lane = &mut self.lanes[side as usize];
+            if lane.part > 0 && lane.line.is_none() {
+                // All there is of it went already, and no part said that it was the last.
+                let now = self.now();
+                self.lanes[side as usize].line = Some(Pending::new(at, &now));
+            }
             self.finish_line(side);
             self.close_group(side);
             let lane = &mut self.lanes[side as usize];

@@ -31,6 +31,13 @@ fn is_zero(value: &u8) -> bool {
     *value == 0
 }
 
+impl Progress {
+    /// Whether parts of its next line are in records.
+    pub(crate) fn is_in_line(&self) -> bool {
+        self.part > 0
+    }
+}
+
 /// How far the streams of a container were read, by `Side`.
 pub type Sides = [Progress; 2];
 

@@ -241,6 +241,31 @@ fn a_filter_sees_what_the_program_wrote() {
     assert_eq!(framed.taken.unwrap() as u64 + skipped, data.len() as u64);
 }
 
+/// What is known to be the last part says so, if there is nothing left of the line, too.
+#[test]
+fn a_line_that_was_given_up_has_a_last_part() {
+    let parts = |framed: &Framed| framed.parts.iter().map(|(_, part)| part.clone()).collect::<Vec<_>>();
+    let line = cri("stdout", "P", "abcdefgh");
+    let sieve = sieve(4, false, None);
+    let framed = check(
+        &sieve,
+        &(line.clone() + "odd\n"),
+        Tail::Open,
+        &["abcd", "efgh", "", "odd"],
+        "",
+    );
+    assert_eq!(
+        (parts(&framed), framed.taken),
+        (["1", "2", "3/3"].map(str::to_owned).to_vec(), Some(line.len() + 4))
+    );
+    let first = check(&sieve, &line, Tail::Open, &["abcd", "efgh"], "");
+    let last = sieve.frame(line.as_bytes(), first.consumed, Tail::Final, first.split(), 9);
+    assert_eq!(
+        (texts(&last), parts(&last), last.sides),
+        (vec![String::new()], vec!["3/3".to_owned()], None)
+    );
+}
+
 /// As progress bars have them.
 #[test]
 fn a_cr_at_the_end_of_a_part_is_in_the_middle_of_the_line() {
