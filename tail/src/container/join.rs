@@ -236,6 +236,10 @@ impl<'a> Joiner<'a> {
     fn fitting(&mut self, text: &[u8]) -> usize {
         let room = self.containers.room;
         let mut bytes = text.len();
+        if bytes > room {
+            // No text is shorter in a record: what is behind need not be weighed for each part.
+            bytes = self.sieve.framer.cut(text, 0, room).max(1);
+        }
         loop {
             let weight = self.containers.weight(&text[..bytes], &mut self.scratch);
             if weight <= room || bytes <= 1 {
