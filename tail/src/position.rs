@@ -14,7 +14,7 @@ use crate::identity::{Guard, Head, Inode, Stat};
 use crate::multiline::Place;
 
 /// Names one generation of a file for life, as `logcatch.file_id` in records: it goes with the content through
-/// renames and restarts, and (file id, offset) names a line.
+/// renames and restarts, and (file id, offset) names a line. Parts of a container's line may share their offset.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct FileId(pub u64);
 
