@@ -96,12 +96,14 @@ impl Composer {
         loop {
             let lines = std::mem::take(&mut framed.records);
             let mut parts = std::mem::take(&mut framed.parts).into_iter().peekable();
+            let mut rests = std::mem::take(&mut framed.rests).into_iter().peekable();
             let extents = std::mem::take(&mut framed.extents);
             let end = index(framed.consumed - framed.dropped_nuls);
             let mut again = None;
             for (nth, line) in lines.iter().enumerate() {
                 let label = parts.next_if(|(at, _)| *at as usize == nth).map(|(_, label)| label);
                 let before = parts_before(label.as_deref());
+                let rest = rests.next_if(|(at, _)| *at as usize == nth).map(|(_, place)| place);
                 let next = match extents.get(nth) {
                     Some(extent) => extent.end,
                     None => lines.get(nth + 1).map_or(end, |next| next.start),
@@ -118,36 +120,30 @@ impl Composer {
                 let bytes = made.out.buffer.len() + (made.records.len() + 1) * RECORD_COST;
                 if bytes > space && !made.records.is_empty() {
                     made.out.buffer.truncate(start);
-                    again = Some((line.start, before, false));
+                    again = Some((line.start, Split::of(before, rest), false));
                     break;
                 }
                 let record = index(start)..index(made.out.buffer.len());
-                let (at, part) = match cut {
+                let (at, split) = match cut {
                     Cut::Nowhere => {
                         made.push(record, line.start..next, label);
                         continue;
                     }
-                    Cut::Between(at) => (at, 0),
-                    Cut::Inside(at) => (at, before + 1),
+                    Cut::Between(at) => (at, Split::of(0, sieve.place_behind(data, line.start..at, rest))),
+                    Cut::Inside(at) => (at, Split::of(before + 1, None)),
                 };
-                made.push(record, line.start..at, (part > 0).then(|| part.to_string()));
-                again = Some((at, part, true));
+                made.push(record, line.start..at, (split.part > 0).then(|| split.part.to_string()));
+                again = Some((at, split, true));
                 break;
             }
             let (at, split) = match again {
-                Some((at, part, false)) => {
-                    (framed.consumed, framed.dropped_nuls, framed.part) = (at as usize, 0, part);
-                    framed.passed = None;
+                Some((at, split, false)) => {
+                    (framed.consumed, framed.dropped_nuls) = (at as usize, 0);
+                    (framed.part, framed.cut, framed.passed) = (split.part, split.cut, None);
                     framed.skipped.retain(|(line, _)| line.start < at);
                     break;
                 }
-                Some((at, part, true)) => (
-                    at as usize,
-                    Split {
-                        part,
-                        ..Split::default()
-                    },
-                ),
+                Some((at, split, true)) => (at as usize, split),
                 None if is_again => (framed.consumed, framed.split()),
                 None => break,
             };
@@ -251,7 +247,7 @@ mod tests {
     use crate::account::Skip;
     use crate::charset::Charset;
     use crate::envelope::tests::Fixed;
-    use crate::filter::Filter;
+    use crate::filter::{Ends, Filter};
     use crate::multiline::{Multiline, Rule};
     use crate::position::FileId;
 
@@ -290,7 +286,7 @@ mod tests {
             framer,
             filter: sieve.1.cloned(),
             multiline: sieve.2.cloned(),
-            ends_groups: false,
+            ends: Ends::None,
             containers: None,
         };
         let mut framed = sieve.frame(data, at, tail, split, usize::MAX);
@@ -449,7 +445,10 @@ mod tests {
                     let open = if more { Tail::MoreFollows } else { Tail::Open };
                     let tail = if seen == data.len() { end } else { open };
                     let (some, framed) = compose(&composer, sieve, &data[..seen], tail, (at, split), space);
-                    if framed.consumed == at { break; }
+                    if framed.consumed == at {
+                        split = framed.split();
+                        break;
+                    }
                     made.extend(some);
                     skipped += framed.skipped_for(Skip::Excluded);
                     nuls += framed.dropped_nuls;

@@ -5,13 +5,14 @@
 
 mod join;
 mod lane;
+mod piece;
 
 use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
 pub(crate) use join::Containers;
-pub use join::Sides;
+pub use lane::{Progress, Sides};
 
 /// What a program wrote to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -76,6 +77,15 @@ impl<'a> Line<'a> {
             text: words.next().unwrap_or_default().into(),
             is_part,
         })
+    }
+
+    /// The same, of this line with its end: in CRI a CR before it ends a line of the program, and is in the middle of one
+    /// where more of it follows.
+    pub(crate) fn with_cr(self, whole: &'a [u8]) -> Self {
+        match whole {
+            [with_cr @ .., b'\n'] if self.is_part && with_cr.ends_with(b"\r") => Self::cri(with_cr).unwrap_or(self),
+            _ => self,
+        }
     }
 
     fn docker(line: &'a [u8]) -> Option<Self> {

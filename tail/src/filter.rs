@@ -8,7 +8,7 @@ use regex::bytes::RegexSet;
 use crate::account::Skip;
 use crate::container::{Containers, Sides};
 use crate::frame::{Framed, Framer, Tail};
-use crate::multiline::Multiline;
+use crate::multiline::{Multiline, Place};
 
 /// Lines that ship, by what their text matches. What is excluded never ships; of the others, if any are included, only
 /// those.
@@ -51,10 +51,32 @@ impl PartialEq for Filter {
 pub(crate) struct Split {
     /// How many parts of it went before.
     pub(crate) part: u32,
-    /// Why they did not ship, if they did not: then its other parts do not, either.
+    /// Why they did not ship, if they did not: then its other parts do not, either. Of a group that was cut the same.
     pub(crate) passed: Option<Skip>,
+    /// Where a group stood that a limit ended before.
+    pub(crate) cut: Option<Place>,
     /// How far the streams of a container were read, if one is not there.
     pub(crate) sides: Option<Sides>,
+}
+
+/// Which group takes no more lines, though one may follow that would belong to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ends {
+    None,
+    /// The one whose last line, with its end, ends there in the data.
+    At(usize),
+    /// The oldest.
+    Any,
+}
+
+impl Ends {
+    pub(crate) fn group(self, after: usize) -> bool {
+        match self {
+            Self::None => false,
+            Self::At(end) => end == after,
+            Self::Any => true,
+        }
+    }
 }
 
 /// Finds lines, and leaves out those that do not ship.
@@ -63,8 +85,8 @@ pub(crate) struct Sieve {
     pub(crate) framer: Framer,
     pub(crate) filter: Option<Arc<Filter>>,
     pub(crate) multiline: Option<Arc<Multiline>>,
-    /// A group that may not be whole yet ends with its last line that is there.
-    pub(crate) ends_groups: bool,
+    /// Which group that may not be whole yet ends with its last line that is there.
+    pub(crate) ends: Ends,
     /// Lines are as container runtimes write them; records are made, then, and no bytes of the data.
     pub(crate) containers: Option<Containers>,
 }
@@ -77,7 +99,7 @@ impl Sieve {
         }
         let mut framed = match &self.multiline {
             None => self.framer.frame(data, from, tail, split.part, max_records),
-            Some(multiline) => self.group(multiline, data, from, (tail, split.part), max_records),
+            Some(multiline) => self.group(multiline, data, from, (tail, split), max_records),
         };
         if let Some(filter) = &self.filter {
             self.sift(filter, data, &mut framed, split.passed);
@@ -85,33 +107,49 @@ impl Sieve {
         framed
     }
 
-    /// The first part of a split line decides for all: its line is judged by as much as a record holds.
+    /// The first part of a split line decides for all, and so does the first of a group that is longer than groups may be:
+    /// they are judged by as much as a record holds.
     fn sift(&self, filter: &Filter, data: &[u8], framed: &mut Framed, mut passed: Option<Skip>) {
         let lines = std::mem::take(&mut framed.records);
         let mut parts = std::mem::take(&mut framed.parts).into_iter().peekable();
+        let mut rests = std::mem::take(&mut framed.rests).into_iter().peekable();
         let end = index(framed.consumed - framed.dropped_nuls);
         let mut scratch = String::new();
         for (nth, line) in lines.iter().enumerate() {
             let label = parts.next_if(|(at, _)| *at as usize == nth).map(|(_, label)| label);
+            let rest = rests.next_if(|(at, _)| *at as usize == nth).map(|(_, place)| place);
             let extent = line.start..lines.get(nth + 1).map_or(end, |next| next.start);
-            if label.as_deref().is_none_or(|label| label == "1") {
+            if rest.is_none() && label.as_deref().is_none_or(|label| label == "1") {
                 let bytes = &data[line.start as usize..line.end as usize];
                 passed = filter.judge(self.framer.text_bytes(bytes, line.start as usize, &mut scratch));
             }
             if let Some(why) = passed {
                 framed.skip(extent, why);
             } else {
-                if let Some(label) = &label {
-                    framed.parts.push((index(framed.records.len()), label.clone()));
-                }
+                let nth = index(framed.records.len());
+                framed.parts.extend(label.map(|label| (nth, label)));
+                framed.rests.extend(rest.map(|place| (nth, place)));
                 framed.records.push(line.clone());
                 framed.extents.push(extent);
             }
-            if label.is_none_or(|label| label.contains('/')) {
-                passed = None;
-            }
         }
-        framed.passed = passed;
+        framed.passed = passed.filter(|_| framed.split().goes_on());
+    }
+}
+
+impl Split {
+    /// Where something stands that ships.
+    pub(crate) fn of(part: u32, cut: Option<Place>) -> Self {
+        Self {
+            part,
+            cut,
+            ..Self::default()
+        }
+    }
+
+    /// Whether what comes next may belong to what is in records.
+    pub(crate) fn goes_on(&self) -> bool {
+        self.part > 0 || self.cut.is_some()
     }
 }
 
@@ -128,6 +166,7 @@ impl Framed {
         Split {
             part: self.part,
             passed: self.passed,
+            cut: self.cut,
             sides: self.sides,
         }
     }
@@ -155,7 +194,7 @@ mod tests {
             framer: Framer::new(10).of(Charset::of_label(label).unwrap()),
             filter: Filter::new(&owned(include), &owned(exclude)).unwrap().map(Arc::new),
             multiline: None,
-            ends_groups: false,
+            ends: Ends::None,
             containers: None,
         }
     }

@@ -11,6 +11,7 @@ use crate::account::Skip;
 use crate::charset::Charset;
 use crate::compose::Composed;
 use crate::container::Sides;
+use crate::multiline::Place;
 use crate::wrong::{Wrong, does};
 
 /// Whether more bytes can follow the ones that are framed.
@@ -41,14 +42,21 @@ pub struct Framed {
     pub extents: Vec<Range<u32>>,
     /// With a filter: lines that do not ship, and why.
     pub skipped: Vec<(Range<u32>, Skip)>,
-    /// Why the parts so far of the line that is being split do not ship, if they do not.
+    /// Why the parts so far of the line that is being split do not ship, if they do not; or what there was of the group that
+    /// was cut.
     pub passed: Option<Skip>,
     /// With `multiline`: behind the last line of the group at `consumed`, which may not be whole yet.
     pub open: Option<usize>,
+    /// With `multiline`: records that are what a limit cut off a group, by index, and where the group stood before them.
+    pub rests: Vec<(u32, Place)>,
+    /// With `multiline`: a limit ended a group at `consumed`, which stood there.
+    pub cut: Option<Place>,
     /// Of a container's log: how far its streams were read, if one is not at `consumed`.
     pub sides: Option<Sides>,
     /// Of a container's log: bytes of the file that are in records.
     pub taken: Option<usize>,
+    /// Of a container's log: all of the data was looked at.
+    pub is_through: bool,
     /// Of a container's log: some lines are not as runtimes write them.
     pub is_odd: bool,
     /// Of a container's log: what the records are in; they are no bytes of the data.

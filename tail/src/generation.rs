@@ -16,6 +16,7 @@ use crate::account::{Passed, Skip};
 use crate::archive::Archive;
 use crate::charset::Charset;
 use crate::file::{first_bytes, holds, is_copy};
+use crate::filter::Ends;
 use crate::frame::Tail;
 use crate::identity::{Guard, HEAD_LEN, Head, Inode, Stat};
 use crate::position::Mark;
@@ -28,7 +29,7 @@ pub(crate) use group::Ending;
 use group::Group;
 use head::HeadBytes;
 pub use paused::Paused;
-use rest::Rest;
+use rest::{Looked, Rest};
 
 /// Bytes read in one step: large enough that the system call does not count, small enough that a busy file never
 /// holds the others up.
@@ -368,7 +369,7 @@ impl Generation {
         // Where more is there, what comes next is in it, however long nothing was added.
         let mut sieve = recipe
             .sieve(self.charset, composer.as_ref(), start)
-            .ending(if whole { ending } else { Ending::Open })
+            .ending(if whole { self.ends(ending, start) } else { Ends::None })
             .within(budget - found);
         let (framer, split) = (sieve.framer, self.next.split());
         let limit = recipe.most_lines(budget - found, composer.as_ref());
@@ -385,7 +386,7 @@ impl Generation {
             if data_follows {
                 tail = Tail::MoreFollows;
             } else {
-                sieve = sieve.ending(ending);
+                sieve = sieve.ending(self.ends(ending, start));
                 if last || self.archive().is_some() {
                     // What was looked through to its end is an archive, and nobody writes on in it.
                     tail = Tail::Final;
@@ -401,8 +402,15 @@ impl Generation {
                 })
             });
             let passed = (guard, hole + framed.dropped_nuls, mark);
+            let is_through = whole && tail == Tail::Open && framed.is_through && framed.sides.is_some();
+            self.rest = Rest::default();
+            let looked = is_through.then(|| Looked::at(framer, &buffer, framed.consumed, start));
             buffer.truncate(framed.consumed);
             let chunk = self.advance(stat, buffer, framed, passed).with(composed);
+            if let Some(looked) = looked {
+                // What waits needs no second look.
+                self.saw(stat, looked);
+            }
             return Ok(Reading::Chunk(Box::new(chunk)));
         }
         if is_open && length < window {
@@ -412,18 +420,14 @@ impl Generation {
             self.window = Some((window * 2).min(decidable));
             return Ok(Reading::More);
         }
-        self.looked_modified = stat.modified;
         self.group = Group::seen(self.group, framed.open.map(|end| start + end as u64));
-        let nuls = framer.at(self.next.offset).trailing_nuls(&buffer[guard..]);
-        self.room = (nuls > 0).then(|| start + (found - nuls) as u64);
+        self.rest = Rest::default();
+        let looked = Looked::at(framer, &buffer, guard, start);
         if whole {
-            self.looked = self.next.offset + length as u64;
-            self.checked = stat.modified;
-            self.rest = Rest::default();
-            self.rest = Rest::of(&buffer[guard..found]);
+            self.saw(stat, looked);
         } else {
             // Nothing but NULs up to the end, however long: they are looked at again when the file changes.
-            self.looked = size;
+            (self.looked, self.looked_modified, self.room) = (size, stat.modified, looked.room);
         }
         Ok(Reading::Nothing)
     }
@@ -452,6 +456,7 @@ impl Generation {
             guard: Guard::of(&buffer),
             part: framed.part,
             passed: framed.passed,
+            cut: framed.cut,
             sides: framed.sides,
         };
         self.looked = self.next.offset;
@@ -461,7 +466,8 @@ impl Generation {
         self.room = None;
         // The other stream of a container may have waited all the while.
         self.group = Group::seen(self.group, framed.open.map(|end| offset + end as u64));
-        self.window = None;
+        // What waits is read again with what comes.
+        self.window.take_if(|_| self.next.sides.is_none());
         self.rest = Rest::default();
         if buffer.capacity() > 2 * buffer.len() {
             // The permit is cut to what is kept, so no more may be kept.

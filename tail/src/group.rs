@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use crate::filter::Sieve;
+use crate::filter::{Sieve, Split};
 use crate::frame::{Framed, Tail};
 use crate::multiline::{Multiline, Place};
 
@@ -17,21 +17,25 @@ struct Open {
     after: usize,
     lines: usize,
     place: Place,
+    /// It is what a limit cut off a group, which stood there before it.
+    rest: Option<Place>,
 }
 
 impl Sieve {
     /// As [`crate::frame::Framer::frame`] finds lines, of which at most `max_records` groups are made. A group ends before
     /// a line that begins another, with its `max_lines` lines, and before one with which it would be longer than the longest
-    /// record; a line that is longer itself is in none.
+    /// record: what these limits cut off goes on where the group stood, and ships if it did. A line that is longer itself is
+    /// in none.
     pub(crate) fn group(
         &self,
         multiline: &Multiline,
         data: &[u8],
         from: usize,
-        (tail, mut part): (Tail, u32),
+        (tail, split): (Tail, Split),
         max_records: usize,
     ) -> Framed {
         let framer = &self.framer;
+        let (mut part, mut cut) = (split.part, split.cut);
         let mut out = Framed {
             consumed: from,
             part,
@@ -48,9 +52,12 @@ impl Sieve {
                 let after = found.records.get(nth + 1).map_or(end, |next| next.start) as usize;
                 let label = labels.next_if(|(of, _)| *of as usize == nth).map(|(_, label)| label);
                 if let Some(label) = label {
-                    if open.take().is_some_and(|open| is_full(&mut out, open, max_records)) {
+                    if let Some(open) = open.take()
+                        && is_full(&mut out, open, None, max_records)
+                    {
                         return out;
                     }
+                    (cut, out.cut) = (None, None);
                     out.parts.push((index(out.records.len()), label.clone()));
                     out.records.push(line.clone());
                     let is_last = label.contains('/');
@@ -67,31 +74,31 @@ impl Sieve {
                     &mut scratch,
                 );
                 let fits = |open: &&mut Open| (line.end - open.range.start) as usize <= framer.max_line();
-                let joined = open.as_mut().filter(fits).and_then(|open| {
-                    let place = multiline.rule.next(open.place, text)?;
+                let before = open.as_ref().map(|open| open.place).or(cut.take());
+                let next = before.and_then(|place| multiline.rule.next(place, text));
+                if let (Some(open), Some(place)) = (open.as_mut().filter(fits), next) {
                     (open.range.end, open.after, open.place) = (line.end, after, place);
                     open.lines += 1;
-                    Some(())
-                });
-                if joined.is_none() {
-                    let place = multiline.rule.first(text);
+                } else {
+                    let rest = before.filter(|_| next.is_some());
                     let next = Open {
                         range: line.clone(),
                         after,
                         lines: 1,
-                        place,
+                        place: next.unwrap_or_else(|| multiline.rule.first(text)),
+                        rest,
                     };
-                    if open
-                        .replace(next)
-                        .is_some_and(|open| is_full(&mut out, open, max_records))
+                    if let Some(open) = open.replace(next)
+                        && is_full(&mut out, open, rest, max_records)
                     {
                         return out;
                     }
                 }
-                if let Some(full) = open.take_if(|open| open.lines >= multiline.max_lines)
-                    && is_full(&mut out, full, max_records)
-                {
-                    return out;
+                if let Some(full) = open.take_if(|open| open.lines >= multiline.max_lines) {
+                    cut = Some(full.place);
+                    if is_full(&mut out, full, cut, max_records) {
+                        return out;
+                    }
                 }
             }
             nuls += found.dropped_nuls;
@@ -101,28 +108,43 @@ impl Sieve {
             }
             at = found.consumed;
         }
-        let is_over = |open: &mut Open| {
-            // No line can follow that would still fit.
-            let longest = at - open.range.start as usize + framer.certain_rest(data, at, tail);
-            tail == Tail::Final || self.ends_groups || longest > framer.max_line()
-        };
-        if let Some(over) = open.take_if(is_over)
-            && is_full(&mut out, over, max_records)
-        {
-            return out;
+        let certain = framer.certain_rest(data, at, tail);
+        // No line can follow that would still fit.
+        let is_long = |open: &Open| at - open.range.start as usize + certain > framer.max_line();
+        if let Some(over) = open.take_if(|open| tail == Tail::Final || self.ends.group(open.after) || is_long(open)) {
+            cut = Some(over.place).filter(|_| is_long(&over));
+            if is_full(&mut out, over, cut, max_records) {
+                return out;
+            }
         }
         match open {
-            Some(open) => out.open = Some(open.after),
-            None => (out.consumed, out.dropped_nuls, out.part) = (at, nuls, part),
+            Some(open) => (out.open, out.cut) = (Some(open.after), open.rest),
+            None => (out.consumed, out.dropped_nuls, out.part, out.cut) = (at, nuls, part, cut),
         }
         out
     }
+
+    /// Where a group stands behind these of its lines, and where it stood before them, if they are not its first.
+    pub(crate) fn place_behind(&self, data: &[u8], lines: Range<u32>, before: Option<Place>) -> Option<Place> {
+        let rule = &self.multiline.as_ref()?.rule;
+        let (from, to) = (lines.start as usize, lines.end as usize);
+        let mut scratch = String::new();
+        let found = self.framer.frame(&data[..to], from, Tail::Open, 0, usize::MAX);
+        found.records.iter().fold(before, |place, line| {
+            let (start, end) = (line.start as usize, line.end as usize);
+            let text = self.framer.text_bytes(&data[start..end], start, &mut scratch);
+            let next = place.and_then(|place| rule.next(place, text));
+            Some(next.unwrap_or_else(|| rule.first(text)))
+        })
+    }
 }
 
-/// Makes a record of a group. True when no more may be made.
-fn is_full(out: &mut Framed, open: Open, max_records: usize) -> bool {
+/// Makes a record of a group, which a limit `cut` there, if it did. True when no more may be made.
+fn is_full(out: &mut Framed, open: Open, cut: Option<Place>, max_records: usize) -> bool {
+    out.rests
+        .extend(open.rest.map(|place| (index(out.records.len()), place)));
     out.records.push(open.range);
-    (out.consumed, out.part) = (open.after, 0);
+    (out.consumed, out.part, out.cut) = (open.after, 0, cut);
     out.records.len() >= max_records
 }
 
@@ -141,7 +163,7 @@ mod tests {
     use super::*;
     use crate::account::Skip;
     use crate::charset::Charset;
-    use crate::filter::{Filter, Split};
+    use crate::filter::{Ends, Filter, Split};
     use crate::frame::Framer;
     use crate::multiline::{Language, Rule};
 
@@ -158,7 +180,7 @@ mod tests {
             framer: Framer::new(max_line),
             filter: None,
             multiline: Some(Arc::new(Multiline::of(rule, max_lines))),
-            ends_groups: false,
+            ends: Ends::None,
             containers: None,
         }
     }
@@ -221,11 +243,17 @@ mod tests {
         let sieve = sieve(starting(r"^\d"), 100, 9);
         assert_eq!(frame(&sieve, b"1\n a\n b", Tail::Open).open, Some(5));
         let ended = Sieve {
-            ends_groups: true,
+            ends: Ends::Any,
             ..sieve
         };
         check(&ended, "1\n a\n b", Tail::Open, &["1\n a"], " b");
         assert_eq!(frame(&ended, b"1\n a\n b", Tail::Open).open, None);
+        // The one that waited was added to.
+        let others = Sieve {
+            ends: Ends::At(2),
+            ..ended
+        };
+        check(&others, "1\n a\n b", Tail::Open, &[], "1\n a\n b");
     }
 
     #[test]
@@ -267,11 +295,58 @@ mod tests {
         assert_eq!(framed.skipped_for(Skip::NotIncluded), 7);
     }
 
+    /// Once each piece was judged by itself: the end of what was to ship was left out, and of what was not, shipped.
+    #[test]
+    fn what_a_limit_cuts_off_a_group_ships_if_its_beginning_does() {
+        let filtered = |max_line, max_lines| Sieve {
+            filter: Filter::new(&["^x".into()], &["^x!".into()]).unwrap().map(Arc::new),
+            ..sieve(starting(r"^\S"), max_line, max_lines)
+        };
+        let data = "x\n a\n b\n c\n d\n!\n x\n x\n x\nx!\n a\n x\n c\nx\n";
+        let many = ["x\n a", " b\n c", " d"];
+        check(&filtered(100, 2), data, Tail::Open, &many, "x\n");
+        check(&filtered(4, 100), data, Tail::Open, &["x\n a", " b", " c", " d"], "x\n");
+        let framed = frame(&filtered(100, 2), data.as_bytes(), Tail::Open);
+        assert_eq!(
+            [Skip::NotIncluded, Skip::Excluded].map(|why| framed.skipped_for(why)),
+            [11, 12]
+        );
+        // Over a restart, too: the position knows.
+        let first = frame(&filtered(100, 2), &data.as_bytes()[..8], Tail::Open);
+        assert_eq!((first.consumed, first.cut, first.passed), (5, Some(Place::Plain), None));
+        let skipped = frame(&filtered(100, 2), b"!\n x\n x\n", Tail::Open);
+        assert_eq!((skipped.consumed, skipped.passed), (5, Some(Skip::NotIncluded)));
+        let rest = filtered(100, 2).frame(b"!\n x\n x\nx\n", 5, Tail::Open, skipped.split(), 9);
+        assert_eq!((rest.records.len(), rest.skipped_for(Skip::NotIncluded)), (0, 3));
+    }
+
+    /// Once every frame was a record of two lines: what a limit cut off did not know that it was in a stack.
+    #[test]
+    fn what_a_limit_cuts_off_a_trace_goes_on_as_a_trace() {
+        let frames = |range: Range<u32>| -> Vec<String> {
+            range.map(|n| format!("main.f{n}(0x{n})\n\t/a.go:{n} +0x1d")).collect()
+        };
+        let head = "panic: boom\n\ngoroutine 1 [running]:\n";
+        let data = format!("{head}{}\n2024/01/01 on\n2024/01/01 off\n", frames(0..10).join("\n"));
+        let (first, second) = (head.to_owned() + &frames(0..4).join("\n"), frames(4..10).join("\n"));
+        let second = second.split_at(second.match_indices('\n').nth(10).unwrap().0);
+        let last = &second.1[1..];
+        let sieve = sieve(Rule::Trace(Language::Go), 1000, 11);
+        check(
+            &sieve,
+            &data,
+            Tail::Open,
+            &[&first, second.0, last, "2024/01/01 on"],
+            "2024/01/01 off\n",
+        );
+    }
+
     fn rule() -> impl Strategy<Value = Rule> {
         prop_oneof![
             Just(starting("^[ab]")),
             Just(continuing("^[ab]")),
             Just(Rule::Trace(Language::Python)),
+            Just(Rule::Trace(Language::Go)),
         ]
     }
 
@@ -288,13 +363,14 @@ mod tests {
             few in 1usize..5,
             rule in rule(),
             label in proptest::sample::select(vec!["utf-8", "gbk", "utf-16le", "utf-16be"]),
-            ends: bool,
+            (ends, has_filter) in any::<(bool, bool)>(),
         ) {
             let end = if ends { Tail::Final } else { Tail::Open };
             let mut sieve = sieve(rule, max, max_lines);
+            sieve.filter = Filter::new(&["a".into()], &[]).unwrap().map(Arc::new).filter(|_| has_filter);
             sieve.framer = sieve.framer.of(Charset::of_label(label).unwrap());
             let whole = frame(&sieve, &data, end);
-            let (mut at, mut part, mut seen) = (0, 0, 0);
+            let (mut at, mut split, mut seen) = (0, Split::default(), 0);
             let mut records: Vec<Range<u32>> = Vec::new();
             for read in reads.iter().copied().chain([data.len()]) {
                 seen = (seen + read).min(data.len());
@@ -302,15 +378,15 @@ mod tests {
                     let more = data[seen..].iter().any(|byte| *byte != 0);
                     let open = if more { Tail::MoreFollows } else { Tail::Open };
                     let tail = if seen == data.len() { end } else { open };
-                    let split = Split { part, ..Split::default() };
                     let framed = sieve.frame(&data[..seen], at, tail, split, few);
+                    split = framed.split();
                     if framed.consumed == at { break; }
-                    records.extend(framed.records);
-                    (at, part) = (framed.consumed, framed.part);
+                    records.extend(framed.records.iter().cloned());
+                    at = framed.consumed;
                 }
             }
             prop_assert_eq!(&records, &whole.records);
-            prop_assert_eq!((at, part), (whole.consumed, whole.part));
+            prop_assert_eq!((at, split), (whole.consumed, whole.split()));
         }
     }
 }

@@ -7,8 +7,7 @@ use std::time::Duration;
 
 use regex::bytes::Regex;
 
-pub use traces::Language;
-pub(crate) use traces::Place;
+pub use traces::{Language, Place};
 
 /// What says whether a line belongs to the one before.
 #[derive(Debug, Clone)]

@@ -56,18 +56,14 @@ impl Watcher {
             let (is_archive, is_cut) = (archive.is_some(), archive.is_some_and(Archive::is_cut));
             let is_complete = old.complete || archive.is_some_and(Archive::is_whole);
             let quiet_at = if is_complete { now } else { old.quiet + QUIET };
-            let rest = old.generation.has_rest(stat.size);
+            let rest = old.generation.has_rest(stat.size) || old.generation.next().awaits_last_part();
             let last = rest && now >= quiet_at && (is_complete || !is_archive);
             // Its last lines are a record when no other can belong to them.
             let group_ends = old.generation.group_ends(now, &self.recipe);
             let is_over = group_ends.is_some_and(|at| at <= now);
             if news || last || is_over {
                 let cost = old.generation.cost(&self.recipe, stat.size);
-                let ending = match (last, news) {
-                    (true, _) => Ending::Last,
-                    (false, true) => Ending::Open,
-                    (false, false) => Ending::Group,
-                };
+                let ending = if last { Ending::Last } else { Ending::of(news, is_over) };
                 self.pick = Some(Box::new(Pick::Old { index, ending, stat }));
                 return Ok(Ok(Todo::Read { cost }));
             }

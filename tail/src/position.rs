@@ -8,12 +8,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::account::Skip;
 use crate::charset::Charset;
-use crate::container::Sides;
+use crate::container::{Progress, Sides};
 use crate::filter::Split;
 use crate::identity::{Guard, Head, Inode, Stat};
+use crate::multiline::Place;
 
 /// Names one generation of a file for life, as `logcatch.file_id` in records: it goes with the content through
-/// renames and restarts, and (file id, offset) names a line.
+/// renames and restarts, and (file id, offset) names a line. Parts of a container's line may share their offset.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct FileId(pub u64);
 
@@ -33,9 +34,12 @@ pub struct Mark {
     /// How many parts of a split line lie before it; 0 between lines.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub part: u32,
-    /// Why those parts did not ship, if they did not.
+    /// Why those parts did not ship, if they did not; or what there was of the group that was cut.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub passed: Option<Skip>,
+    /// A limit ended a group there, which stood so: what is cut off it goes its way.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cut: Option<Place>,
     /// How far the streams of a container were read, if one is further.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sides: Option<Sides>,
@@ -47,10 +51,16 @@ fn is_zero(value: &u32) -> bool {
 }
 
 impl Mark {
+    /// Whether of a container's line parts were made, and none said that it was the last.
+    pub(crate) fn awaits_last_part(&self) -> bool {
+        self.sides.is_some_and(|sides| sides.iter().any(Progress::is_in_line))
+    }
+
     pub(crate) fn split(&self) -> Split {
         Split {
             part: self.part,
             passed: self.passed,
+            cut: self.cut,
             sides: self.sides,
         }
     }

@@ -8,7 +8,7 @@ use crate::charset::Charset;
 use crate::compose::Composer;
 use crate::container::Containers;
 use crate::envelope::{Envelope, Origin};
-use crate::filter::{Filter, Sieve};
+use crate::filter::{Ends, Filter, Sieve};
 use crate::frame::Framer;
 use crate::generation::STEP;
 use crate::multiline::Multiline;
@@ -108,7 +108,7 @@ impl Recipe {
             containers,
             filter: self.filter.clone(),
             multiline: self.multiline.clone(),
-            ends_groups: false,
+            ends: Ends::None,
         }
     }
 

@@ -404,9 +404,10 @@ impl Watcher {
                 .end_unless(stat.size == 0 && generation.is_untouched() && !look_around);
             let has_news = generation.has_news(&stat) || generation.is_room_filled()?;
             let group_ends = generation.group_ends(now, &self.recipe);
-            if has_news || group_ends.is_some_and(|at| at <= now) {
+            let is_over = group_ends.is_some_and(|at| at <= now);
+            if has_news || is_over {
                 let cost = generation.cost(&self.recipe, stat.size);
-                let ending = if has_news { Ending::Open } else { Ending::Group };
+                let ending = Ending::of(has_news, is_over);
                 self.pick = Some(Box::new(Pick::Live { ending, stat }));
                 return Ok(Todo::Read { cost });
             }

@@ -50,6 +50,26 @@ fn an_open_part_is_finished_by_a_rotation_and_the_other_stream_does_not_wait_for
 }
 
 #[test]
+fn a_line_that_was_given_up_has_a_last_part_when_its_file_is_rotated() {
+    let mut rig = rig(false);
+    rig.spec.max_line = 4;
+    rig.restart();
+    write(&mut rig, &cri("stdout", "P", "abcdefgh"));
+    assert_eq!(rig.values(), ["abcd", "efgh"]);
+    rig.restart();
+    rig.settle();
+    fs::rename(&rig.spec.path, rig.path("app.log.20240101-000000")).unwrap();
+    write(&mut rig, &cri("stdout", "F", "b"));
+    rig.pass(QUIET);
+    rig.pass(QUIET);
+    assert_eq!(rig.values(), ["abcd", "efgh", "", "b"]);
+    rig.pass(QUIET);
+    rig.restart();
+    rig.pass(QUIET);
+    assert_eq!(rig.delivered.len(), 4);
+}
+
+#[test]
 fn an_open_group_of_one_stream_ships_after_its_timeout_while_the_other_goes_on() {
     let mut rig = rig(true);
     write(&mut rig, &cri("stderr", "F", "x"));
@@ -58,6 +78,49 @@ fn an_open_group_of_one_stream_ships_after_its_timeout_while_the_other_goes_on()
         write(&mut rig, &cri("stdout", "F", &n.to_string()));
     }
     assert_eq!(rig.values(), ["0", "x", "1", "2"]);
+}
+
+#[test]
+fn an_open_group_of_one_stream_ships_after_its_timeout_while_the_other_never_rests() {
+    let mut rig = rig(true);
+    write(&mut rig, &cri("stderr", "F", "x"));
+    for n in 0..4 {
+        append(&rig.spec.path, &cri("stdout", "F", &n.to_string()));
+        rig.now += Duration::from_millis(400);
+        // What it reads is never all: more comes meanwhile.
+        rig.run(1);
+    }
+    assert_eq!(rig.values(), ["0", "1", "x", "2"]);
+    // Not one that was added to.
+    write(&mut rig, &cri("stderr", "F", "y"));
+    for n in 4..8 {
+        append(
+            &rig.spec.path,
+            &(cri("stderr", "F", " y") + &cri("stdout", "F", &n.to_string())),
+        );
+        rig.now += Duration::from_millis(900);
+        rig.run(1);
+    }
+    rig.settle();
+    rig.pass(Duration::from_secs(1));
+    rig.pass(Duration::from_secs(1));
+    assert_eq!(rig.values()[4..], ["3", "4", "5", "6", "y\n y\n y\n y\n y", "7"]);
+}
+
+#[test]
+fn what_waits_while_the_other_stream_goes_on_needs_no_second_look() {
+    let mut rig = rig(false);
+    append(&rig.spec.path, "");
+    rig.settle();
+    append(&rig.spec.path, &(cri("stdout", "P", "a") + &cri("stderr", "F", "x")));
+    assert!(rig.run(1), "it was all looked at");
+    assert_eq!(rig.values(), ["x"]);
+    append(&rig.spec.path, &cri("stderr", "F", "y"));
+    assert!(rig.run(1));
+    assert_eq!(rig.values(), ["x", "y"]);
+    fs::write(&rig.spec.path, "").unwrap();
+    rig.settle();
+    assert_eq!(rig.values(), ["x", "y", "a"], "it was kept, too");
 }
 
 /// The other stream went on, and its lines are not told twice, nor counted as lost.

@@ -7,7 +7,7 @@ use std::fs;
 use std::sync::Arc;
 use std::time::Duration;
 
-use logcatch_tail::{Multiline, QUIET, Rule};
+use logcatch_tail::{Filter, Multiline, QUIET, Rule};
 use proptest::prelude::*;
 use regex::bytes::Regex;
 use rig::{Rig, append};
@@ -183,6 +183,31 @@ fn a_group_longer_than_one_read_is_whole_and_what_is_too_long_is_cut_between_lin
         "{:?}",
         found.iter().map(|text| text.len()).collect::<Vec<_>>()
     );
+}
+
+/// Whether its beginning shipped, is in its position.
+#[test]
+fn what_a_limit_cuts_off_a_group_ships_if_its_beginning_did_before_a_restart() {
+    let mut rig = rig();
+    let shape = &mut rig.spec.shape;
+    shape.filter = Filter::new(&["^x".into()], &[]).unwrap().map(Arc::new);
+    shape.multiline = shape.multiline.take().map(|multiline| {
+        Arc::new(Multiline {
+            max_lines: 2,
+            ..(*multiline).clone()
+        })
+    });
+    rig.restart();
+    for first in ["x", "y"] {
+        write(&mut rig, &format!("{first}\n 1\n 2\n"));
+        rig.restart();
+        write(&mut rig, " 3\n x\n");
+        rig.checkpoint();
+        rig.crash();
+        write(&mut rig, " x\n");
+    }
+    write(&mut rig, "x\n");
+    assert_eq!(rig.values(), ["x\n 1", " 2\n 3", " x\n x"]);
 }
 
 #[test]

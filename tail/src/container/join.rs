@@ -5,13 +5,13 @@
 
 use std::ops::Range;
 
-use serde::{Deserialize, Serialize};
-
 use super::{Line, Side};
 use crate::account::Skip;
-use crate::compose::{Composed, Composer, parts_before};
-use crate::container::lane::{Group, Lane, Pending};
-use crate::filter::{Sieve, Split};
+use crate::charset::Charset;
+use crate::compose::{Composed, Composer};
+use crate::container::lane::{Group, Lane, Pending, Progress};
+use crate::container::piece::{Piece, continues, missing};
+use crate::filter::{Ends, Sieve, Split};
 use crate::frame::{Framed, Tail};
 use crate::json::escape;
 
@@ -22,22 +22,6 @@ const LINES_AT_ONCE: usize = 1024;
 const LONGEST_PIECE: usize = 128 * 1024;
 /// What a record's own time and stream take in its object, beyond what is counted for every object; bytes.
 const TIME_AND_STREAM: usize = 32;
-
-/// How far a stream was read that is not at the mark.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Progress {
-    /// A file offset: its lines before are in records.
-    pub(super) offset: u64,
-    /// How many parts of its next line are.
-    #[serde(default)]
-    pub(super) part: u32,
-    /// Why those did not ship, if they did not.
-    #[serde(default)]
-    pub(super) passed: Option<Skip>,
-}
-
-/// How far the streams of a container were read, by `Side`.
-pub type Sides = [Progress; 2];
 
 /// What makes records of a container's log.
 #[derive(Debug, Clone)]
@@ -97,7 +81,8 @@ impl Containers {
                 let label = labels.next_if(|(of, _)| *of as usize == nth).map(|(_, label)| label);
                 let bytes = &data[line.start as usize..line.end as usize];
                 joiner.cut(line.end as usize);
-                match Line::parse(bytes).filter(|_| label.is_none() && joiner.part == 0) {
+                let parsed = Line::parse(bytes).filter(|_| label.is_none() && joiner.part == 0);
+                match parsed.map(|parsed| parsed.with_cr(&data[line.start as usize..after as usize])) {
                     Some(line_of) => joiner.take(line_of, line.start..after),
                     None => {
                         let is_whole = label.as_deref().is_none_or(|label| label.contains('/'));
@@ -114,10 +99,11 @@ impl Containers {
         }
         joiner.cut(at + sieve.framer.certain_rest(data, at, tail));
         if tail == Tail::Final {
-            joiner.close();
-        } else if sieve.ends_groups {
-            joiner.close_oldest_group();
+            joiner.close(index(at));
+        } else {
+            joiner.close_oldest_group(sieve.ends);
         }
+        joiner.out.is_through = true;
         joiner.finish(at, nuls)
     }
 
@@ -149,9 +135,10 @@ struct Joiner<'a> {
 impl<'a> Joiner<'a> {
     fn new(containers: &'a Containers, sieve: &'a Sieve, split: Split) -> Self {
         let lane = |side: Side| {
-            split
-                .sides
-                .map_or_else(Lane::default, |sides| Lane::at(sides[side as usize]))
+            let lane = split.sides.map(|sides| Lane::at(sides[side as usize]));
+            let mut lane = lane.unwrap_or_default();
+            lane.cut.take_if(|_| sieve.multiline.is_none());
+            lane
         };
         Self {
             containers,
@@ -178,33 +165,53 @@ impl<'a> Joiner<'a> {
         if self.containers.offset + u64::from(extent.start) < self.lanes[side as usize].from {
             return;
         }
-        let weight = self.containers.weight(&line.text, &mut self.scratch);
+        let lane = &self.lanes[side as usize];
+        let borrowed = if lane.line.is_none() { lane.borrowed } else { 0 };
+        let mut text = line.text.get(borrowed.into()..).unwrap_or_default();
+        let mut weight = self.weight(text);
         let lane = &mut self.lanes[side as usize];
         let is_too_long = |pending: &mut Pending| pending.weight + weight > self.containers.room;
-        if let Some(part) = lane.line.take_if(is_too_long) {
+        if let Some(mut part) = lane.line.take_if(is_too_long) {
+            let missing = self.missing(&part.text);
+            let borrowed = if continues(text, missing) { missing } else { 0 };
+            part.text.extend_from_slice(&text[..borrowed.into()]);
+            text = &text[borrowed.into()..];
             self.part_of(side, part);
+            self.lanes[side as usize].borrowed = borrowed;
+            weight = self.weight(text);
         }
         if weight > self.containers.room {
-            self.take_long(&line, extent);
+            self.take_long(&line, text, extent);
             return;
         }
         let lane = &mut self.lanes[side as usize];
         let is_alone = lane.line.is_none() && lane.part == 0 && self.sieve.multiline.is_none();
         if is_alone && !line.is_part {
             let own = extent.end - extent.start;
-            self.emit(Some(side), &line.text, (extent.start, own), &line.time, None);
+            self.emit(Some(side), text, (extent.start, own), &line.time, Piece::Whole);
             return;
         }
         let pending = lane.line.get_or_insert_with(|| Pending::new(extent.start, &line.time));
-        pending.add(&line.text, weight, extent);
+        pending.add(text, weight, extent);
         if !line.is_part {
             self.finish_line(side);
         }
     }
 
+    /// How long a text is in a record, with what may be missing of its last character.
+    fn weight(&mut self, text: &[u8]) -> usize {
+        self.containers.weight(text, &mut self.scratch) + usize::from(self.missing(text))
+    }
+
+    /// How many bytes of the last character of this text are in the next piece: runtimes cut at bytes.
+    fn missing(&self, text: &[u8]) -> u8 {
+        let is_utf_8 = self.sieve.framer.charset() == Charset::UTF_8;
+        if is_utf_8 { missing(text) } else { 0 }
+    }
+
     /// A text that is too long for one record. The position never stands in it: all of it is taken at once.
-    fn take_long(&mut self, line: &Line<'_>, extent: Range<u32>) {
-        let mut rest = &*line.text;
+    fn take_long(&mut self, line: &Line<'_>, text: &[u8], extent: Range<u32>) {
+        let mut rest = text;
         let mut pending = Pending::new(extent.start, &line.time);
         pending.own = extent.end - extent.start;
         loop {
@@ -229,6 +236,10 @@ impl<'a> Joiner<'a> {
     fn fitting(&mut self, text: &[u8]) -> usize {
         let room = self.containers.room;
         let mut bytes = text.len();
+        if bytes > room {
+            // No text is shorter in a record: what is behind need not be weighed for each part.
+            bytes = self.sieve.framer.cut(text, 0, room).max(1);
+        }
         loop {
             let weight = self.containers.weight(&text[..bytes], &mut self.scratch);
             if weight <= room || bytes <= 1 {
@@ -247,9 +258,9 @@ impl<'a> Joiner<'a> {
     fn part_of(&mut self, side: Side, part: Pending) {
         self.close_group(side);
         let lane = &mut self.lanes[side as usize];
-        lane.part += 1;
+        (lane.part, lane.cut, lane.borrowed) = (lane.part + 1, None, 0);
         let label = lane.part.to_string();
-        self.emit_pending(side, &part, Some(label));
+        self.emit_pending(side, &part, Piece::Part(label));
     }
 
     /// The line of a program is whole.
@@ -258,32 +269,41 @@ impl<'a> Joiner<'a> {
         let Some(line) = lane.line.take() else { return };
         if lane.part > 0 {
             let last = std::mem::take(&mut lane.part) + 1;
-            self.emit_pending(side, &line, Some(format!("{last}/{last}")));
+            lane.borrowed = 0;
+            self.emit_pending(side, &line, Piece::Part(format!("{last}/{last}")));
             return;
         }
         let Some(multiline) = &self.sieve.multiline else {
-            self.emit_pending(side, &line, None);
+            self.emit_pending(side, &line, Piece::Whole);
             return;
         };
+        let before = lane.group.as_ref().map(|group| group.place).or(lane.cut.take());
+        let next = before.and_then(|place| multiline.rule.next(place, &line.text));
         let line_end = if self.containers.composer.is_some() { 2 } else { 1 };
         if let Some(group) = &mut lane.group
+            && let Some(place) = next
             && group.lines.weight + line_end + line.weight <= self.containers.room
-            && let Some(place) = multiline.rule.next(group.place, &line.text)
         {
             group.add(&line, line_end, place);
-            if group.count >= multiline.max_lines {
-                self.close_group(side);
-            }
-            return;
+        } else {
+            self.close_group(side);
+            let place = next.unwrap_or_else(|| multiline.rule.first(&line.text));
+            let rest = before.filter(|_| next.is_some());
+            self.lanes[side as usize].group = Some(Group::new(line, place, rest));
         }
-        self.close_group(side);
-        let place = multiline.rule.first(&line.text);
-        self.lanes[side as usize].group = Some(Group::new(line, place));
+        let lane = &mut self.lanes[side as usize];
+        if lane
+            .group
+            .as_ref()
+            .is_some_and(|group| group.count >= multiline.max_lines)
+        {
+            self.cut_group(side);
+        }
     }
 
     /// A line that no runtime wrote, or a part of it, ships as it is, after what was open: nothing can be joined over it.
     fn take_odd(&mut self, bytes: &[u8], extent: Range<u32>, is_whole: bool) {
-        self.close();
+        self.close(extent.start);
         self.out.is_odd = true;
         let mut own = extent.end - extent.start;
         let mut rest = bytes;
@@ -292,13 +312,13 @@ impl<'a> Joiner<'a> {
             let (text, more) = rest.split_at(self.fitting(rest));
             rest = more;
             let is_last = rest.is_empty() && is_whole;
-            let label = match (is_last, self.part) {
-                (true, 0) => None,
-                (true, part) => Some(format!("{0}/{0}", part + 1)),
-                (false, part) => Some((part + 1).to_string()),
+            let piece = match (is_last, self.part) {
+                (true, 0) => Piece::Whole,
+                (true, part) => Piece::Part(format!("{0}/{0}", part + 1)),
+                (false, part) => Piece::Part((part + 1).to_string()),
             };
             self.part = if is_last { 0 } else { self.part + 1 };
-            self.emit(None, text, (extent.start, std::mem::take(&mut own)), &now, label);
+            self.emit(None, text, (extent.start, std::mem::take(&mut own)), &now, piece);
             if rest.is_empty() {
                 return;
             }
@@ -317,7 +337,7 @@ impl<'a> Joiner<'a> {
             let lane = &mut self.lanes[side as usize];
             let is_far = |start: u32| end - start as usize > reach;
             if lane.group.as_ref().is_some_and(|group| is_far(group.lines.start)) {
-                self.close_group(side);
+                self.cut_group(side);
             }
             let lane = &mut self.lanes[side as usize];
             if let Some(part) = lane.line.take_if(|line| is_far(line.start)) {
@@ -326,20 +346,38 @@ impl<'a> Joiner<'a> {
         }
     }
 
-    /// Nothing more belongs to what is open.
-    fn close(&mut self) {
+    /// Nothing more belongs to what is open; `at` is where that is known.
+    fn close(&mut self, at: u32) {
         for side in [Side::Stdout, Side::Stderr] {
+            let lane = &mut self.lanes[side as usize];
+            if lane.part > 0 && lane.line.is_none() {
+                // All there is of it went already, and no part said that it was the last.
+                let now = self.now();
+                self.lanes[side as usize].line = Some(Pending::new(at, &now));
+            }
             self.finish_line(side);
             self.close_group(side);
             let lane = &mut self.lanes[side as usize];
-            (lane.part, lane.passed) = (0, None);
+            (lane.part, lane.passed, lane.cut, lane.borrowed) = (0, None, None, 0);
         }
     }
 
     fn close_group(&mut self, side: Side) {
         if let Some(group) = self.lanes[side as usize].group.take() {
-            self.emit_pending(side, &group.lines, None);
+            let piece = if group.rest.is_some() {
+                Piece::Rest
+            } else {
+                Piece::Whole
+            };
+            self.emit_pending(side, &group.lines, piece);
         }
+    }
+
+    /// A limit ends a group: what it cuts off goes on where that stood.
+    fn cut_group(&mut self, side: Side) {
+        let place = self.lanes[side as usize].group.as_ref().map(|group| group.place);
+        self.close_group(side);
+        self.lanes[side as usize].cut = place;
     }
 
     fn oldest_group(&self) -> Option<(Side, &Group)> {
@@ -348,37 +386,34 @@ impl<'a> Joiner<'a> {
         groups.min_by_key(|(_, group)| group.lines.start)
     }
 
-    fn close_oldest_group(&mut self) {
-        if let Some(side) = self.oldest_group().map(|(side, _)| side) {
+    fn close_oldest_group(&mut self, ends: Ends) {
+        let is_over = |(_, group): &(Side, &Group)| ends.group(group.lines.after as usize);
+        if let Some(side) = self.oldest_group().filter(is_over).map(|(side, _)| side) {
             self.close_group(side);
         }
     }
 
-    fn emit_pending(&mut self, side: Side, record: &Pending, label: Option<String>) {
+    fn emit_pending(&mut self, side: Side, record: &Pending, piece: Piece) {
         self.emit(
             Some(side),
             &record.text,
             (record.start, record.own),
             &record.time,
-            label,
+            piece,
         );
     }
 
     /// Makes a record, unless the filter leaves it out. `start` is where its first line is, `own` how many bytes of the file
     /// are its.
-    fn emit(&mut self, side: Option<Side>, text: &[u8], (start, own): (u32, u32), time: &str, label: Option<String>) {
+    fn emit(&mut self, side: Option<Side>, text: &[u8], (start, own): (u32, u32), time: &str, piece: Piece) {
         let passed = match side {
             Some(side) => &mut self.lanes[side as usize].passed,
             None => &mut self.passed,
         };
-        if parts_before(label.as_deref()) == 0 {
+        if piece.begins() {
             *passed = self.sieve.filter.as_ref().and_then(|filter| filter.judge(text));
         }
-        let why = *passed;
-        if label.as_deref().is_none_or(|label| label.contains('/')) {
-            *passed = None;
-        }
-        if let Some(why) = why {
+        if let Some(why) = *passed {
             self.out.skip(start..start + own, why);
             return;
         }
@@ -394,7 +429,7 @@ impl<'a> Joiner<'a> {
                     .write_of((time, side.map(Side::name)), &text, offset, buffer);
             }
         }
-        if let Some(label) = label {
+        if let Piece::Part(label) = piece {
             self.out.parts.push((index(self.out.records.len()), label));
         }
         self.out.records.push(begin..index(self.made.buffer.len()));
@@ -406,10 +441,15 @@ impl<'a> Joiner<'a> {
     fn finish(mut self, at: usize, nuls: usize) -> Framed {
         self.out.open = self.oldest_group().map(|(_, group)| group.lines.after as usize);
         let consumed = self.lanes.iter().filter_map(Lane::start).fold(at, usize::min);
-        let progress = |lane: &Lane| Progress {
-            offset: self.containers.offset + lane.start().unwrap_or(at) as u64,
-            part: lane.part,
-            passed: lane.passed,
+        let progress = |lane: &Lane| {
+            let cut = lane.group.as_ref().map_or(lane.cut, |group| group.rest);
+            Progress {
+                offset: self.containers.offset + lane.start().unwrap_or(at) as u64,
+                part: lane.part,
+                passed: lane.passed.filter(|_| lane.part > 0 || cut.is_some()),
+                cut,
+                borrowed: lane.borrowed,
+            }
         };
         let sides = [progress(&self.lanes[0]), progress(&self.lanes[1])];
         let offset = self.containers.offset + consumed as u64;
@@ -417,10 +457,12 @@ impl<'a> Joiner<'a> {
             offset,
             part: 0,
             passed: None,
+            cut: None,
+            borrowed: 0,
         };
         self.out.sides = (sides != [at_mark; 2]).then_some(sides);
         self.out.consumed = consumed;
-        (self.out.part, self.out.passed) = (self.part, self.passed);
+        (self.out.part, self.out.passed) = (self.part, self.passed.filter(|_| self.part > 0));
         if consumed == at {
             self.out.dropped_nuls = nuls;
         }

@@ -2,18 +2,57 @@
 
 use std::ops::Range;
 
-use super::join::Progress;
+use serde::{Deserialize, Serialize};
+
 use crate::account::Skip;
 use crate::multiline::Place;
+
+/// How far a stream was read that is not at the mark.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Progress {
+    /// A file offset: its lines before are in records.
+    pub(super) offset: u64,
+    /// How many parts of its next line are.
+    #[serde(default)]
+    pub(super) part: u32,
+    /// Why those did not ship, if they did not; or what there was of the group that was cut.
+    #[serde(default)]
+    pub(super) passed: Option<Skip>,
+    /// A limit ended a group there, which stood so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) cut: Option<Place>,
+    /// So many bytes of its next line are in the last part: the end of a character.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub(super) borrowed: u8,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+fn is_zero(value: &u8) -> bool {
+    *value == 0
+}
+
+impl Progress {
+    /// Whether parts of its next line are in records.
+    pub(crate) fn is_in_line(&self) -> bool {
+        self.part > 0
+    }
+}
+
+/// How far the streams of a container were read, by `Side`.
+pub type Sides = [Progress; 2];
 
 /// A stream of a container.
 #[derive(Debug, Default)]
 pub(super) struct Lane {
     /// Its lines before this file offset are in records already.
     pub(super) from: u64,
-    /// How many parts of its line are, and why they did not ship.
+    /// How many parts of its line are, and why they did not ship; or what there was of the group that was cut.
     pub(super) part: u32,
     pub(super) passed: Option<Skip>,
+    /// Where a group stood that a limit ended, if nothing came since.
+    pub(super) cut: Option<Place>,
+    /// How many bytes of its next line are in the last part.
+    pub(super) borrowed: u8,
     /// A line of the program that is not whole yet.
     pub(super) line: Option<Pending>,
     /// Whole lines to which more may belong.
@@ -26,6 +65,8 @@ impl Lane {
             from: progress.offset,
             part: progress.part,
             passed: progress.passed,
+            cut: progress.cut,
+            borrowed: progress.borrowed,
             ..Self::default()
         }
     }
@@ -75,14 +116,17 @@ pub(super) struct Group {
     pub(super) lines: Pending,
     pub(super) count: usize,
     pub(super) place: Place,
+    /// It is what a limit cut off a group, which stood there before it.
+    pub(super) rest: Option<Place>,
 }
 
 impl Group {
-    pub(super) fn new(line: Pending, place: Place) -> Self {
+    pub(super) fn new(line: Pending, place: Place, rest: Option<Place>) -> Self {
         Self {
             lines: line,
             count: 1,
             place,
+            rest,
         }
     }
 

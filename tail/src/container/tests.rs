@@ -9,7 +9,7 @@ use crate::account::Skip;
 use crate::compose::Composer;
 use crate::envelope::Envelope;
 use crate::envelope::tests::Fixed;
-use crate::filter::{Filter, Sieve, Split};
+use crate::filter::{Ends, Filter, Sieve, Split};
 use crate::frame::{Framed, Framer, Tail};
 use crate::multiline::{Multiline, Rule};
 use crate::position::FileId;
@@ -73,7 +73,7 @@ fn sieve(max_line: usize, has_groups: bool, composer: Option<&Composer>) -> Siev
         framer: Framer::new(Containers::reach(max_line)),
         filter: None,
         multiline: has_groups.then(|| Arc::new(Multiline::of(rule, 4))),
-        ends_groups: false,
+        ends: Ends::None,
         containers: Some(Containers::new(composer, max_line, 0)),
     }
 }
@@ -241,6 +241,111 @@ fn a_filter_sees_what_the_program_wrote() {
     assert_eq!(framed.taken.unwrap() as u64 + skipped, data.len() as u64);
 }
 
+/// What is known to be the last part says so, if there is nothing left of the line, too.
+#[test]
+fn a_line_that_was_given_up_has_a_last_part() {
+    let parts = |framed: &Framed| framed.parts.iter().map(|(_, part)| part.clone()).collect::<Vec<_>>();
+    let line = cri("stdout", "P", "abcdefgh");
+    let sieve = sieve(4, false, None);
+    let framed = check(
+        &sieve,
+        &(line.clone() + "odd\n"),
+        Tail::Open,
+        &["abcd", "efgh", "", "odd"],
+        "",
+    );
+    assert_eq!(
+        (parts(&framed), framed.taken),
+        (["1", "2", "3/3"].map(str::to_owned).to_vec(), Some(line.len() + 4))
+    );
+    let first = check(&sieve, &line, Tail::Open, &["abcd", "efgh"], "");
+    let last = sieve.frame(line.as_bytes(), first.consumed, Tail::Final, first.split(), 9);
+    assert_eq!(
+        (texts(&last), parts(&last), last.sides),
+        (vec![String::new()], vec!["3/3".to_owned()], None)
+    );
+}
+
+/// As progress bars have them.
+#[test]
+fn a_cr_at_the_end_of_a_part_is_in_the_middle_of_the_line() {
+    let data = [("P", "aaa\r"), ("P", "\r"), ("F", "bbb\r"), ("F", "c")]
+        .map(|(tag, text)| cri("stdout", tag, text))
+        .concat();
+    let framed = check(&sieve(100, false, None), &data, Tail::Open, &["aaa\r\rbbb", "c"], "");
+    assert_eq!(framed.taken, Some(data.len()));
+    // An empty part has nothing in the middle.
+    let none = format!("{TIME} stdout P\r\n");
+    check(
+        &sieve(100, false, None),
+        &(none + &cri("stdout", "F", "c")),
+        Tail::Open,
+        &["c"],
+        "",
+    );
+    let docker = format!("{{\"log\":\"a\",\"stream\":\"stdout\",\"time\":\"{TIME}\"}}\r\n");
+    check(
+        &sieve(100, false, None),
+        &(docker + &cri("stdout", "F", "c")),
+        Tail::Open,
+        &["ac"],
+        "",
+    );
+}
+
+/// Runtimes cut at 16 KiB, inside a character, too.
+#[test]
+fn a_part_of_a_joined_line_ends_between_characters_whatever_the_runtime_cut() {
+    let text = "aé€😀b€é".repeat(9);
+    for piece in 4..=7 {
+        let pieces: Vec<&[u8]> = text.as_bytes().chunks(piece).collect();
+        let line = |(nth, bytes): (usize, &&[u8])| {
+            let tag = if nth + 1 == pieces.len() { "F" } else { "P" };
+            [cri("stdout", tag, "").trim_end_matches('\n').as_bytes(), bytes, b"\n"].concat()
+        };
+        let data: Vec<u8> = pieces.iter().enumerate().flat_map(line).collect();
+        let sieve = sieve(13, false, None);
+        let whole = frame(&sieve, &data, Tail::Open);
+        assert_eq!(texts(&whole).concat(), text, "{piece}");
+        assert!(whole.records.iter().all(|record| record.len() <= 13), "{piece}");
+        // Wherever it is read on.
+        let (mut found, mut at, mut split) = (Vec::new(), 0, Split::default());
+        for seen in (0..=data.len()).step_by(20).chain([data.len()]) {
+            let framed = sieve.frame(&data[..seen], at, Tail::Open, split, 1);
+            found.extend(texts(&framed));
+            (at, split) = (framed.consumed, framed.split());
+        }
+        found.extend(texts(&sieve.frame(&data, at, Tail::Open, split, 99)));
+        assert_eq!(found, texts(&whole), "{piece}");
+    }
+}
+
+/// For each stream by itself.
+#[test]
+fn what_a_limit_cuts_off_a_group_ships_if_its_beginning_does() {
+    let sieve = Sieve {
+        filter: Filter::new(&["^x".into()], &[]).unwrap().map(Arc::new),
+        ..sieve(100, true, None)
+    };
+    let long = |first: &str| [first, " 1", " 2", " 3", " 4", " 5", " x"].map(str::to_owned);
+    let both = long("x").into_iter().zip(long("y"));
+    let data: String = both
+        .map(|(out, err)| cri("stdout", "F", &out) + &cri("stderr", "F", &err))
+        .collect();
+    let data = data + &cri("stdout", "F", "z") + &cri("stderr", "F", "x");
+    let framed = frame(&sieve, data.as_bytes(), Tail::Final);
+    assert_eq!(texts(&framed), ["x\n 1\n 2\n 3", " 4\n 5\n x", "x"]);
+    // Over a restart, too: the position knows.
+    let (mut found, mut at, mut split) = (Vec::new(), 0, Split::default());
+    for seen in (0..=data.len()).step_by(20).chain([data.len()]) {
+        let tail = if seen == data.len() { Tail::Final } else { Tail::Open };
+        let framed = sieve.frame(&data.as_bytes()[..seen], at, tail, split, 9);
+        found.extend(texts(&framed));
+        (at, split) = (framed.consumed, framed.split());
+    }
+    assert_eq!(found, ["x\n 1\n 2\n 3", " 4\n 5\n x", "x"]);
+}
+
 /// A program's line, or a part of one, as it stands in the file; or something else.
 fn written() -> impl Strategy<Value = String> {
     let text = "[ ab\"é]{0,12}";
@@ -308,7 +413,10 @@ proptest! {
             loop {
                 let tail = if seen == data.len() { end } else { Tail::Open };
                 let framed = sieve.frame(&data[..seen], at, tail, split, few);
-                if framed.is_nothing(at) { break; }
+                if framed.is_nothing(at) {
+                    split = framed.split();
+                    break;
+                }
                 add(&mut found, &framed);
                 taken += framed.taken.unwrap();
                 skipped += framed.skipped_for(Skip::Excluded);
@@ -316,7 +424,7 @@ proptest! {
             }
         }
         prop_assert_eq!(&found, &expected);
-        prop_assert_eq!((at, split.part), (whole.consumed, whole.part));
+        prop_assert_eq!((at, split), (whole.consumed, whole.split()));
         prop_assert_eq!(taken, whole.taken.unwrap());
         prop_assert_eq!(skipped, whole.skipped_for(Skip::Excluded));
         if ends {

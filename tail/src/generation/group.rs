@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::Generation;
-use crate::filter::Sieve;
+use crate::filter::{Ends, Sieve};
 use crate::frame::Framed;
 use crate::shape::Recipe;
 
@@ -12,10 +12,23 @@ use crate::shape::Recipe;
 pub(crate) enum Ending {
     /// Anything.
     Open,
+    /// Anything came, but no line that belongs to the record that waited long enough for one, if it still waits.
+    Waited,
     /// No line that belongs to the last record: one that could waited long enough for it.
     Group,
     /// Nothing: a line without its end comes, too.
     Last,
+}
+
+impl Ending {
+    /// Of a file with something to read, or a group that waited long enough.
+    pub(crate) fn of(has_news: bool, is_over: bool) -> Self {
+        match (has_news, is_over) {
+            (true, true) => Self::Waited,
+            (true, false) => Self::Open,
+            (false, _) => Self::Group,
+        }
+    }
 }
 
 /// Whole lines that may be a part of a record.
@@ -41,9 +54,8 @@ impl Group {
 
 impl Sieve {
     /// The same for data after which so much is expected.
-    pub(crate) fn ending(self, ending: Ending) -> Self {
-        let ends_groups = ending != Ending::Open;
-        Self { ends_groups, ..self }
+    pub(crate) fn ending(self, ends: Ends) -> Self {
+        Self { ends, ..self }
     }
 
     /// The same for records of a container that take no more memory than that.
@@ -60,6 +72,16 @@ impl Generation {
             log::warn!(path:% = self.stream.record().path.display(), log = self.stream.key().log,
                 help = "set `input` only for logs that a container runtime writes";
                 "lines that are neither CRI nor Docker JSON ship as they are");
+        }
+    }
+
+    /// Which group ends in data from `start` of the file to its end.
+    pub(super) fn ends(&self, ending: Ending, start: u64) -> Ends {
+        let waited = self.group.and_then(|group| group.end.checked_sub(start));
+        match ending {
+            Ending::Open => Ends::None,
+            Ending::Waited => waited.map_or(Ends::None, |end| usize::try_from(end).map_or(Ends::None, Ends::At)),
+            Ending::Group | Ending::Last => Ends::Any,
         }
     }
 

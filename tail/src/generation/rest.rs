@@ -4,7 +4,7 @@ use std::fs::File;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::{Chunk, Generation};
-use crate::frame::Tail;
+use crate::frame::{Framer, Tail};
 use crate::identity::{Stat, read_at};
 use crate::shape::Recipe;
 
@@ -41,7 +41,35 @@ fn longer(bytes: usize) -> usize {
     if bytes > ALWAYS { bytes } else { 0 }
 }
 
+/// What was looked at up to the end of what there is.
+pub(super) struct Looked {
+    /// That end, a file offset.
+    end: u64,
+    /// Where the NULs begin before it, if it is any.
+    pub(super) room: Option<u64>,
+    rest: Rest,
+}
+
+impl Looked {
+    /// Of a buffer that begins at `start` of the file, and of which what is before `from` is in records.
+    pub(super) fn at(framer: Framer, buffer: &[u8], from: usize, start: u64) -> Self {
+        let (end, rest) = (start + buffer.len() as u64, &buffer[from..]);
+        let nuls = framer.at(start + from as u64).trailing_nuls(rest);
+        Self {
+            end,
+            room: (nuls > 0).then(|| end - nuls as u64),
+            rest: Rest::of(rest),
+        }
+    }
+}
+
 impl Generation {
+    /// Takes down what there is.
+    pub(super) fn saw(&mut self, stat: &Stat, looked: Looked) {
+        (self.looked, self.room, self.rest) = (looked.end, looked.room, looked.rest);
+        (self.looked_modified, self.checked) = (stat.modified, stat.modified);
+    }
+
     /// Whether all that was looked at and is in no record is in memory.
     fn has_whole_rest(&self) -> bool {
         !self.rest.0.is_empty() && self.looked - self.next.offset == self.rest.0.len() as u64

@@ -6,6 +6,7 @@
 use std::sync::LazyLock;
 
 use regex::bytes::Regex;
+use serde::{Deserialize, Serialize};
 
 /// Whose traces are joined.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,8 +20,9 @@ pub enum Language {
 }
 
 /// Where in a trace a group stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) enum Place {
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Place {
     /// In no trace that ends otherwise than by its indentation.
     #[default]
     Plain,
