@@ -28,6 +28,7 @@ use clap::Parser as _;
 use cli::{Cli, Command};
 
 fn main() -> ExitCode {
+    logcatch_kafka::gather_heap();
     let cli = Cli::parse();
     let config = cli.config();
     let done = match cli.command {

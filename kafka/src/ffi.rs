@@ -12,6 +12,7 @@
     reason = "librdkafka is a C library, and its batch calls have no safe wrapper"
 )]
 
+mod heap;
 mod inquirer;
 mod producer;
 mod tls;
@@ -33,6 +34,7 @@ use crate::oidc::TokenSource;
 use crate::outlet::ParcelId;
 use crate::wake::Wake;
 
+pub use heap::gather_heap;
 pub use inquirer::Inquirer;
 pub use producer::Producer;
 pub(crate) use token::set_token;

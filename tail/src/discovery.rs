@@ -26,12 +26,13 @@ pub struct Sweep {
 /// file with two matching names is found under both.
 #[must_use]
 pub fn sweep(globs: &[PathGlob], excludes: &[Exclude]) -> Sweep {
-    let mut sweep = Sweep::default();
+    let (mut sweep, mut found) = (Sweep::default(), Vec::new());
     for glob in globs {
         let mut walk = Walk {
             glob,
             excludes,
             sweep: &mut sweep,
+            found: &mut found,
             inside: Vec::new(),
         };
         match glob.literal() {
@@ -39,6 +40,9 @@ pub fn sweep(globs: &[PathGlob], excludes: &[Exclude]) -> Sweep {
             None => walk.directory(glob.base()),
         }
     }
+    // Nearly the order of paths, and told from bytes, which is a tenth of the work of telling it from paths.
+    found.sort_unstable_by(|(a, _), (b, _)| a.as_os_str().cmp(b.as_os_str()));
+    sweep.files = found.into_iter().collect();
     sweep
 }
 
@@ -46,6 +50,8 @@ struct Walk<'a> {
     glob: &'a PathGlob,
     excludes: &'a [Exclude],
     sweep: &'a mut Sweep,
+    /// The files, in any order, some perhaps more than once.
+    found: &'a mut Vec<(PathBuf, Stat)>,
     /// The directories on the way down, so that a link that leads back ends there.
     inside: Vec<Inode>,
 }
@@ -110,7 +116,7 @@ impl Walk<'_> {
                 if is_link && let Ok(real) = fs::canonicalize(&path) {
                     self.sweep.links.insert(path.clone(), real);
                 }
-                self.sweep.files.insert(path, Stat::from(&meta));
+                self.found.push((path, Stat::from(&meta)));
             }
             Ok(_) => {}
             Err(error) if is_absent(&error) => {}

@@ -33,7 +33,7 @@ pub struct Inode {
 }
 
 /// One look at a file: what `stat` said at that moment.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Stat {
     /// Device and inode.
     pub inode: Inode,

@@ -17,8 +17,11 @@ use std::time::{Duration, Instant, SystemTime};
 use crate::siblings::live_names;
 
 /// A directory that changed less than this before it was listed may change again without its times telling, where they
-/// count in whole seconds (ext3) or in ticks of the kernel.
-const SETTLED: Duration = Duration::from_secs(2);
+/// count in whole seconds (ext3).
+const SETTLED: Duration = Duration::from_secs(3);
+/// The same where they have fractions of seconds: they count in ticks of the kernel, 10 ms at most. So a start does not list a
+/// directory for each of its files because one of them was made a second ago.
+const SETTLED_FINE: Duration = Duration::from_millis(100);
 /// A listing that nobody asked for this long is given back.
 const UNUSED: Duration = Duration::from_secs(30);
 
@@ -122,8 +125,18 @@ impl Stamp {
             modified: (meta.mtime(), meta.mtime_nsec()),
             changed: (meta.ctime(), meta.ctime_nsec()),
         };
-        let settled = i64::try_from((now - SETTLED).duration_since(SystemTime::UNIX_EPOCH).ok()?.as_secs()).ok()?;
-        (stamp.modified.0.max(stamp.changed.0) < settled).then_some(stamp)
+        stamp.is_settled(now).then_some(stamp)
+    }
+
+    fn is_settled(&self, now: SystemTime) -> bool {
+        let (seconds, nanos) = self.modified.max(self.changed);
+        let since = |last| now.duration_since(SystemTime::UNIX_EPOCH + last).ok();
+        let (Ok(seconds), Ok(nanos)) = (u64::try_from(seconds), u32::try_from(nanos)) else {
+            return false;
+        };
+        let is_fine = self.modified.1 != 0 || self.changed.1 != 0;
+        let settled = if is_fine { SETTLED_FINE } else { SETTLED };
+        since(Duration::new(seconds, nanos)).is_some_and(|since| since > settled)
     }
 }
 
@@ -182,10 +195,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let directory = directory.path();
         let at = |now| Stamp::settled(&fs::metadata(directory).unwrap(), now);
-        let now = SystemTime::now();
-        assert_eq!(at(now), None, "it was made just now");
-        assert_eq!(at(now - SETTLED * 5), None, "it was made in the future");
-        let later = now + SETTLED * 5;
+        let later = SystemTime::now() + SETTLED * 5;
         let before = at(later);
         assert!(before.is_some());
         // A tick of the kernel passes: until then it may be the same moment for it.
@@ -193,6 +203,20 @@ mod tests {
             let path = directory.join("a.log.1");
             File::create(&path).unwrap();
             fs::remove_file(path).unwrap();
+        }
+    }
+
+    #[test]
+    fn times_with_fractions_settle_after_some_ticks_and_whole_seconds_after_seconds() {
+        for (fraction, settled) in [(0, SETTLED), (4_000_000, SETTLED_FINE)] {
+            let stamp = Stamp {
+                inode: (1, 2),
+                modified: (7, 0),
+                changed: (1000, fraction),
+            };
+            let changed = SystemTime::UNIX_EPOCH + Duration::new(1000, u32::try_from(fraction).unwrap());
+            assert!(!stamp.is_settled(changed + settled) && stamp.is_settled(changed + settled * 2));
+            assert!(!stamp.is_settled(changed - settled), "it changed in the future");
         }
     }
 

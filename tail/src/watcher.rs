@@ -66,6 +66,16 @@ pub struct WatchSpec {
     pub ignore_before: Option<i64>,
 }
 
+/// What stays of a [`WatchSpec`] beside the recipe that is made of it.
+#[derive(Debug)]
+pub(crate) struct Spec {
+    pub(crate) log: Arc<str>,
+    pub(crate) path: Arc<Path>,
+    pub(crate) from_end: bool,
+    pub(crate) rotated: Rotated,
+    pub(crate) ignore_before: Option<i64>,
+}
+
 /// What all watchers share.
 #[derive(Debug, Clone)]
 pub struct World {
@@ -140,7 +150,7 @@ pub(crate) enum Pick {
 /// The watcher of one path.
 #[derive(Debug)]
 pub struct Watcher {
-    pub(crate) spec: WatchSpec,
+    pub(crate) spec: Spec,
     pub(crate) world: Arc<World>,
     pub(crate) recipe: Recipe,
     pub(crate) live: Option<Generation>,
@@ -179,7 +189,7 @@ pub struct Watcher {
 }
 
 /// Bytes: one a file, of which there may be tens of thousands. What few files need is in a box.
-const _: () = assert!(size_of::<Watcher>() <= 920);
+const _: () = assert!(size_of::<Watcher>() <= 848);
 
 impl Watcher {
     /// A watcher of `spec.path`; nothing is opened before the first poll. `wake` asks for one, for the sake of a
@@ -191,7 +201,13 @@ impl Watcher {
             looker: world.claims.looks.watcher(&spec.log, &spec.path, Arc::clone(&wake)),
             seat: world.handles.seat(wake),
             recipe: Recipe::new(spec.max_line, &spec.shape),
-            spec,
+            spec: Spec {
+                log: spec.log,
+                path: spec.path,
+                from_end: spec.from_end,
+                rotated: spec.rotated,
+                ignore_before: spec.ignore_before,
+            },
             world,
             live: None,
             closed: None,
@@ -228,10 +244,9 @@ impl Watcher {
     }
 
     /// Lines longer than this, in bytes, are split from now on; what is not read yet becomes records of this shape.
-    pub fn set_shape(&mut self, max_line: usize, shape: Shape) {
-        self.recipe = Recipe::new(max_line, &shape);
+    pub fn set_shape(&mut self, max_line: usize, shape: &Shape) {
+        self.recipe = Recipe::new(max_line, shape);
         self.look_anew();
-        (self.spec.max_line, self.spec.shape) = (max_line, shape);
         if does(Wrong::DuplicateAfterReload) {
             self.live.iter_mut().for_each(Generation::begin_again);
         }

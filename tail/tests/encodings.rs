@@ -139,7 +139,7 @@ fn another_encoding_counts_from_the_next_line_on() {
     rig.settle();
     let mut shape = rig.spec.shape.clone();
     shape.charset = Charset::of_label("utf-16le").unwrap();
-    rig.watcher.as_mut().unwrap().set_shape(rig.spec.max_line, shape);
+    rig.watcher.as_mut().unwrap().set_shape(rig.spec.max_line, &shape);
     log.write_all(&encoded("twoਊ\nthree\n", u16::to_le_bytes)).unwrap();
     rig.settle();
     let values: Vec<Vec<u8>> = rig.delivered.iter().map(|record| record.bytes.clone()).collect();

@@ -216,7 +216,7 @@ fn without_multiline_in_the_settings_any_more_the_lines_that_waited_ship_at_once
     write(&mut rig, "a\n 1\n");
     assert!(rig.watcher.as_ref().unwrap().awaits_lines());
     let plain = logcatch_tail::Shape::default();
-    rig.watcher.as_mut().unwrap().set_shape(1000, plain);
+    rig.watcher.as_mut().unwrap().set_shape(1000, &plain);
     rig.settle();
     assert_eq!(rig.values(), ["a", " 1"]);
 }

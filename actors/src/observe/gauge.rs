@@ -89,6 +89,8 @@ struct Published {
     restarts: u64,
     /// None while nothing was acknowledged for some time: what few files need is in a box.
     rate: Option<Box<Rate>>,
+    /// There was a rate, and it is over.
+    rested: bool,
     /// The number of the youngest generation that was published.
     newest: Option<u64>,
 }
@@ -127,7 +129,8 @@ impl Gauge {
                 waits_for_handle: false,
                 on_disk: 0,
                 restarts: 0,
-                rate: Some(Box::new(Rate::new(now))),
+                rate: None,
+                rested: false,
                 newest: None,
             }),
             quiet: AtomicBool::new(false),
@@ -268,7 +271,12 @@ impl Gauge {
     /// So much of its files was acknowledged.
     pub(crate) fn acknowledged(&self, bytes: u64, lines: u64, now: Instant) {
         let mut published = self.change();
-        let rate = published.rate.get_or_insert_with(|| Box::new(Rate::after_a_rest(now)));
+        let first = if published.rested {
+            Rate::after_a_rest
+        } else {
+            Rate::new
+        };
+        let rate = published.rate.get_or_insert_with(|| Box::new(first(now)));
         rate.add(bytes, lines, now);
     }
 
@@ -393,7 +401,7 @@ impl Published {
         }
         let (bytes_per_second, lines_per_second) = match &self.rate {
             Some(rate) if rate.is_over(now) => {
-                self.rate = None;
+                (self.rate, self.rested) = (None, true);
                 (0.0, 0.0)
             }
             Some(rate) => rate.per_second(now),

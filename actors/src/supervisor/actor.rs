@@ -7,14 +7,14 @@ use std::time::{Duration, Instant};
 
 use actix::{WeakAddr, prelude::*};
 use logcatch_settings::{LogEntry, Settings, Start, changes_delivery, diff, needs_restart};
-use logcatch_tail::{Stat, open_files};
+use logcatch_tail::open_files;
 
 use super::backoff::Backoff;
 use super::blind::Blind;
 use super::complaints::Complaints;
 use super::delivery::Gate;
 use super::disk::{Disk, Route, Routes};
-use super::entries::{Findings, compare};
+use super::entries::{Findings, Watched, compare};
 use super::first::FirstLooks;
 use super::looks::Looks;
 use super::orphans::Orphanage;
@@ -78,7 +78,7 @@ pub struct SupervisorActor {
     /// Watchers that are being stopped: none other of their path starts before they have let go.
     pub(super) stopping: HashMap<Key, (WeakAddr<TailActor>, Arc<Pulse>)>,
     /// Per entry, the paths that are watched and how their file looked last.
-    pub(super) watched: HashMap<String, BTreeMap<Arc<Path>, Option<Stat>>>,
+    pub(super) watched: HashMap<String, Watched>,
     pub(super) first: FirstLooks,
     pub(super) routes: Arc<Routes>,
     /// None while a look has it.

@@ -1,6 +1,8 @@
 //! What the SupervisorActor knows of the settings entries, and what a look at the disk means for them. No actors here.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -68,6 +70,21 @@ fn directories(swept: &Sweep) -> impl Iterator<Item = PathBuf> {
         .map(Path::to_owned)
 }
 
+/// The paths that are watched of an entry, and how their file looked last.
+pub type Watched = BTreeMap<Arc<Path>, Option<Print>>;
+
+/// How a file looks, as a hash of its [`Stat`]: that is eight times as large, and there may be tens of thousands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Print(NonZeroU64);
+
+impl Print {
+    fn of(stat: &Stat) -> Self {
+        let mut hasher = DefaultHasher::new();
+        stat.hash(&mut hasher);
+        Self(NonZeroU64::MIN.saturating_add(hasher.finish()))
+    }
+}
+
 /// What a sweep means for the watchers of one entry.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Changes {
@@ -83,7 +100,7 @@ pub struct Changes {
 /// that have positions: they are watched even while no file is there. `shared` gives a path as it is kept already.
 pub fn compare(
     entry: &LogEntry,
-    watched: &mut BTreeMap<Arc<Path>, Option<Stat>>,
+    watched: &mut Watched,
     (files, remembered): (&BTreeMap<PathBuf, Stat>, &[Arc<Path>]),
     shared: impl Fn(&Path) -> Arc<Path>,
 ) -> Changes {
@@ -91,7 +108,7 @@ pub fn compare(
     // Both are in the order of paths: one walk through both, since a search for each would be most of what a look costs.
     let mut found = files
         .iter()
-        .map(|(path, stat)| (path.as_path(), Some(*stat)))
+        .map(|(path, stat)| (path.as_path(), Some(Print::of(stat))))
         .peekable();
     let mut unknown = Vec::new();
     watched.retain(|path, seen| {

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 const DEBOUNCE: Duration = Duration::from_millis(50);
 /// Looking takes at most one part in so many of the time, however many files there are.
 const SHARE: u32 = 10;
-/// Looking though nothing happened takes at most one part in so many: a fifth of a percent of a core.
-const IDLE_SHARE: u32 = 500;
+/// Looking though nothing happened takes at most one part in so many: a tenth of a percent of a core.
+const IDLE_SHARE: u32 = 1000;
 /// But is never put off for longer than this, with however many files: it is what finds out that the kernel forgot to tell.
 const IDLE_PAUSE: Duration = Duration::from_secs(60);
 
@@ -106,7 +106,7 @@ mod tests {
     fn looks_that_nothing_asks_for_cost_next_to_nothing_and_come_each_minute() {
         let mut looks = Looks::default();
         let now = Instant::now();
-        for (took, pause) in [(1, 10), (20, 10), (40, 20), (100, 50), (1000, 60), (7000, 70)] {
+        for (took, pause) in [(1, 10), (10, 10), (20, 20), (40, 40), (100, 60), (1000, 60), (7000, 70)] {
             looks.ended(now, now + Duration::from_millis(took));
             let at = |seconds: u64| now + Duration::from_millis(took) + Duration::from_secs(seconds);
             let is_overdue = |seconds| looks.is_overdue(Duration::from_secs(10), false, at(seconds));

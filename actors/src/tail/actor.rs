@@ -119,7 +119,8 @@ pub struct TailActor {
     peers: Arc<Peers>,
     spec: TailSpec,
     incarnation: u64,
-    driver: Option<Driver>,
+    /// In a box: tokio gives each task whole pieces of 128 bytes, and the heap no room between them.
+    driver: Option<Box<Driver>>,
     phase: Phase,
     timer: Option<SpawnHandle>,
     /// What waits for the lane of the topic.
@@ -230,6 +231,7 @@ impl TailActor {
 
     fn sleep(&mut self, until: Option<Instant>, ctx: &mut Context<Self>) {
         self.phase = Phase::Asleep;
+        self.driver.iter_mut().for_each(|driver| driver.rest());
         if let Some(until) = until {
             let wait = until.saturating_duration_since(Instant::now());
             self.timer = Some(ctx.run_later(wait, |actor, ctx| {
@@ -238,7 +240,7 @@ impl TailActor {
                     actor.queue(ctx);
                 }
             }));
-        } else if self.driver.as_ref().is_some_and(Driver::is_empty) {
+        } else if self.driver.as_deref().is_some_and(Driver::is_empty) {
             self.tell(News::Empty);
         }
     }
@@ -258,7 +260,7 @@ impl TailActor {
         name: &str,
         step: impl FnOnce(&mut Driver) -> Result<T, WatchError>,
     ) -> Option<T> {
-        let driver = self.driver.as_mut()?;
+        let driver = self.driver.as_deref_mut()?;
         let pulse = self.pulse.step(self.incarnation);
         let done = catch_unwind(AssertUnwindSafe(|| {
             faulty(name, &self.spec)?;
@@ -290,7 +292,7 @@ impl TailActor {
     }
 
     fn say_ready(&mut self) {
-        if !self.ready_said && self.driver.as_ref().is_some_and(Driver::is_ready) {
+        if !self.ready_said && self.driver.as_deref().is_some_and(Driver::is_ready) {
             self.ready_said = true;
             self.tell(News::Ready);
         }
@@ -359,7 +361,8 @@ impl Handler<Begin> for TailActor {
                 myself.do_send(Wake { reconcile: false });
             }
         });
-        self.driver = Some(Driver::new(&self.spec, Arc::clone(&self.common), told, wake));
+        let driver = Driver::new(&self.spec, Arc::clone(&self.common), told, wake);
+        self.driver = Some(Box::new(driver));
         self.queue(ctx);
     }
 }
@@ -371,7 +374,9 @@ impl Handler<Wake> for TailActor {
         self.pending.store(0, Ordering::Release);
         #[cfg(debug_assertions)]
         crate::fault::panic_outside(&self.spec.key.1);
-        let Some(driver) = self.driver.as_mut() else { return };
+        let Some(driver) = self.driver.as_deref_mut() else {
+            return;
+        };
         driver.wake(wake.reconcile);
         match self.phase {
             Phase::Asleep => self.rouse(ctx),
@@ -388,7 +393,7 @@ impl Handler<BatchDone> for TailActor {
     type Result = ();
 
     fn handle(&mut self, _: BatchDone, ctx: &mut Context<Self>) {
-        match (self.phase, self.driver.as_mut()) {
+        match (self.phase, self.driver.as_deref_mut()) {
             (Phase::Settling, _) => self.queue(ctx),
             (Phase::Asleep, Some(driver)) if driver.others_wait() => self.rouse(ctx),
             (Phase::Asleep, Some(driver)) => driver.rest(),
@@ -401,7 +406,7 @@ impl Handler<Saved> for TailActor {
     type Result = ();
 
     fn handle(&mut self, Saved { incarnation, order }: Saved, ctx: &mut Context<Self>) {
-        let Some(driver) = self.driver.as_mut().filter(|_| incarnation == self.incarnation) else {
+        let Some(driver) = self.driver.as_deref_mut().filter(|_| incarnation == self.incarnation) else {
             return;
         };
         driver.saved(order);
@@ -417,7 +422,7 @@ impl Handler<Retarget> for TailActor {
 
     fn handle(&mut self, Retarget(entry): Retarget, ctx: &mut Context<Self>) {
         self.spec.entry = Arc::clone(&entry);
-        if let Some(driver) = self.driver.as_mut() {
+        if let Some(driver) = self.driver.as_deref_mut() {
             driver.retarget(entry);
             // The lane of the topic that was may never open.
             if let Some(waiting) = self.waiting.take() {

@@ -171,7 +171,7 @@ impl Driver {
     pub fn retarget(&mut self, entry: Arc<LogEntry>) {
         let (host, path) = (&self.common.host, self.watcher.path());
         let (shape, rotated) = (shape_of(&entry, host), entry.rotated_of(host, path));
-        self.watcher.set_shape(entry.max_line, shape);
+        self.watcher.set_shape(entry.max_line, &shape);
         self.watcher.set_rotated(rotated);
         self.lane = lane(&self.common, &entry, self.watcher.path());
         self.rate = self.common.rates.of(&entry.name, entry.rate_limit);

@@ -79,12 +79,18 @@ fn a_watcher_is_quiet_from_a_look_at_its_row_until_something_happens() {
     assert!(gauge.is_quiet());
     gauge.acknowledged(1000, 5, now);
     let later = gauge.row(FINE, Vec::new, now + Duration::from_secs(1));
-    assert_eq!((later.bytes_per_second, later.lines_per_second), (200.0, 1.0));
+    assert_eq!((later.bytes_per_second, later.lines_per_second), (1000.0, 5.0));
     assert!(!gauge.is_quiet(), "its rate shows for some seconds");
     let now = now + Duration::from_secs(60);
     let lag = || gauge.row(FINE, Vec::new, now).lag_bytes;
     assert_eq!(lag(), 0);
     assert!(gauge.is_quiet() && gauge.lock().rate.is_none());
+    gauge.acknowledged(1000, 5, now);
+    let later = gauge.row(FINE, Vec::new, now + Duration::from_secs(1));
+    assert_eq!(later.lines_per_second, 1.0, "five in the last five seconds");
+    let now = now + Duration::from_secs(60);
+    let lag = || gauge.row(FINE, Vec::new, now).lag_bytes;
+    assert_eq!(lag(), 0);
     let happens: [&dyn Fn(); 5] = [
         &|| gauge.enter(now),
         &|| gauge.leave(),
