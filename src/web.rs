@@ -105,6 +105,7 @@ async fn keep_listening(mut settings: watch::Receiver<WebSettings>, observatory:
             }
             continue;
         };
+        observatory.forget().await;
         let server = tokio::select! {
             server = begin(&address, &observatory) => server,
             changed = changed(&mut settings, Some(&address)) => match changed {

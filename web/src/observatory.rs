@@ -61,6 +61,11 @@ impl<S: Service> Observatory<S> {
         }
     }
 
+    /// Whoever asks next is shown a new look: settings changed what is in it.
+    pub async fn forget(&self) {
+        self.state.lock().await.last = None;
+    }
+
     /// Takes a sample for the history; called every [`PACE`].
     pub async fn sample(&self) {
         let mut state = self.state.lock().await;
@@ -217,10 +222,12 @@ mod tests {
     }
 
     #[actix_rt::test]
-    async fn who_asks_at_once_is_shown_the_same_look() {
+    async fn who_asks_at_once_is_shown_the_same_look_unless_settings_changed() {
         let observatory = observatory(vec![read(1, true), read(2, true)]);
         let (one, two) = (observatory.now().await, observatory.now().await);
         assert!(Arc::ptr_eq(&one, &two));
+        observatory.forget().await;
+        assert!(!Arc::ptr_eq(&two, &observatory.now().await));
     }
 
     #[actix_rt::test]

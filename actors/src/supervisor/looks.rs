@@ -6,8 +6,10 @@ use std::time::{Duration, Instant};
 const DEBOUNCE: Duration = Duration::from_millis(50);
 /// Looking takes at most one part in so many of the time, however many files there are.
 const SHARE: u32 = 10;
-/// Looking though nothing happened takes at most one part in so many: a tenth of a percent of a core.
-const IDLE_SHARE: u32 = 1000;
+/// Looking though nothing happened takes at most one part in so many: a fifth of a percent of a core,
+const IDLE_SHARE: u32 = 500;
+/// and half of that as long as looks come this often then: so it is with 10,000 files.
+const IDLE_OFTEN: Duration = Duration::from_secs(20);
 /// But is never put off for longer than this, with however many files: it is what finds out that the kernel forgot to tell.
 const IDLE_PAUSE: Duration = Duration::from_secs(60);
 
@@ -74,6 +76,7 @@ impl Looks {
         let mut pause = pause.max(self.took * SHARE);
         if !must_poll {
             pause = pause.max((self.took * IDLE_SHARE).min(IDLE_PAUSE));
+            pause = pause.max((self.took * IDLE_SHARE * 2).min(IDLE_OFTEN));
         }
         self.ended.is_none_or(|at| now.saturating_duration_since(at) >= pause)
     }
@@ -106,7 +109,7 @@ mod tests {
     fn looks_that_nothing_asks_for_cost_next_to_nothing_and_come_each_minute() {
         let mut looks = Looks::default();
         let now = Instant::now();
-        for (took, pause) in [(1, 10), (10, 10), (20, 20), (40, 40), (100, 60), (1000, 60), (7000, 70)] {
+        for (took, pause) in [(1, 10), (10, 10), (17, 17), (40, 20), (100, 50), (1000, 60), (7000, 70)] {
             looks.ended(now, now + Duration::from_millis(took));
             let at = |seconds: u64| now + Duration::from_millis(took) + Duration::from_secs(seconds);
             let is_overdue = |seconds| looks.is_overdue(Duration::from_secs(10), false, at(seconds));

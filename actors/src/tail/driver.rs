@@ -3,7 +3,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use logcatch_kafka::{Batch, Headers, Hold, Lane, Lanes, Source, Target};
 use logcatch_settings::LogEntry;
@@ -18,6 +18,9 @@ use crate::rate::{Rate, Rates};
 /// Bytes that a read asks the budget for, of a file with much to read and short lines: so much is left for other topics
 /// also where an eighth of the budget is less.
 const ONE_READ: usize = STEP + STEP / 2;
+
+/// While batches come at least this often, what they need stays between them: it is made anew in a microsecond or two.
+const OFTEN: Duration = Duration::from_secs(5);
 
 /// What all watchers share.
 #[derive(Debug, Clone)]
@@ -119,6 +122,10 @@ pub struct Driver {
     hold: Option<Hold>,
     /// Few: those of the generations that are read.
     ways: Vec<(FileId, Way)>,
+    /// When the last batch was read.
+    batch_at: Option<Instant>,
+    /// It came soon after the one before it.
+    is_often: bool,
     told: Told,
     ready: bool,
     gauge: Arc<Gauge>,
@@ -146,6 +153,8 @@ impl Driver {
             swell: Swell::default(),
             hold: None,
             ways: Vec::new(),
+            batch_at: None,
+            is_often: false,
             common,
             told,
             ready: false,
@@ -191,9 +200,10 @@ impl Driver {
         self.watcher.others_wait()
     }
 
-    /// A batch is settled, and there is nothing to read: with the last one goes what only batches need, 0.4 KB.
+    /// There is nothing to read: with the last batch that is settled goes what only batches need, 0.4 KB.
     pub fn rest(&mut self) {
-        if self.watcher.in_flight() == 0 {
+        let is_over = self.batch_at.is_none_or(|at| at.elapsed() >= OFTEN);
+        if (is_over || !self.is_often) && self.watcher.in_flight() == 0 {
             self.ways = Vec::new();
             self.gauge.rest();
         }
@@ -280,6 +290,8 @@ impl Driver {
         if !batch.stream.hand_over(batch.seq) {
             return Ok(None);
         }
+        let before = self.batch_at.replace(now);
+        self.is_often = before.is_some_and(|at| now.saturating_duration_since(at) < OFTEN);
         let kept = batch.kept();
         if !batch.extents.is_empty() {
             self.swell = Swell {
