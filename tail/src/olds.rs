@@ -56,7 +56,8 @@ impl Watcher {
             let (is_archive, is_cut) = (archive.is_some(), archive.is_some_and(Archive::is_cut));
             let is_complete = old.complete || archive.is_some_and(Archive::is_whole);
             let quiet_at = if is_complete { now } else { old.quiet + QUIET };
-            let rest = old.generation.has_rest(stat.size) || old.generation.next().awaits_last_part();
+            let in_line = self.recipe.is_container() && old.generation.next().awaits_last_part();
+            let rest = in_line || old.generation.has_rest(stat.size);
             let last = rest && now >= quiet_at && (is_complete || !is_archive);
             // Its last lines are a record when no other can belong to them.
             let group_ends = old.generation.group_ends(now, &self.recipe);

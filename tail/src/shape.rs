@@ -122,6 +122,11 @@ impl Recipe {
         if self.container { bytes } else { 0 }
     }
 
+    /// Whether lines are as container runtimes write them.
+    pub(crate) fn is_container(&self) -> bool {
+        self.container
+    }
+
     /// Bytes of a code unit, as far as the settings know.
     pub(crate) fn unit(&self) -> usize {
         self.framer.charset().unit()

@@ -8,7 +8,7 @@ use std::fs;
 use std::sync::Arc;
 use std::time::Duration;
 
-use logcatch_tail::{Multiline, QUIET, Rule};
+use logcatch_tail::{Multiline, QUIET, Rule, Shape};
 use proptest::prelude::*;
 use regex::bytes::Regex;
 use rig::{Rig, append};
@@ -67,6 +67,23 @@ fn a_line_that_was_given_up_has_a_last_part_when_its_file_is_rotated() {
     rig.restart();
     rig.pass(QUIET);
     assert_eq!(rig.delivered.len(), 4);
+}
+
+/// Nothing can be made of the state of its streams, and nothing waits for them.
+#[test]
+fn a_rotated_file_that_is_no_container_log_any_more_is_let_go() {
+    let mut rig = rig(false);
+    rig.spec.max_line = 4;
+    rig.restart();
+    write(&mut rig, &cri("stdout", "P", "abcdefgh"));
+    fs::rename(&rig.spec.path, rig.path("app.log.20240101-000000")).unwrap();
+    append(&rig.spec.path, "");
+    rig.settle();
+    rig.watcher.as_mut().unwrap().set_shape(1000, Shape::default());
+    write(&mut rig, "b\n");
+    rig.now += QUIET;
+    assert!(rig.run(10));
+    assert_eq!(rig.values(), ["abcd", "efgh", "b"]);
 }
 
 #[test]
