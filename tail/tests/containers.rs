@@ -79,7 +79,7 @@ fn a_rotated_file_that_is_no_container_log_any_more_is_let_go() {
     fs::rename(&rig.spec.path, rig.path("app.log.20240101-000000")).unwrap();
     append(&rig.spec.path, "");
     rig.settle();
-    rig.watcher.as_mut().unwrap().set_shape(1000, Shape::default());
+    rig.watcher.as_mut().unwrap().set_shape(1000, &Shape::default());
     write(&mut rig, "b\n");
     rig.now += QUIET;
     assert!(rig.run(10));
