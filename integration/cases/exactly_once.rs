@@ -16,11 +16,13 @@ use crate::harness::http::Page;
 use crate::harness::kafka::{self, Broker, unique};
 use crate::harness::reader::Reader;
 use crate::harness::service::Host;
+use crate::harness::writers::Background;
 
 cases![
     e1_a_host_that_stops_for_longer_than_a_transaction_may_last_resumes,
     e1_an_outage_longer_than_a_transaction_may_last_is_survived,
     e2_a_transaction_of_another_host_in_the_positions_topic_is_waited_for,
+    e2_a_host_that_has_one_transaction_after_the_other_open_is_not_waited_for,
     e3_a_watcher_that_panics_inside_a_transaction_repeats_nothing,
     e4_a_missing_topic_holds_only_its_own_files_and_comes_later,
     e4_a_topic_deleted_under_load_leaves_the_others_alone,
@@ -102,6 +104,38 @@ fn e2_a_transaction_of_another_host_in_the_positions_topic_is_waited_for() {
     other.abort_transaction(Duration::from_secs(10)).unwrap();
     managed.until("READY=1");
     fixture.finish(managed.service);
+}
+
+fn e2_a_host_that_has_one_transaction_after_the_other_open_is_not_waited_for() {
+    let broker = kafka::shared();
+    let mut fixture = Fixture::on(broker, "beside", "");
+    fixture.host = Host::new("beside");
+    let positions = fixture.host.exactly_once(&unique("beside"));
+    fixture.host.ship_logs(broker, &fixture.topic, "");
+    let mut log = fixture.log("logs/app.log");
+    log.write(100);
+    let service = fixture.host.start();
+    fixture.caught_up();
+    service.stop();
+
+    let busy = Background::repeat(other_host(broker), move |other| {
+        for partition in 0..16 {
+            let record = BaseRecord::to(&positions)
+                .partition(partition)
+                .key("[\"other\",\"last\"]")
+                .payload("{}");
+            other.send(record).unwrap();
+        }
+        other.flush(Duration::from_secs(10)).unwrap();
+        sleep(Duration::from_millis(100));
+        other.commit_transaction(Duration::from_secs(10)).unwrap();
+        other.begin_transaction().unwrap();
+    });
+    log.write(100);
+    let service = fixture.host.start();
+    fixture.caught_up();
+    drop(busy.stop());
+    fixture.finish(service);
 }
 
 fn other_host(broker: &Broker) -> BaseProducer {

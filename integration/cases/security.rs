@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use super::control::ok;
 use super::fixture::Fixture;
 use crate::harness::case::cases;
 use crate::harness::eventually::{eventually, when};
@@ -298,6 +299,8 @@ fn k9_positions_are_read_back_with_a_password_and_with_tokens() {
     let mut log = safe.fixture.log("logs/app.log");
     for (door, properties) in [(Door::Login, &scram(USER)[..]), (Door::Bearer, &bearer()[..])] {
         safe.settings(door, properties);
+        // It tries a transaction.
+        ok(&safe.fixture.host, &["check", "--broker"]);
         let service = safe.fixture.host.start();
         log.write(100);
         safe.fixture.caught_up();

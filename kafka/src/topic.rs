@@ -26,6 +26,13 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
 /// Reading gives up, to begin anew, after so long without anything.
 const SILENCE: Duration = Duration::from_secs(30);
 
+/// A service that has much to ship has one transaction after the other open in its partition. What was there at a look is committed
+/// or aborted with the one under way, within a moment.
+const BETWEEN: Duration = Duration::from_secs(5);
+
+/// Between two looks for that.
+const LOOK: Duration = Duration::from_millis(20);
+
 /// The service writes its positions to one partition; many services spread over these.
 pub(crate) const PARTITIONS: i32 = 16;
 
@@ -157,6 +164,7 @@ pub fn read_back(options: &Options, topic: &str, prefix: &[u8]) -> Result<Found,
     let cluster = cluster.ok_or_else(|| later("the cluster does not tell its id".to_owned()))?;
 
     let committed = access.consumer("read_committed").map_err(later)?;
+    let deadline = Instant::now() + BETWEEN;
     let mut filled = Vec::new();
     for partition in 0..partitions {
         let marks = |consumer: &BaseConsumer| {
@@ -168,7 +176,11 @@ pub fn read_back(options: &Options, topic: &str, prefix: &[u8]) -> Result<Found,
             continue;
         }
         filled.push(partition);
-        if marks(&committed)?.1 < high {
+        while marks(&committed)?.1 < high {
+            if Instant::now() < deadline {
+                std::thread::sleep(LOOK);
+                continue;
+            }
             let open = format!(
                 "a transaction is open in its partition {partition}, of another service or an earlier one of ours; \
                  Kafka ends it some 10 s after its transaction.timeout.ms, by default 60 s, at the latest"

@@ -10,7 +10,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use crate::error::{Code, Verdict};
 use crate::ffi::Producer;
 use crate::options::{Options, StartError};
-use crate::outlet::{Outlet, Report};
+use crate::outlet::{Inquire, Outlet, Report};
 use crate::topic::{Access, Found, PATIENCE, ReadError, new_topic, partitions, read_back, replicas, wait};
 use crate::transact::{PositionRecord, Transact, TransactError};
 use crate::wake::Wake;
@@ -134,6 +134,7 @@ pub fn try_transaction(options: &Options, id: &str, place: Option<(&str, i32)>) 
     let wake = Arc::new(Wake::new().map_err(StartError::from)?);
     let mut producer = Producer::transactional(options, None, id, wake)?;
     let inquirer = producer.inquirer();
+    inquirer.renew_token();
     let of_id = |error| Unfit::of(id, error);
     inquirer.init(PATIENCE).map_err(of_id)?;
     let Some((topic, partition)) = place else { return Ok(()) };

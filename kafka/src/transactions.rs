@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::errand::{Call, Came, Errand, OpenFailure, Task};
-use crate::error::Verdict;
+use crate::error::{Code, Verdict};
 use crate::lane::{Lane, Phase};
 use crate::outlet::{Outlet, ParcelId, Report};
 use crate::shipper::{Shipper, enqueue};
+use crate::stats::Stats;
 use crate::transact::{Cure, OpenError, Opened, TransactError};
 use crate::transaction::{Stage, Transaction};
 
@@ -174,7 +175,7 @@ impl<O: Outlet> Shipper<O> {
                 Ok(false) => return false,
                 Err(code) => {
                     self.stats.count_error(code);
-                    txn.failed = true;
+                    refused(txn, &mut self.stats, code);
                     return true;
                 }
             }
@@ -209,12 +210,7 @@ impl<O: Outlet> Shipper<O> {
             Report::Acked { records, .. } => txn.flying = txn.flying.saturating_sub(*records),
             Report::Failed { code, .. } => {
                 txn.flying = txn.flying.saturating_sub(1);
-                txn.failed = true;
-                if matches!(code.verdict(), Verdict::Ask | Verdict::Record) {
-                    txn.uncommitted = Some(format!("Kafka does not take them: {code}"));
-                    self.stats.positions_wait.clone_from(&txn.uncommitted);
-                    log::warn!(topic = txn.log.topic(), cause:% = code; "Kafka refused a position, its transaction is aborted");
-                }
+                refused(txn, &mut self.stats, *code);
             }
             Report::TokenWanted | Report::Trouble { .. } => {}
         }
@@ -397,6 +393,16 @@ impl<O: Outlet> Shipper<O> {
         if let Some(parcel) = self.parcels.remove(id) {
             self.settle(parcel, true);
         }
+    }
+}
+
+/// A position came back, or the library did not take it.
+fn refused(txn: &mut Transaction, stats: &mut Stats, code: Code) {
+    txn.failed = true;
+    if matches!(code.verdict(), Verdict::Ask | Verdict::Record) {
+        txn.uncommitted = Some(format!("Kafka does not take them: {code}"));
+        stats.positions_wait.clone_from(&txn.uncommitted);
+        log::warn!(topic = txn.log.topic(), cause:% = code; "Kafka refused a position, its transaction is aborted");
     }
 }
 
