@@ -8,6 +8,7 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rustix::process::Signal;
 
 use super::exactly_once_kills::{end, fixture, until_more, writing};
+use super::exactly_once_opening::{allow, positions_topic};
 use super::fixture::{Fixture, caught_up};
 use super::web;
 use crate::harness::case::cases;
@@ -27,6 +28,7 @@ cases![
     e4_a_missing_topic_holds_only_its_own_files_and_comes_later,
     e4_a_topic_deleted_under_load_leaves_the_others_alone,
     e5_of_two_with_one_instance_name_one_ends_and_names_the_other,
+    k7_the_right_to_write_positions_withdrawn_is_said_until_it_is_restored,
     the_mode_may_be_changed_both_ways_and_nothing_is_repeated,
     a_refused_record_is_a_dead_letter_and_its_neighbours_are_committed_once,
     a_positions_topic_that_forgets_is_refused,
@@ -243,6 +245,42 @@ fn e5_of_two_with_one_instance_name_one_ends_and_names_the_other() {
     twin.stop();
     let service = first.host.start();
     first.finish(service);
+}
+
+fn k7_the_right_to_write_positions_withdrawn_is_said_until_it_is_restored() {
+    let broker = kafka::private_with_rights("withdrawn");
+    let mut fixture = fixture(&broker, "withdrawn", "");
+    let topic = positions_topic(&mut fixture.host);
+    web::with_page(&fixture.host, web::ANY);
+    let mut log = fixture.log("logs/app.log");
+    log.write(500);
+    let service = fixture.host.start();
+    fixture.caught_up();
+    let page = Page::of(&service);
+    let trouble = || page.json("/api/v1/status")["positions"]["trouble"].clone();
+    assert!(trouble().is_null(), "{}", trouble());
+    // With a rule for it, what no rule allows is forbidden.
+    allow(&broker, ["--topic", &topic], &["Read", "Describe", "DescribeConfigs"]);
+    let why = format!("its positions in `{topic}`: Kafka does not take them: ");
+    eventually("`status` says why nothing ships", || {
+        // The rule takes a moment to be known.
+        log.write(10);
+        let status = fixture.host.run(&["status"]);
+        let is_said = status.stdout.contains(&format!("nothing ships, it waits for {why}"));
+        let trouble = trouble().to_string();
+        when(is_said && trouble.contains(&why), || format!("{trouble}, {status:?}"))
+    });
+    assert!(!fixture.host.run(&["status"]).stdout.contains("not shipping yet"));
+    assert!(page.text("/").contains("nothing ships, it waits for its positions in "));
+    assert_eq!(page.metric("logcatch_positions_waiting"), 1.0);
+    allow(&broker, ["--topic", &topic], &["Write"]);
+    fixture.caught_up();
+    eventually("nothing is said of positions", || {
+        let status = fixture.host.run(&["status"]);
+        let is_over = !status.stdout.contains("its positions") && trouble().is_null();
+        when(is_over, || format!("{status:?}"))
+    });
+    fixture.finish(service);
 }
 
 fn the_mode_may_be_changed_both_ways_and_nothing_is_repeated() {

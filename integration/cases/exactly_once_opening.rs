@@ -47,7 +47,7 @@ fn wait_verdict(host: &Host, text: &str) {
     });
 }
 
-fn positions_topic(host: &mut Host) -> String {
+pub fn positions_topic(host: &mut Host) -> String {
     let keys = host.set_kafka_keys();
     let (_, topic) = keys.trim().rsplit_once(" = ").unwrap();
     topic.trim_matches('"').to_owned()
@@ -335,7 +335,7 @@ fn transactional_id(host: &Host) -> String {
 }
 
 /// With a rule for a resource, what no rule allows is forbidden.
-fn allow(broker: &Broker, resource: [&str; 2], operations: &[&str]) {
+pub fn allow(broker: &Broker, resource: [&str; 2], operations: &[&str]) {
     let operations = operations.iter().flat_map(|operation| ["--operation", operation]);
     let words = ["--add", "--allow-principal", "User:ANONYMOUS"]
         .into_iter()

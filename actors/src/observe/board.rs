@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Instant, SystemTime};
 
 use logcatch_kafka::{LaneState, Stats};
-use logcatch_settings::Settings;
+use logcatch_settings::{Delivery, Settings};
 
 use super::events::{EventKind, Events};
 use super::gauge::{Gauge, Surroundings};
@@ -197,7 +197,20 @@ impl Board {
         let away = is_away.then_some("Kafka is away");
         let why = away.or(stats.positions_wait.as_deref());
         let why = why.unwrap_or("Kafka has not given them back yet");
-        Some(format!("its positions in `{topic}`: {why}"))
+        Some(of_positions(&topic, why))
+    }
+
+    /// Why positions are not read back or not committed, although watchers may run; none where that is what
+    /// [`Self::waits_for`] says.
+    fn positions_trouble(&self, stats: &Stats) -> Option<String> {
+        let why = stats.positions_wait.as_deref()?;
+        if matches!(*lock(&self.opening), Some(Opening::Positions(_))) {
+            return None;
+        }
+        match &self.settings()?.kafka.delivery {
+            Delivery::ExactlyOnce(exactly_once) => Some(of_positions(&exactly_once.positions_topic, why)),
+            Delivery::AtLeastOnce => None,
+        }
     }
 
     /// How often settings were read again.
@@ -271,6 +284,7 @@ impl Board {
             settings: self.settings_row(sources.settings_path.clone()),
             positions: PositionsRow {
                 waits_for: self.waits_for(stats),
+                trouble: self.positions_trouble(stats),
                 saved_at: Some(common.world.positions.saved_at()).filter(|at| *at > 0),
                 errors: common.world.positions.save_errors(),
                 failing: saves.failing,
@@ -307,6 +321,11 @@ impl Default for Board {
     fn default() -> Self {
         Self::new()
     }
+}
+
+/// What is waited for, and why.
+fn of_positions(topic: &str, why: &str) -> String {
+    format!("its positions in `{topic}`: {why}")
 }
 
 fn kafka(common: &Common, stats: &Stats, now: Instant) -> KafkaRow {
@@ -376,6 +395,34 @@ mod tests {
         );
         board.set_opening(None);
         assert_eq!(board.waits_for(&stats(Some(false), None)), None);
+    }
+
+    #[test]
+    fn why_positions_are_not_committed_is_said_once_while_watchers_may_run() {
+        let board = Board::new();
+        let trouble = |reason: Option<&str>| {
+            board.positions_trouble(&Stats {
+                positions_wait: reason.map(str::to_owned),
+                ..Stats::default()
+            })
+        };
+        assert_eq!(trouble(Some("no right")), None, "nothing is in force");
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("logcatch.toml");
+        let kafka = "brokers = [\"a:1\"]\ntopic = \"t\"\ndelivery = \"exactly-once\"\ninstance = \"i\"\npositions_topic = \"p\"\n";
+        let text =
+            format!("host = \"h\"\n[state]\ndirectory = \"/s\"\n[kafka]\n{kafka}[[logs]]\npath = \"/l/*.log\"\n");
+        std::fs::write(&file, text).unwrap();
+        let loaded = logcatch_settings::load(&file, &|_| None).unwrap();
+        board.applied(Arc::new(loaded.settings));
+        assert_eq!(trouble(None), None);
+        let said = Some("its positions in `p`: no right".to_owned());
+        assert_eq!(trouble(Some("no right")), said);
+        // What settles waits for the same.
+        board.set_opening(Some(Opening::Change));
+        assert_eq!(trouble(Some("no right")), said);
+        board.set_opening(Some(Opening::Positions("p".to_owned())));
+        assert_eq!(trouble(Some("no right")), None);
     }
 
     #[test]

@@ -200,12 +200,16 @@ pub struct Refusal {
     pub text: String,
 }
 
-/// Saving of positions.
+/// Positions: saving, and what is waited for.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PositionsRow {
     /// What the service waits for before it ships anything, and why; none once positions are open.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub waits_for: Option<String>,
+    /// Why Kafka does not commit or give back positions, and in which topic, after shipping began; with exactly-once only.
+    /// Nothing ships meanwhile.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub trouble: Option<String>,
     /// The last save; seconds since the epoch, none before the first.
     pub saved_at: Option<u64>,
     /// Saves that failed since the start.

@@ -28,6 +28,7 @@ pub fn mood(report: &Report) -> Mood {
     }
     let is_late = |file: &FileRow| is_moving(file) && !keeps_up(file);
     let is_off = report.positions.waits_for.is_some()
+        || report.positions.trouble.is_some()
         || report.kafka.up == Some(false)
         || report.settings.refused.is_some()
         || report.files.is_empty();
@@ -96,6 +97,8 @@ pub fn remarks(report: &Report) -> Vec<String> {
             None => "Kafka is away",
         };
         remarks.push(format!("{what}{since}: {}", harmless(cause)));
+    } else if let Some(what) = &report.positions.trouble {
+        remarks.push(format!("nothing ships, it waits for {}", harmless(what)));
     }
     if let Some(refused) = &report.settings.refused {
         // What is wrong as a whole, and the first problem.
@@ -229,5 +232,20 @@ pub(crate) mod tests {
             "{}",
             sentence(&only)
         );
+    }
+
+    #[test]
+    fn positions_that_kafka_does_not_take_are_remarked_on_beside_the_verdict() {
+        let mut held = report(vec![file("a", State::Reading, 1.0)]);
+        held.positions.trouble = Some("its positions in `p`: Kafka does not take them: no right".to_owned());
+        assert_eq!(mood(&held), Mood::Attention);
+        assert!(!sentence(&held).contains("not shipping yet"), "{}", sentence(&held));
+        assert_eq!(
+            remarks(&held),
+            ["nothing ships, it waits for its positions in `p`: Kafka does not take them: no right"]
+        );
+        // An outage is the reason for both.
+        held.kafka.up = Some(false);
+        assert_eq!(remarks(&held), ["Kafka is away: no broker answers"]);
     }
 }
