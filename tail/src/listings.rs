@@ -19,7 +19,8 @@ use crate::siblings::live_names;
 /// A directory that changed less than this before it was listed may change again without its times telling, where they
 /// count in whole seconds (ext3).
 const SETTLED: Duration = Duration::from_secs(3);
-/// The same where they have fractions of seconds: they count in ticks of the kernel, 10 ms at most. So a start does not list a
+/// The same where they have fractions of seconds: they count in ticks of the kernel, 10 ms at most, as the clock does that they
+/// are measured by. So a start does not list a
 /// directory for each of its files because one of them was made a second ago.
 const SETTLED_FINE: Duration = Duration::from_millis(100);
 /// A listing that nobody asked for this long is given back.
@@ -65,7 +66,7 @@ impl Listings {
     /// # Errors
     /// When the directory cannot be read.
     pub(crate) fn around(&self, directory: &Path, live: &OsStr) -> io::Result<Vec<Entry>> {
-        self.around_at(directory, live, SystemTime::now())
+        self.around_at(directory, live, clock())
     }
 
     fn around_at(&self, directory: &Path, live: &OsStr, now: SystemTime) -> io::Result<Vec<Entry>> {
@@ -99,6 +100,11 @@ impl Listings {
     pub fn tick(&self, now: Instant) {
         self.lock()
             .retain(|_, known| now.saturating_duration_since(known.used) < UNUSED);
+    }
+
+    /// What is known of a directory was found to be out of date.
+    pub(crate) fn forget(&self, directory: &Path) {
+        self.lock().remove(directory);
     }
 
     /// How many directories were read so far.
@@ -160,6 +166,14 @@ impl Listing {
     }
 }
 
+/// The clock of the kernel's ticks, by which file systems stamp. It stands where that stands: when ticks are late, as on a host
+/// that is short of processors, a change right after a listing has the stamp of one before, however long ago that was.
+fn clock() -> SystemTime {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::RealtimeCoarse);
+    let since = Duration::try_from(now).unwrap_or_default();
+    SystemTime::UNIX_EPOCH + since
+}
+
 /// Whether a directory is on one of the file systems of which that is known.
 pub(crate) fn is_trusted(directory: &Path) -> bool {
     rustix::fs::statfs(directory).is_ok_and(|found| {
@@ -206,6 +220,21 @@ mod tests {
         }
     }
 
+    /// By another clock a stamp was taken for settled while the clock of the stamps stood.
+    #[test]
+    fn what_changes_is_stamped_no_earlier_than_the_clock_said_before() {
+        let directory = tempfile::tempdir().unwrap();
+        let directory = directory.path();
+        for _ in 0..1000 {
+            let before = clock();
+            let path = directory.join("a.log.1");
+            File::create(&path).unwrap();
+            fs::remove_file(path).unwrap();
+            let stamp = fs::metadata(directory).unwrap().modified().unwrap();
+            assert!(stamp >= before, "{stamp:?} {before:?}");
+        }
+    }
+
     #[test]
     fn times_with_fractions_settle_after_some_ticks_and_whole_seconds_after_seconds() {
         for (fraction, settled) in [(0, SETTLED), (4_000_000, SETTLED_FINE)] {
@@ -231,6 +260,9 @@ mod tests {
             assert_eq!(around(&listings, directory, &format!("{number}.log"), later), expected);
         }
         assert_eq!(listings.reads(), 2);
+        listings.forget(directory);
+        assert!(around(&listings, directory, "8.log", later).is_empty());
+        assert_eq!(listings.reads(), 3, "what was found to be out of date is read again");
         listings.tick(Instant::now() + UNUSED * 2);
         assert!(listings.lock().is_empty());
     }

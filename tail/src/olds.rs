@@ -18,6 +18,8 @@ pub(crate) struct Old {
     pub(crate) seen: (u64, i64),
     /// No writer has it open: it is a copy, or an earlier run of ours left it finished.
     pub(crate) complete: bool,
+    /// With that size and time it was asked for what is left at its end, all of it was read, and nothing was made of that.
+    pub(crate) is_over: Option<(u64, i64)>,
     /// Archives that were there when it was rotated, and that nobody had read: once it is read to its end, it can be
     /// told which of them hold generations that came after it.
     pub(crate) archives: Vec<Inode>,
@@ -30,6 +32,7 @@ impl Old {
             quiet: now,
             seen: (0, 0),
             complete: false,
+            is_over: None,
             archives: Vec::new(),
         }
     }
@@ -56,7 +59,8 @@ impl Watcher {
             let (is_archive, is_cut) = (archive.is_some(), archive.is_some_and(Archive::is_cut));
             let is_complete = old.complete || archive.is_some_and(Archive::is_whole);
             let quiet_at = if is_complete { now } else { old.quiet + QUIET };
-            let in_line = self.recipe.is_container() && old.generation.next().awaits_last_part();
+            let awaits = self.recipe.is_container() && old.generation.next().awaits_last_part();
+            let in_line = awaits && old.is_over != Some(old.seen);
             let rest = in_line || old.generation.has_rest(stat.size);
             let last = rest && now >= quiet_at && (is_complete || !is_archive);
             // Its last lines are a record when no other can belong to them.

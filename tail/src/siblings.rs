@@ -247,6 +247,9 @@ fn beside(directory: &Path, live: &OsStr, listings: &Listings, found: &mut Vec<S
         if is_as_listed && !is_gone {
             return Ok(());
         }
+        if is_gone {
+            listings.forget(directory);
+        }
         // A link leads to another number than its own, and some file systems list others than they show.
         let again = list()?;
         if again == names && !is_gone {

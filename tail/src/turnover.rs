@@ -238,6 +238,18 @@ impl Watcher {
                 copies.for_each(|copy| copy.generation.is_written_in(generation.charset()));
             }
             shorter => {
+                // What came after the copy was copied as well, if it was cut more than once since the last look.
+                let unseen = match &shorter {
+                    Some(copy) => self.unseen_after_copy(&copy.stat, &generation, &stat),
+                    None => Ok(Vec::new()),
+                };
+                let unseen = match unseen {
+                    Ok(unseen) => unseen,
+                    Err(error) => {
+                        self.live = Some(generation);
+                        return Err(error);
+                    }
+                };
                 if let Some(chunk) = generation.take_rest(&self.recipe) {
                     self.rescued = hand_out(&mut generation, &stat, chunk).map(Box::new);
                 }
@@ -253,6 +265,12 @@ impl Watcher {
                         generation.stream().end_in_copy(copy.stat.inode, end, head);
                     }
                     self.parked.push(Arc::clone(generation.stream()));
+                    let opened = self.olds.len();
+                    for sibling in unseen.iter().rev() {
+                        self.open_unseen(sibling, now)?;
+                    }
+                    let copies = self.olds[opened..].iter_mut();
+                    copies.for_each(|copy| copy.generation.is_written_in(generation.charset()));
                 } else {
                     self.lost(
                         &generation,

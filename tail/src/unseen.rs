@@ -46,33 +46,35 @@ impl Watcher {
     fn open_plain_after(
         &mut self,
         around: Vec<Sibling>,
-        (inode, modified): (Inode, i64),
+        known: (Inode, i64),
         but: Inode,
         now: Instant,
     ) -> io::Result<()> {
-        let around = if but == inode { around } else { before(around, but) };
-        let unseen: Vec<Sibling> = match around.iter().position(|sibling| sibling.stat.inode == inode) {
-            Some(index) => {
-                let known = &around[index];
-                around[..index]
-                    .iter()
-                    .filter(|sibling| sibling.is_like(known))
-                    .cloned()
-                    .collect()
-            }
-            None => around
-                .into_iter()
-                .filter(|sibling| match (sibling.stat.inode.born, inode.born) {
-                    (Some(sibling), Some(born)) => sibling > born,
-                    _ => sibling.stat.modified > modified,
-                })
-                .collect(),
-        };
-        let plain = unseen.iter().rev().filter(|sibling| !sibling.is_archive());
-        for sibling in plain.filter(|sibling| sibling.stat.inode != but) {
+        let unseen = after(around, known, but);
+        for sibling in unseen.iter().rev().filter(|sibling| !sibling.is_archive()) {
             self.open_unseen(sibling, now)?;
         }
         Ok(())
+    }
+
+    /// What lies between a copy of a generation that was cut, and of which nothing is read, and what is in its file now, of
+    /// which this is a look: youngest first, and archives among it that hold nothing that is known.
+    ///
+    /// # Errors
+    /// When that is not known yet, see [`crate::inspect`]; when a file or directory cannot be read.
+    pub(crate) fn unseen_after_copy(
+        &mut self,
+        copy: &Stat,
+        generation: &Generation,
+        live: &Stat,
+    ) -> io::Result<Vec<Sibling>> {
+        let between = after(self.siblings()?, (copy.inode, copy.modified), live.inode);
+        let mut unseen = self.unknown_since(between, &generation.stream().record());
+        // Of a file without a name, an archive may be its own.
+        unseen.retain(|sibling| !sibling.is_archive() || live.links > 0 && !self.has_other_owner(sibling.stat.inode));
+        let mut contents = self.contents();
+        contents.push(Content::in_file(generation));
+        self.unexplained(unseen, contents)
     }
 
     /// What lies before a file in which nothing was ever seen and that is rotated now, and came to be after its first
@@ -191,6 +193,23 @@ pub(crate) fn older(siblings: Vec<Sibling>, file: Inode, path: &Path) -> io::Res
         return Err(undecided());
     }
     Ok(before(siblings, file))
+}
+
+/// Of siblings, youngest first, those after a generation, known by its inode and modification time, and before the file `but`,
+/// whatever its name.
+fn after(around: Vec<Sibling>, (inode, modified): (Inode, i64), but: Inode) -> Vec<Sibling> {
+    let mut around = if but == inode { around } else { before(around, but) };
+    if let Some(index) = around.iter().position(|sibling| sibling.stat.inode == inode) {
+        let known = around.split_off(index).swap_remove(0);
+        around.retain(|sibling| sibling.is_like(&known));
+    } else {
+        around.retain(|sibling| match (sibling.stat.inode.born, inode.born) {
+            (Some(sibling), Some(born)) => sibling > born,
+            _ => sibling.stat.modified > modified,
+        });
+    }
+    around.retain(|sibling| sibling.stat.inode != but);
+    around
 }
 
 /// The same of a file that is listed or at the path.

@@ -465,8 +465,13 @@ impl Watcher {
                     self.read_bytes += chunk.lines_bytes();
                     return Ok(hand_out(&mut old.generation, &stat, *chunk));
                 }
-                if matches!(reading, Reading::Rewritten) {
-                    self.lost_old(index, now)?;
+                match reading {
+                    Reading::Rewritten => self.lost_old(index, now)?,
+                    // Once more it would be the same, for ever.
+                    Reading::Nothing if ending == Ending::Last && !old.generation.has_rest(stat.size) => {
+                        old.is_over = Some((stat.size, stat.modified));
+                    }
+                    _ => {}
                 }
                 return Ok(None);
             }

@@ -7,6 +7,7 @@ use std::fs::{self, File};
 use std::time::Duration;
 
 use logcatch_tail::QUIET;
+use rig::archive::Gz;
 use rig::{Rig, append, copy};
 
 fn lines(name: &str, count: usize) -> String {
@@ -112,6 +113,34 @@ fn u3_a_copy_that_ends_before_what_was_read_is_not_read_again() {
             rig.pass(QUIET);
             assert_once(&rig, &format!("{copied}read before the truncation\nb\n"));
         }
+    }
+}
+
+/// Once its copy was found at the next start only, and lost if it was deleted before.
+#[test]
+fn u3_a_generation_that_nobody_saw_after_a_copy_that_ends_early_is_read() {
+    for (compresses, in_pattern) in [(false, false), (true, false), (false, true)] {
+        let mut rig = if in_pattern { pattern() } else { Rig::new() };
+        let [one, two] = ["app.log.1", "app.log.2"].map(|name| rig.path(name));
+        append(&rig.spec.path, "a1\n");
+        rig.settle();
+        copy(&rig.spec.path, &one);
+        append(&rig.spec.path, "a2\n");
+        rig.settle();
+        fs::write(&rig.spec.path, "b\n").unwrap();
+        fs::rename(&one, &two).unwrap();
+        copy(&rig.spec.path, &one);
+        if compresses {
+            Gz.compress(&one);
+        }
+        fs::write(&rig.spec.path, "c\n").unwrap();
+        rig.settle();
+        (0..3).for_each(|_| rig.pass(QUIET));
+        let expected = ["a1", "a2", "b", "c"];
+        assert_eq!(rig.values(), expected, "{compresses} {in_pattern}");
+        rig.restart();
+        rig.pass(QUIET);
+        assert_eq!(rig.values(), expected, "nothing is read again");
     }
 }
 

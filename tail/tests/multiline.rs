@@ -10,6 +10,7 @@ use std::time::Duration;
 use logcatch_tail::{Filter, Multiline, QUIET, Rule};
 use proptest::prelude::*;
 use regex::bytes::Regex;
+use rig::archive::Gz;
 use rig::{Rig, append};
 
 const TIMEOUT: Duration = Duration::from_secs(1);
@@ -164,6 +165,32 @@ fn what_was_added_to_an_open_group_between_a_copy_and_its_truncation_ships() {
         rig.restart();
         rig.pass(QUIET);
         assert_eq!(rig.values(), expected, "nothing is read again in the copy");
+    }
+}
+
+/// A second rotation before the next look: once it was found at the next start only, after what is younger.
+#[test]
+fn what_was_copied_and_cut_again_after_that_is_read_in_its_order() {
+    for compresses in [false, true] {
+        let mut rig = rig();
+        let [one, two] = ["app.log.1", "app.log.2"].map(|name| rig.path(name));
+        write(&mut rig, "a\nb\n 1\n");
+        rig::copy(&rig.spec.path, &one);
+        write(&mut rig, " 2\n");
+        fs::write(&rig.spec.path, "c\n 3\n").unwrap();
+        fs::rename(&one, &two).unwrap();
+        rig::copy(&rig.spec.path, &one);
+        if compresses {
+            Gz.compress(&one);
+        }
+        fs::write(&rig.spec.path, "d\n").unwrap();
+        rig.settle();
+        (0..3).for_each(|_| rig.pass(QUIET));
+        let expected = ["a", "b\n 1\n 2", "c\n 3", "d"];
+        assert_eq!(rig.values(), expected, "compressed: {compresses}");
+        rig.restart();
+        rig.pass(QUIET);
+        assert_eq!(rig.values(), expected, "nothing is read again");
     }
 }
 

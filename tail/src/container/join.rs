@@ -3,6 +3,8 @@
 //! The streams of one file are read as two logs that share its offsets: the position is before the first line that is in no
 //! record yet, and [`Sides`] says how far the stream is that is ahead of it.
 
+mod long;
+
 use std::ops::Range;
 
 use super::{Line, Side};
@@ -166,32 +168,39 @@ impl<'a> Joiner<'a> {
             return;
         }
         let lane = &self.lanes[side as usize];
-        let borrowed = if lane.line.is_none() { lane.borrowed } else { 0 };
-        let mut text = line.text.get(borrowed.into()..).unwrap_or_default();
+        let mut text = &*line.text;
+        if lane.line.is_none() {
+            text = lane.left_of(text);
+        }
+        let begun = self.take_begun(side);
+        let joined = begun.as_ref().map(|begun| [&begun.text, text].concat());
+        text = joined.as_deref().unwrap_or(text);
         let mut weight = self.weight(text);
         let lane = &mut self.lanes[side as usize];
         let is_too_long = |pending: &mut Pending| pending.weight + weight > self.containers.room;
         if let Some(mut part) = lane.line.take_if(is_too_long) {
             let missing = self.missing(&part.text);
             let borrowed = if continues(text, missing) { missing } else { 0 };
-            part.text.extend_from_slice(&text[..borrowed.into()]);
-            text = &text[borrowed.into()..];
+            part.text.extend_from_slice(&text[..borrowed]);
+            text = &text[borrowed..];
             self.part_of(side, part);
-            self.lanes[side as usize].borrowed = borrowed;
+            self.lanes[side as usize].borrowed = few(borrowed);
             weight = self.weight(text);
         }
+        let begun = begun.map(Pending::without_text);
         if weight > self.containers.room {
-            self.take_long(&line, text, extent);
+            self.take_long(&line, text, extent, begun);
             return;
         }
         let lane = &mut self.lanes[side as usize];
-        let is_alone = lane.line.is_none() && lane.part == 0 && self.sieve.multiline.is_none();
+        let is_alone = begun.is_none() && lane.line.is_none() && lane.part == 0 && self.sieve.multiline.is_none();
         if is_alone && !line.is_part {
             let own = extent.end - extent.start;
             self.emit(Some(side), text, (extent.start, own), &line.time, Piece::Whole);
             return;
         }
-        let pending = lane.line.get_or_insert_with(|| Pending::new(extent.start, &line.time));
+        let new = || begun.unwrap_or_else(|| Pending::new(extent.start, &line.time));
+        let pending = lane.line.get_or_insert_with(new);
         pending.add(text, weight, extent);
         if !line.is_part {
             self.finish_line(side);
@@ -200,58 +209,13 @@ impl<'a> Joiner<'a> {
 
     /// How long a text is in a record, with what may be missing of its last character.
     fn weight(&mut self, text: &[u8]) -> usize {
-        self.containers.weight(text, &mut self.scratch) + usize::from(self.missing(text))
+        self.containers.weight(text, &mut self.scratch) + self.missing(text)
     }
 
     /// How many bytes of the last character of this text are in the next piece: runtimes cut at bytes.
-    fn missing(&self, text: &[u8]) -> u8 {
+    fn missing(&self, text: &[u8]) -> usize {
         let is_utf_8 = self.sieve.framer.charset() == Charset::UTF_8;
         if is_utf_8 { missing(text) } else { 0 }
-    }
-
-    /// A text that is too long for one record. The position never stands in it: all of it is taken at once.
-    fn take_long(&mut self, line: &Line<'_>, text: &[u8], extent: Range<u32>) {
-        let mut rest = text;
-        let mut pending = Pending::new(extent.start, &line.time);
-        pending.own = extent.end - extent.start;
-        loop {
-            let cut = self.fitting(rest);
-            pending.text = rest[..cut].to_vec();
-            rest = &rest[cut..];
-            if rest.is_empty() {
-                break;
-            }
-            let next = Pending::new(extent.start, &line.time);
-            self.part_of(line.side, std::mem::replace(&mut pending, next));
-        }
-        if line.is_part {
-            self.part_of(line.side, pending);
-        } else {
-            self.lanes[line.side as usize].line = Some(pending);
-            self.finish_line(line.side);
-        }
-    }
-
-    /// How much of a text fits in a record; at least a character.
-    fn fitting(&mut self, text: &[u8]) -> usize {
-        let room = self.containers.room;
-        let mut bytes = text.len();
-        if bytes > room {
-            // No text is shorter in a record: what is behind need not be weighed for each part.
-            bytes = self.sieve.framer.cut(text, 0, room).max(1);
-        }
-        loop {
-            let weight = self.containers.weight(&text[..bytes], &mut self.scratch);
-            if weight <= room || bytes <= 1 {
-                return bytes;
-            }
-            let limit = (bytes * room / weight).clamp(1, bytes - 1);
-            let cut = self.sieve.framer.cut(text, 0, limit).max(1);
-            if cut >= bytes {
-                return bytes;
-            }
-            bytes = cut;
-        }
     }
 
     /// A part of a line that is longer than a record: in no group.
@@ -470,6 +434,11 @@ impl<'a> Joiner<'a> {
         self.out.made = Some(self.made);
         self.out
     }
+}
+
+/// Bytes of a character.
+fn few(bytes: usize) -> i8 {
+    i8::try_from(bytes).unwrap_or_default()
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "read windows are far below 4 GiB")]

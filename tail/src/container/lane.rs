@@ -21,13 +21,14 @@ pub struct Progress {
     /// A limit ended a group there, which stood so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) cut: Option<Place>,
-    /// So many bytes of its next line are in the last part: the end of a character.
+    /// So many bytes of its next line are in the last part: the end of a character. Below zero, all but so many: the beginning
+    /// of one.
     #[serde(default, skip_serializing_if = "is_zero")]
-    pub(super) borrowed: u8,
+    pub(super) borrowed: i8,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
-fn is_zero(value: &u8) -> bool {
+fn is_zero(value: &i8) -> bool {
     *value == 0
 }
 
@@ -51,8 +52,8 @@ pub(super) struct Lane {
     pub(super) passed: Option<Skip>,
     /// Where a group stood that a limit ended, if nothing came since.
     pub(super) cut: Option<Place>,
-    /// How many bytes of its next line are in the last part.
-    pub(super) borrowed: u8,
+    /// How many bytes of its next line are in parts; below zero, all but so many.
+    pub(super) borrowed: i8,
     /// A line of the program that is not whole yet.
     pub(super) line: Option<Pending>,
     /// Whole lines to which more may belong.
@@ -69,6 +70,17 @@ impl Lane {
             borrowed: progress.borrowed,
             ..Self::default()
         }
+    }
+
+    /// What of the text of its next line is in no part.
+    pub(super) fn left_of<'a>(&self, text: &'a [u8]) -> &'a [u8] {
+        let count = usize::from(self.borrowed.unsigned_abs());
+        let parts = if self.borrowed < 0 {
+            text.len().saturating_sub(count)
+        } else {
+            count
+        };
+        text.get(parts..).unwrap_or_default()
     }
 
     /// Where the first line is that is in no record.
@@ -100,6 +112,12 @@ impl Pending {
             time: time.to_owned(),
             ..Self::default()
         }
+    }
+
+    /// What belongs to it of the file.
+    pub(super) fn without_text(self) -> Self {
+        let (text, weight) = (Vec::new(), 0);
+        Self { text, weight, ..self }
     }
 
     pub(super) fn add(&mut self, text: &[u8], weight: usize, extent: Range<u32>) {

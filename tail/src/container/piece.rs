@@ -24,23 +24,29 @@ impl Piece {
 }
 
 /// How many bytes are missing of the UTF-8 character that this text ends in.
-pub(super) fn missing(text: &[u8]) -> u8 {
+pub(super) fn missing(text: &[u8]) -> usize {
+    torn(text).1
+}
+
+/// How many bytes there are of a UTF-8 character that this text ends inside of, and how many are missing of it.
+pub(super) fn torn(text: &[u8]) -> (usize, usize) {
     let last = text.iter().rev().take(3).position(|byte| !is_continuation(*byte));
-    let Some(have) = last.and_then(|last| u8::try_from(last + 1).ok()) else {
-        return 0;
-    };
-    let length: u8 = match text[text.len() - usize::from(have)] {
+    let Some(last) = last else { return (0, 0) };
+    let length: usize = match text[text.len() - last - 1] {
         0xc2..=0xdf => 2,
         0xe0..=0xef => 3,
         0xf0..=0xf4 => 4,
         _ => 0,
     };
-    length.saturating_sub(have)
+    match length.saturating_sub(last + 1) {
+        0 => (0, 0),
+        missing => (last + 1, missing),
+    }
 }
 
 /// Whether a text begins with so many bytes of a character that began before it.
-pub(super) fn continues(text: &[u8], missing: u8) -> bool {
-    let first = text.get(..missing.into());
+pub(super) fn continues(text: &[u8], missing: usize) -> bool {
+    let first = text.get(..missing);
     first.is_some_and(|first| first.iter().all(|byte| is_continuation(*byte)))
 }
 

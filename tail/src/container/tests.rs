@@ -297,7 +297,8 @@ fn a_cr_at_the_end_of_a_part_is_in_the_middle_of_the_line() {
 #[test]
 fn a_part_of_a_joined_line_ends_between_characters_whatever_the_runtime_cut() {
     let text = "aé€😀b€é".repeat(9);
-    for piece in 4..=7 {
+    // 11 and more: what is missing of its last character makes a piece longer than a record.
+    for piece in (4..=7).chain(11..=40) {
         let pieces: Vec<&[u8]> = text.as_bytes().chunks(piece).collect();
         let line = |(nth, bytes): (usize, &&[u8])| {
             let tag = if nth + 1 == pieces.len() { "F" } else { "P" };
@@ -307,16 +308,18 @@ fn a_part_of_a_joined_line_ends_between_characters_whatever_the_runtime_cut() {
         let sieve = sieve(13, false, None);
         let whole = frame(&sieve, &data, Tail::Open);
         assert_eq!(texts(&whole).concat(), text, "{piece}");
+        assert_eq!(whole.taken, Some(data.len()), "each byte counts once");
         assert!(whole.records.iter().all(|record| record.len() <= 13), "{piece}");
         // Wherever it is read on.
-        let (mut found, mut at, mut split) = (Vec::new(), 0, Split::default());
-        for seen in (0..=data.len()).step_by(20).chain([data.len()]) {
-            let framed = sieve.frame(&data[..seen], at, Tail::Open, split, 1);
+        let (mut found, mut at, mut split, mut taken) = (Vec::new(), 0, Split::default(), 0);
+        let reads = (0..=data.len()).step_by(20).map(|seen| (seen, 1));
+        for (seen, records) in reads.chain([(data.len(), 1), (data.len(), 99)]) {
+            let framed = sieve.frame(&data[..seen], at, Tail::Open, split, records);
             found.extend(texts(&framed));
+            taken += framed.taken.unwrap();
             (at, split) = (framed.consumed, framed.split());
         }
-        found.extend(texts(&sieve.frame(&data, at, Tail::Open, split, 99)));
-        assert_eq!(found, texts(&whole), "{piece}");
+        assert_eq!((&found, taken), (&texts(&whole), data.len()), "{piece}");
     }
 }
 
