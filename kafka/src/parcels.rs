@@ -251,6 +251,11 @@ impl Parcel {
         self.left = self.count() - u32::try_from(self.dead.len()).unwrap_or(0);
     }
 
+    /// Something of it is acknowledged.
+    pub(crate) fn is_taken(&self) -> bool {
+        self.left < self.count() - u32::try_from(self.dead.len()).unwrap_or(0)
+    }
+
     /// These were refused, as one batch or as a part of one.
     pub(crate) fn suspect(&mut self, records: Range<u32>) {
         self.suspects

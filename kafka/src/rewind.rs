@@ -33,14 +33,14 @@ impl<O: Outlet> Shipper<O> {
         let cause = txn.cause;
         let members = txn.renew();
         let mut is_to_blame = self.judge(now);
+        if let Some(code) = cause.filter(|code| !is_to_blame && code.verdict() == Verdict::Ask) {
+            is_to_blame = self.suspect(txn, &members, code, now);
+        }
         for id in &members {
             self.outlet.release(*id);
             if let Some(parcel) = self.parcels.get_mut(*id) {
                 parcel.start_over();
             }
-        }
-        if let Some(code) = cause.filter(|code| !is_to_blame && code.verdict() == Verdict::Ask) {
-            is_to_blame = self.suspect(txn, &members, code, now);
         }
         txn.put_back(members, &self.parcels);
         self.take_care(txn);
@@ -109,15 +109,15 @@ impl<O: Outlet> Shipper<O> {
         }
     }
 
-    /// Something made a transaction fail, and no record says what: the lanes in it are tried one by one. False if there are none.
+    /// Something made a transaction fail, and no record says what: the lanes in it of which nothing is acknowledged are tried one by
+    /// one. False if there are none.
     fn suspect(&mut self, txn: &mut Transaction, members: &[ParcelId], code: Code, now: Instant) -> bool {
-        let mut lanes: Vec<_> = members
-            .iter()
-            .filter_map(|id| self.parcels.get(*id))
-            .map(|parcel| parcel.lane)
-            .collect();
+        let parcels: Vec<_> = members.iter().filter_map(|id| self.parcels.get(*id)).collect();
+        let takes = |lane| parcels.iter().any(|parcel| parcel.lane == lane && parcel.is_taken());
+        let mut lanes: Vec<_> = parcels.iter().map(|parcel| parcel.lane).collect();
         lanes.sort_unstable();
         lanes.dedup();
+        lanes.retain(|lane| !takes(*lane));
         match lanes.as_slice() {
             [] => {
                 log::warn!(topic = txn.log.topic(), cause:% = code; "Kafka takes no positions, nothing is shipped");

@@ -321,6 +321,9 @@ impl<O: Outlet> Shipper<O> {
                     self.handover.proven();
                     self.connection.up(now);
                 }
+                if let Some(txn) = &mut self.transaction {
+                    txn.is_acked = true;
+                }
                 self.stats.acked_records += u64::from(records);
                 let Some(id) = self.reported(parcel, records, now) else {
                     return;

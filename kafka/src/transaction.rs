@@ -97,6 +97,8 @@ pub(crate) struct Transaction {
     pub(crate) positions: VecDeque<PositionRecord>,
     /// Positions that are handed over and not reported.
     pub(crate) flying: u32,
+    /// Some of its lines are acknowledged.
+    pub(crate) is_acked: bool,
     /// Positions were taken from the log.
     pub(crate) is_pledged: bool,
     /// It must be aborted.
@@ -147,6 +149,7 @@ impl Transaction {
             since: None,
             positions: VecDeque::new(),
             flying: 0,
+            is_acked: false,
             is_pledged: false,
             failed: false,
             cause: None,
@@ -260,6 +263,7 @@ impl Transaction {
     pub(crate) fn renew(&mut self) -> Vec<ParcelId> {
         self.positions.clear();
         self.flying = 0;
+        self.is_acked = false;
         self.is_pledged = false;
         self.failed = false;
         self.cause = None;

@@ -157,7 +157,12 @@ impl<O: Outlet> Shipper<O> {
 
     /// Hands positions over, and commits when all that they cover is handed over. True if it failed.
     fn close_transaction(&mut self, txn: &mut Transaction) -> bool {
-        // Before the last lines, beside which Kafka gets to know their partition.
+        let has_work = self.lanes.iter().flatten().any(Lane::has_work);
+        // Before the last lines, beside which Kafka gets to know their partition; not with the first ones, so that it can be told
+        // which of both are refused.
+        if has_work && !txn.is_acked {
+            return false;
+        }
         if !txn.is_pledged {
             txn.is_pledged = true;
             for parcel in txn.members.iter().filter_map(|id| self.parcels.get(*id)) {
@@ -180,7 +185,7 @@ impl<O: Outlet> Shipper<O> {
                 }
             }
         }
-        if self.lanes.iter().flatten().any(Lane::has_work) {
+        if has_work {
             return false;
         }
         // What is refused alone passes with this transaction, so it is kept before.

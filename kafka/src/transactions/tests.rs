@@ -36,22 +36,48 @@ fn positions_are_under_way_before_the_last_of_the_lines() {
     let (batch, fate) = batch_of(&log, "t", "f", &["1", "2"], 2);
     rig.shipper.push(batch, rig.now);
     rig.run();
-    let is_line: Vec<_> = rig
-        .broker
-        .cluster()
-        .queue
-        .iter()
-        .map(|item| item.topic == "t")
-        .collect();
-    // The last line waits until the first one is acknowledged.
-    assert_eq!(is_line.iter().filter(|is_line| **is_line).count(), 1);
-    assert!(is_line.contains(&false));
+    let under_way = |rig: &crate::fake::Rig| -> Vec<_> {
+        let cluster = rig.broker.cluster();
+        cluster.queue.iter().map(|item| item.topic.clone()).collect()
+    };
+    assert_eq!(under_way(&rig), ["t"], "the second one waits until it is acknowledged");
+    rig.broker.accept();
+    rig.run();
+    let topics = under_way(&rig);
+    assert_ne!(topics.first().map(String::as_str), Some("t"));
+    assert_eq!(topics.last().map(String::as_str), Some("t"));
     for _ in 0..5 {
         rig.broker.accept();
         rig.run();
     }
     fate.delivered();
     assert_eq!(rig.broker.committed("t"), ["1", "2"]);
+}
+
+#[test]
+fn a_topic_that_took_its_lines_is_not_blamed_for_positions_that_are_refused() {
+    let (mut rig, log) = rig(&[("t", 1)], 1 << 20);
+    rig.run();
+    let (batch, fate) = batch_of(&log, "t", "f", &["1"], 1);
+    rig.shipper.push(batch, rig.now);
+    for _ in 0..100 {
+        rig.run();
+        rig.broker.judge_some(|item| item.topic == "t");
+        rig.run();
+        rig.broker.cluster().transactions.why = Some(Code::TOPIC_AUTHORIZATION_FAILED);
+        rig.broker.judge(|_| Err(Code::PURGE_QUEUE));
+        rig.now += Duration::from_millis(100);
+        let held = |lane: &crate::lane::Lane| matches!(lane.phase, crate::lane::Phase::Held(..));
+        assert!(!rig.shipper.lanes.iter().flatten().any(held));
+    }
+    rig.broker.cluster().transactions.why = None;
+    for _ in 0..200 {
+        rig.now += Duration::from_millis(100);
+        rig.run();
+        rig.broker.accept();
+    }
+    fate.delivered();
+    assert_eq!(rig.broker.committed("t"), ["1"]);
 }
 
 #[test]
