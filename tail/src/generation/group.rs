@@ -92,9 +92,27 @@ impl Generation {
 
     /// When those lines are a record, if none comes before that belongs to them.
     pub(crate) fn group_ends(&mut self, now: Instant, recipe: &Recipe) -> Option<Instant> {
-        let timeout = recipe.group_timeout()?;
+        let Some(timeout) = recipe.group_timeout() else {
+            self.group = None;
+            return None;
+        };
         let group = self.group.as_mut()?;
-        Some(*group.since.get_or_insert(now) + timeout)
+        let ends = *group.since.get_or_insert(now) + timeout;
+        if group.end > self.next.offset || ends > now {
+            return Some(ends);
+        }
+        // What a limit cut off waited for as long. What is there already came before that.
+        self.group = None;
+        if self.largest == self.next.offset {
+            (self.next.cut, self.next.passed) = (None, None);
+        }
+        None
+    }
+
+    /// Takes down up to where what was read may have more to come: behind the lines that wait, or where a limit cut a group.
+    pub(super) fn saw_group(&mut self, open: Option<u64>) {
+        let cut = self.next.cut.map(|_| self.next.offset);
+        self.group = Group::seen(self.group, open.or(cut));
     }
 
     /// What was seen and not read may be other records now.
