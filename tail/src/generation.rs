@@ -107,7 +107,7 @@ impl Generation {
             rest: Rest::default(),
             room: None,
             is_cut: false,
-            group: Group::seen(None, next.cut.map(|_| next.offset)),
+            group: Group::behind_cut(&next),
             is_odd: false,
         })
     }
