@@ -107,7 +107,7 @@ impl Generation {
             rest: Rest::default(),
             room: None,
             is_cut: false,
-            group: None,
+            group: Group::behind_cut(&next),
             is_odd: false,
         })
     }
@@ -420,7 +420,7 @@ impl Generation {
             self.window = Some((window * 2).min(decidable));
             return Ok(Reading::More);
         }
-        self.group = Group::seen(self.group, framed.open.map(|end| start + end as u64));
+        self.saw_group(framed.open.map(|end| start + end as u64));
         self.rest = Rest::default();
         let looked = Looked::at(framer, &buffer, guard, start);
         if whole {
@@ -465,7 +465,7 @@ impl Generation {
         self.hole &= framed.consumed - guard == nuls;
         self.room = None;
         // The other stream of a container may have waited all the while.
-        self.group = Group::seen(self.group, framed.open.map(|end| offset + end as u64));
+        self.saw_group(framed.open.map(|end| offset + end as u64));
         // What waits is read again with what comes.
         self.window.take_if(|_| self.next.sides.is_none());
         self.rest = Rest::default();

@@ -56,6 +56,26 @@ impl Mark {
         self.sides.is_some_and(|sides| sides.iter().any(Progress::is_in_line))
     }
 
+    /// Whether a limit ended a group before it, and nothing came since.
+    pub(crate) fn is_behind_cut(&self) -> bool {
+        self.cut.is_some()
+            || self
+                .sides
+                .is_some_and(|sides| sides.iter().any(Progress::is_behind_cut))
+    }
+
+    /// What comes next begins a record, whatever was before it. Nothing is open.
+    pub(crate) fn forget_cut(&mut self) {
+        if self.cut.take().is_some() {
+            self.passed = None;
+        }
+        if let Some(sides) = &mut self.sides {
+            sides.iter_mut().for_each(Progress::forget_cut);
+            let plain = Progress::at(self.offset);
+            self.sides.take_if(|sides| *sides == [plain; 2]);
+        }
+    }
+
     pub(crate) fn split(&self) -> Split {
         Split {
             part: self.part,

@@ -8,12 +8,14 @@ use std::fs;
 use std::sync::Arc;
 use std::time::Duration;
 
-use logcatch_tail::{Multiline, QUIET, Rule, Shape};
+use logcatch_tail::{Filter, Multiline, QUIET, Rule, Shape};
 use proptest::prelude::*;
 use regex::bytes::Regex;
 use rig::{Rig, append};
 
 const TIME: &str = "2016-10-06T00:17:09.669794202Z";
+
+const SECOND: Duration = Duration::from_secs(1);
 
 fn rig(has_groups: bool) -> Rig {
     let mut rig = Rig::new();
@@ -21,7 +23,7 @@ fn rig(has_groups: bool) -> Rig {
     rig.spec.shape.multiline = has_groups.then(|| {
         Arc::new(Multiline {
             rule: Rule::Continues(Regex::new(r"^ ").unwrap()),
-            timeout: Duration::from_secs(1),
+            timeout: SECOND,
             max_lines: 500,
         })
     });
@@ -84,6 +86,36 @@ fn a_rotated_file_that_is_no_container_log_any_more_is_let_go() {
     rig.now += QUIET;
     assert!(rig.run(10));
     assert_eq!(rig.values(), ["abcd", "efgh", "b"]);
+}
+
+/// Once it was left out, or shipped, as the rest of a group that a limit had ended long before.
+#[test]
+fn what_comes_long_after_a_group_of_the_most_lines_is_no_rest_of_it() {
+    for restarts in [false, true] {
+        for (time, expected) in [(Duration::ZERO, &["x\n 1", " 2"][..]), (SECOND, &["x\n 1", " x"])] {
+            let mut rig = rig(true);
+            let shape = &mut rig.spec.shape;
+            shape.filter = Filter::new(&["x".into()], &[]).unwrap().map(Arc::new);
+            shape.multiline = shape.multiline.take().map(|multiline| {
+                Arc::new(Multiline {
+                    max_lines: 2,
+                    ..(*multiline).clone()
+                })
+            });
+            rig.restart();
+            for (side, first, rest) in [("stdout", "x", " 2"), ("stderr", "y", " x")] {
+                write(&mut rig, &(cri(side, "F", first) + &cri(side, "F", " 1")));
+                if restarts {
+                    rig.restart();
+                    rig.settle();
+                }
+                rig.pass(time);
+                write(&mut rig, &cri(side, "F", rest));
+                rig.pass(SECOND);
+            }
+            assert_eq!(rig.values(), expected, "{time:?} {restarts}");
+        }
+    }
 }
 
 #[test]

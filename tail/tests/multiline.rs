@@ -237,6 +237,36 @@ fn what_a_limit_cuts_off_a_group_ships_if_its_beginning_did_before_a_restart() {
     assert_eq!(rig.values(), ["x\n 1", " 2\n 3", " x\n x"]);
 }
 
+/// Once it was left out an hour later, too, for what it seemed to be the rest of.
+#[test]
+fn what_comes_long_after_a_group_of_the_most_lines_is_no_rest_of_it() {
+    for restarts in [false, true] {
+        for (time, expected) in [(SHORTER, &["x\n 1", " 2\n 3"][..]), (TIMEOUT, &["x\n 1", " x\n 3"])] {
+            let mut rig = rig();
+            let shape = &mut rig.spec.shape;
+            shape.filter = Filter::new(&["x".into()], &[]).unwrap().map(Arc::new);
+            shape.multiline = shape.multiline.take().map(|multiline| {
+                Arc::new(Multiline {
+                    max_lines: 2,
+                    ..(*multiline).clone()
+                })
+            });
+            rig.restart();
+            for (first, rest) in [("x", " 2\n 3\n"), ("y", " x\n 3\n")] {
+                write(&mut rig, &format!("{first}\n 1\n"));
+                if restarts {
+                    rig.restart();
+                    rig.settle();
+                }
+                rig.pass(time);
+                write(&mut rig, rest);
+                rig.pass(TIMEOUT);
+            }
+            assert_eq!(rig.values(), expected, "{time:?} {restarts}");
+        }
+    }
+}
+
 #[test]
 fn without_multiline_in_the_settings_any_more_the_lines_that_waited_ship_at_once() {
     let mut rig = rig();

@@ -416,14 +416,7 @@ impl<'a> Joiner<'a> {
             }
         };
         let sides = [progress(&self.lanes[0]), progress(&self.lanes[1])];
-        let offset = self.containers.offset + consumed as u64;
-        let at_mark = Progress {
-            offset,
-            part: 0,
-            passed: None,
-            cut: None,
-            borrowed: 0,
-        };
+        let at_mark = Progress::at(self.containers.offset + consumed as u64);
         self.out.sides = (sides != [at_mark; 2]).then_some(sides);
         self.out.consumed = consumed;
         (self.out.part, self.out.passed) = (self.part, self.passed.filter(|_| self.part > 0));

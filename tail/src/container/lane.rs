@@ -33,6 +33,29 @@ fn is_zero(value: &i8) -> bool {
 }
 
 impl Progress {
+    /// Of a stream that is not ahead of this file offset.
+    pub(crate) fn at(offset: u64) -> Self {
+        Self {
+            offset,
+            part: 0,
+            passed: None,
+            cut: None,
+            borrowed: 0,
+        }
+    }
+
+    /// See [`crate::position::Mark::is_behind_cut`].
+    pub(crate) fn is_behind_cut(&self) -> bool {
+        self.cut.is_some()
+    }
+
+    /// See [`crate::position::Mark::forget_cut`].
+    pub(crate) fn forget_cut(&mut self) {
+        if self.cut.take().is_some() {
+            self.passed = None;
+        }
+    }
+
     /// Whether parts of its next line are in records.
     pub(crate) fn is_in_line(&self) -> bool {
         self.part > 0

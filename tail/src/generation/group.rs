@@ -5,6 +5,7 @@ use std::time::Instant;
 use super::Generation;
 use crate::filter::{Ends, Sieve};
 use crate::frame::Framed;
+use crate::position::Mark;
 use crate::shape::Recipe;
 
 /// What is expected after what is read.
@@ -41,6 +42,12 @@ pub(crate) struct Group {
 }
 
 impl Group {
+    /// Of a group that a limit ended at a position: what that cut off may follow.
+    pub(super) fn behind_cut(mark: &Mark) -> Option<Self> {
+        let (end, since) = (mark.offset, None);
+        mark.is_behind_cut().then_some(Self { end, since })
+    }
+
     /// What ends there now; it waits for as long as nothing was added to it.
     pub(super) fn seen(before: Option<Self>, end: Option<u64>) -> Option<Self> {
         let end = end?;
@@ -92,9 +99,27 @@ impl Generation {
 
     /// When those lines are a record, if none comes before that belongs to them.
     pub(crate) fn group_ends(&mut self, now: Instant, recipe: &Recipe) -> Option<Instant> {
-        let timeout = recipe.group_timeout()?;
+        let Some(timeout) = recipe.group_timeout() else {
+            self.group = None;
+            return None;
+        };
         let group = self.group.as_mut()?;
-        Some(*group.since.get_or_insert(now) + timeout)
+        let ends = *group.since.get_or_insert(now) + timeout;
+        if group.end > self.next.offset || ends > now {
+            return Some(ends);
+        }
+        // What a limit cut off waited for as long. What is there already came before that.
+        self.group = None;
+        if self.largest == self.next.offset {
+            self.next.forget_cut();
+        }
+        None
+    }
+
+    /// Takes down up to where what was read may have more to come: behind the lines that wait, or where a limit cut a group.
+    pub(super) fn saw_group(&mut self, open: Option<u64>) {
+        let cut = Group::behind_cut(&self.next).map(|group| group.end);
+        self.group = Group::seen(self.group, open.or(cut));
     }
 
     /// What was seen and not read may be other records now.
