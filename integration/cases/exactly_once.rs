@@ -17,7 +17,7 @@ use crate::harness::http::Page;
 use crate::harness::kafka::{self, Broker, unique};
 use crate::harness::reader::Reader;
 use crate::harness::service::Host;
-use crate::harness::writers::Background;
+use crate::harness::writers::{Background, LogFile};
 
 cases![
     e1_a_host_that_stops_for_longer_than_a_transaction_may_last_resumes,
@@ -78,27 +78,9 @@ fn e1_an_outage_longer_than_a_transaction_may_last_is_survived() {
 }
 
 fn e2_a_transaction_of_another_host_in_the_positions_topic_is_waited_for() {
-    let broker = kafka::shared();
-    let mut fixture = Fixture::on(broker, "waits", "");
-    fixture.host = Host::new("waits");
-    let positions = fixture.host.exactly_once(&unique("waits"));
-    fixture.host.ship_logs(broker, &fixture.topic, "");
-    let mut log = fixture.log("logs/app.log");
-    log.write(1000);
-    let service = fixture.host.start();
-    fixture.caught_up();
-    service.kill();
-
-    let other = other_host(broker);
-    // In whichever partition it is: all are read.
-    for partition in 0..16 {
-        let record = BaseRecord::to(&positions)
-            .partition(partition)
-            .key("[\"other\",\"last\"]")
-            .payload("{}");
-        other.send(record).unwrap();
-    }
-    other.flush(Duration::from_secs(10)).unwrap();
+    let (fixture, positions, mut log) = killed("waits");
+    let other = other_host(kafka::shared());
+    put_into_all(&other, &positions);
     log.write(1000);
     let mut managed = fixture.host.start_managed(&[]);
     managed.service.wait_log("a transaction is open in its partition");
@@ -109,35 +91,45 @@ fn e2_a_transaction_of_another_host_in_the_positions_topic_is_waited_for() {
 }
 
 fn e2_a_host_that_has_one_transaction_after_the_other_open_is_not_waited_for() {
-    let broker = kafka::shared();
-    let mut fixture = Fixture::on(broker, "beside", "");
-    fixture.host = Host::new("beside");
-    let positions = fixture.host.exactly_once(&unique("beside"));
-    fixture.host.ship_logs(broker, &fixture.topic, "");
-    let mut log = fixture.log("logs/app.log");
-    log.write(100);
-    let service = fixture.host.start();
-    fixture.caught_up();
-    service.stop();
-
-    let busy = Background::repeat(other_host(broker), move |other| {
-        for partition in 0..16 {
-            let record = BaseRecord::to(&positions)
-                .partition(partition)
-                .key("[\"other\",\"last\"]")
-                .payload("{}");
-            other.send(record).unwrap();
-        }
-        other.flush(Duration::from_secs(10)).unwrap();
+    let (mut fixture, positions, mut log) = killed("beside");
+    let busy = Background::repeat(other_host(kafka::shared()), move |other| {
+        put_into_all(other, &positions);
         sleep(Duration::from_millis(100));
         other.commit_transaction(Duration::from_secs(10)).unwrap();
         other.begin_transaction().unwrap();
     });
-    log.write(100);
+    log.write(1000);
     let service = fixture.host.start();
     fixture.caught_up();
     drop(busy.stop());
     fixture.finish(service);
+}
+
+/// A host that shipped and was killed, the topic of its positions, and its log.
+fn killed(name: &str) -> (Fixture, String, LogFile) {
+    let broker = kafka::shared();
+    let mut fixture = Fixture::on(broker, name, "");
+    fixture.host = Host::new(name);
+    let positions = fixture.host.exactly_once(&unique(name));
+    fixture.host.ship_logs(broker, &fixture.topic, "");
+    let mut log = fixture.log("logs/app.log");
+    log.write(1000);
+    let service = fixture.host.start();
+    fixture.caught_up();
+    service.kill();
+    (fixture, positions, log)
+}
+
+/// In whichever partition a host's positions are: all are read.
+fn put_into_all(other: &BaseProducer, positions: &str) {
+    for partition in 0..16 {
+        let record = BaseRecord::to(positions)
+            .partition(partition)
+            .key("[\"other\",\"last\"]")
+            .payload("{}");
+        other.send(record).unwrap();
+    }
+    other.flush(Duration::from_secs(10)).unwrap();
 }
 
 fn other_host(broker: &Broker) -> BaseProducer {
@@ -173,7 +165,7 @@ fn e4_a_missing_topic_holds_only_its_own_files_and_comes_later() {
     let late = fixture.log("late/app.log");
     let oracle_of_late = std::sync::Arc::new(crate::harness::oracle::Oracle::default());
     drop(late);
-    let mut late = crate::harness::writers::LogFile::open(&oracle_of_late, &fixture.host, "late/app.log");
+    let mut late = LogFile::open(&oracle_of_late, &fixture.host, "late/app.log");
     late.write(500);
     let service = fixture.host.start();
     let writers = writing(&fixture, &["a"]);
