@@ -1,7 +1,7 @@
 //! From the lines of a container's log to records: the parts of a line joined, and groups of lines, for each stream by itself.
 //!
 //! The streams of one file are read as two logs that share its offsets: the position is before the first line that is in no
-//! record yet, and [`Sides`] says how far the stream is that is ahead of it.
+//! record yet, and `Sides` says how far the stream is that is ahead of it.
 
 mod long;
 
