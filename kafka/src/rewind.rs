@@ -120,6 +120,8 @@ impl<O: Outlet> Shipper<O> {
         lanes.retain(|lane| !takes(*lane));
         match lanes.as_slice() {
             [] => {
+                txn.uncommitted = Some(format!("Kafka does not take them: {code}"));
+                self.stats.positions_wait.clone_from(&txn.uncommitted);
                 log::warn!(topic = txn.log.topic(), cause:% = code; "Kafka takes no positions, nothing is shipped");
             }
             [one] => {

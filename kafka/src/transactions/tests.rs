@@ -70,6 +70,8 @@ fn a_topic_that_took_its_lines_is_not_blamed_for_positions_that_are_refused() {
         let held = |lane: &crate::lane::Lane| matches!(lane.phase, crate::lane::Phase::Held(..));
         assert!(!rig.shipper.lanes.iter().flatten().any(held));
     }
+    let why = rig.shipper.snapshot().positions_wait.unwrap_or_default();
+    assert!(why.starts_with("Kafka does not take them: "), "{why}");
     rig.broker.cluster().transactions.why = None;
     for _ in 0..200 {
         rig.now += Duration::from_millis(100);
