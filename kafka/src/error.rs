@@ -112,6 +112,10 @@ codes! {
     INVALID_PRODUCER_EPOCH = 47;
     /// The producer's id is not the one the broker knows.
     INVALID_PRODUCER_ID_MAPPING = 49;
+    /// `transaction.timeout.ms` is above the brokers' `transaction.max.timeout.ms`.
+    INVALID_TRANSACTION_TIMEOUT = 50;
+    /// No right to the transactional id.
+    TRANSACTIONAL_ID_AUTHORIZATION_FAILED = 53;
     /// The broker no longer knows the producer's id.
     UNKNOWN_PRODUCER_ID = 59;
     /// A record fails the broker's validation.

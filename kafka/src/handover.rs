@@ -327,7 +327,7 @@ impl<O: Outlet> Shipper<O> {
                 alone: false,
             }));
             parcel.flying = 0;
-            parcel.left = parcel.count() - u32::try_from(parcel.dead().len()).unwrap_or(0);
+            parcel.left = parcel.alive();
         }
         let mut letters = Vec::new();
         for (lane, unreported) in self.lanes.iter_mut().zip(unreported) {

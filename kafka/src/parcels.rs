@@ -248,12 +248,17 @@ impl Parcel {
         self.next = 0;
         self.flying = 0;
         self.lent = false;
-        self.left = self.count() - u32::try_from(self.dead.len()).unwrap_or(0);
+        self.left = self.alive();
+    }
+
+    /// How many of its records are no dead letters.
+    pub(crate) fn alive(&self) -> u32 {
+        self.count() - u32::try_from(self.dead.len()).unwrap_or(0)
     }
 
     /// Something of it is acknowledged.
     pub(crate) fn is_taken(&self) -> bool {
-        self.left < self.count() - u32::try_from(self.dead.len()).unwrap_or(0)
+        self.left < self.alive()
     }
 
     /// These were refused, as one batch or as a part of one.

@@ -120,8 +120,7 @@ impl<O: Outlet> Shipper<O> {
         lanes.retain(|lane| !takes(*lane));
         match lanes.as_slice() {
             [] => {
-                txn.uncommitted = Some(format!("Kafka does not take them: {code}"));
-                self.stats.positions_wait.clone_from(&txn.uncommitted);
+                txn.not_taken(code, &mut self.stats);
                 log::warn!(topic = txn.log.topic(), cause:% = code; "Kafka takes no positions, nothing is shipped");
             }
             [one] => {

@@ -5,9 +5,8 @@
 
 mod feeding;
 mod succession;
-mod unsettled;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -259,6 +258,12 @@ impl<O: Outlet> Shipper<O> {
         let positions = self.transaction.as_ref();
         let positions = positions.is_some_and(|txn| txn.is_pledged || txn.is_unsure || txn.log.due().is_some());
         self.parcels.len() + usize::from(positions)
+    }
+
+    /// The topics of batches that are not settled, each once, in the order of their names.
+    pub fn unsettled_topics(&self) -> BTreeSet<Arc<str>> {
+        let topics: BTreeSet<&str> = self.parcels.iter().map(|parcel| parcel.target.topic()).collect();
+        topics.into_iter().map(Arc::from).collect()
     }
 
     /// The counters now.

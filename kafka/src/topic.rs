@@ -177,15 +177,14 @@ pub fn read_back(options: &Options, topic: &str, prefix: &[u8]) -> Result<Found,
         }
         filled.push(partition);
         while marks(&committed)?.1 < high {
-            if Instant::now() < deadline {
-                std::thread::sleep(LOOK);
-                continue;
+            if Instant::now() >= deadline {
+                let open = format!(
+                    "a transaction is open in its partition {partition}, of another service or an earlier one of ours; \
+                     Kafka ends it some 10 s after its transaction.timeout.ms, by default 60 s, at the latest"
+                );
+                return Err(later(open));
             }
-            let open = format!(
-                "a transaction is open in its partition {partition}, of another service or an earlier one of ours; \
-                 Kafka ends it some 10 s after its transaction.timeout.ms, by default 60 s, at the latest"
-            );
-            return Err(later(open));
+            std::thread::sleep(LOOK);
         }
     }
     let records = read(&committed, topic, &filled, prefix).map_err(later)?;

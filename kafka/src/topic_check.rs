@@ -89,19 +89,13 @@ pub fn look_at_positions(options: &Options, topic: &str, prefix: &[u8]) -> Resul
     }
 }
 
-/// No right to the transactional id.
-const ID_FORBIDDEN: Code = Code(53);
-
-/// `transaction.timeout.ms` is above the brokers' `transaction.max.timeout.ms`.
-const TIMEOUT_TOO_LONG: Code = Code(50);
-
 impl Unfit {
     /// Of a call about a transaction with this id.
     fn of(id: &str, TransactError { code, text, .. }: TransactError) -> Self {
         let id = id.to_owned();
         match code {
-            ID_FORBIDDEN | Code::CLUSTER_AUTHORIZATION_FAILED => Self::Id { id, text },
-            TIMEOUT_TOO_LONG => Self::LongTimeout(text),
+            Code::TRANSACTIONAL_ID_AUTHORIZATION_FAILED | Code::CLUSTER_AUTHORIZATION_FAILED => Self::Id { id, text },
+            Code::INVALID_TRANSACTION_TIMEOUT => Self::LongTimeout(text),
             _ => Self::Coordinator { id, text },
         }
     }
@@ -210,7 +204,10 @@ mod tests {
     #[test]
     fn numbers_are_those_of_the_library() {
         assert_eq!(
-            (ID_FORBIDDEN.name(), TIMEOUT_TOO_LONG.name()),
+            (
+                Code::TRANSACTIONAL_ID_AUTHORIZATION_FAILED.name(),
+                Code::INVALID_TRANSACTION_TIMEOUT.name()
+            ),
             ("TRANSACTIONAL_ID_AUTHORIZATION_FAILED", "INVALID_TRANSACTION_TIMEOUT")
         );
     }

@@ -14,6 +14,7 @@ use crate::lane::LaneId;
 use crate::outlet::{ParcelId, TopicId};
 use crate::pace::{Backoff, Complaint};
 use crate::parcels::{Parcel, Parcels};
+use crate::stats::Stats;
 use crate::transact::{PositionLog, PositionRecord};
 
 /// When a transaction takes nothing more.
@@ -193,6 +194,17 @@ impl Transaction {
     /// Whether one who took over is looked for before it is fenced.
     pub(crate) fn is_wary(&self, now: Instant) -> bool {
         !self.is_fenced_off && self.looking_until.is_some_and(|until| now < until)
+    }
+
+    /// Why nothing is committed from now on; none: it is.
+    pub(crate) fn waits_for(&mut self, why: Option<String>, stats: &mut Stats) {
+        self.uncommitted = why;
+        stats.positions_wait.clone_from(&self.uncommitted);
+    }
+
+    /// The same, for this is what Kafka says to positions.
+    pub(crate) fn not_taken(&mut self, code: Code, stats: &mut Stats) {
+        self.waits_for(Some(format!("Kafka does not take them: {code}")), stats);
     }
 
     /// Others are fenced, or not yet.

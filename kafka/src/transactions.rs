@@ -294,8 +294,7 @@ impl<O: Outlet> Shipper<O> {
                 txn.cause = why.or(txn.cause);
                 // No line is to blame.
                 if let Some(code) = why.filter(|_| txn.members.is_empty()) {
-                    txn.uncommitted = Some(format!("Kafka does not take them: {code}"));
-                    self.stats.positions_wait.clone_from(&txn.uncommitted);
+                    txn.not_taken(code, &mut self.stats);
                 }
                 match aborted {
                     Ok(()) => {
@@ -321,8 +320,7 @@ impl<O: Outlet> Shipper<O> {
         if self.connection.is_down() || !only_positions {
             return;
         }
-        txn.uncommitted = Some(format!("Kafka does not commit them: {reason}"));
-        self.stats.positions_wait.clone_from(&txn.uncommitted);
+        txn.waits_for(Some(format!("Kafka does not commit them: {reason}")), &mut self.stats);
         if !txn.complaint.raise(NOT_TAKEN, PATIENCE, now) {
             return;
         }
@@ -351,7 +349,7 @@ impl<O: Outlet> Shipper<O> {
         if std::mem::take(&mut txn.is_unsure) {
             if opened.is_ours && opened.last > txn.version {
                 // The commit that was never answered went through.
-                (txn.uncommitted, self.stats.positions_wait) = (None, None);
+                txn.waits_for(None, &mut self.stats);
                 for id in std::mem::take(&mut txn.unsure) {
                     self.settle_committed(id);
                 }
@@ -374,7 +372,7 @@ impl<O: Outlet> Shipper<O> {
 
     fn committed(&mut self, txn: &mut Transaction, now: Instant) {
         self.stats.committed += 1;
-        (txn.uncommitted, self.stats.positions_wait) = (None, None);
+        txn.waits_for(None, &mut self.stats);
         txn.version += 1;
         txn.rest.reset();
         if txn.complaint.clear(now).is_some() {
@@ -405,8 +403,7 @@ impl<O: Outlet> Shipper<O> {
 fn refused(txn: &mut Transaction, stats: &mut Stats, code: Code) {
     txn.failed = true;
     if matches!(code.verdict(), Verdict::Ask | Verdict::Record) {
-        txn.uncommitted = Some(format!("Kafka does not take them: {code}"));
-        stats.positions_wait.clone_from(&txn.uncommitted);
+        txn.not_taken(code, stats);
         log::warn!(topic = txn.log.topic(), cause:% = code; "Kafka refused a position, its transaction is aborted");
     }
 }

@@ -104,7 +104,13 @@ impl ExactlyOnce {
     /// The `transactional.id` of its producer.
     #[must_use]
     pub fn transactional_id(&self) -> String {
-        format!("logcatch-{}", self.instance)
+        Self::transactional_id_of(&self.instance)
+    }
+
+    /// The same of any instance.
+    #[must_use]
+    pub fn transactional_id_of(instance: &str) -> String {
+        format!("logcatch-{instance}")
     }
 }
 

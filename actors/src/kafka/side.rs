@@ -94,8 +94,9 @@ impl Side {
             self.positions.keep_here();
             if let Some(instance) = left {
                 let (positions, options) = (Arc::clone(&self.positions), super::options(settings));
+                let id = ExactlyOnce::transactional_id_of(&instance);
                 // Nobody waits for it.
-                drop(detach(move || end_open(&options, instance, &positions)));
+                drop(detach(move || end_open(&options, &id, &positions)));
             }
             self.standing.send_replace(Standing::Ours);
             return Ok(Made {
@@ -138,22 +139,18 @@ fn builder(delivery: &Delivery, wake: &Arc<Wake>) -> Builder<Producer> {
 
 /// Ends the transaction that a service of this instance may have left open when it was killed, so that readers of what is committed
 /// do not wait for its time to pass. Blocks for a minute at most.
-fn end_open(options: &Options, instance: String, positions: &Positions) {
-    let exactly_once = ExactlyOnce {
-        instance,
-        positions_topic: String::new(),
-    };
-    let (id, deadline) = (exactly_once.transactional_id(), Instant::now() + LEFT_OPEN);
+fn end_open(options: &Options, id: &str, positions: &Positions) {
+    let deadline = Instant::now() + LEFT_OPEN;
     // Who ships so again has ended it.
     while !positions.follows_topic() {
-        match try_transaction(options, &id, None) {
+        match try_transaction(options, id, None) {
             Ok(()) => {
-                log::info!(transactional_id = id.as_str(); "whatever was left open of exactly-once delivery is ended");
+                log::info!(transactional_id = id; "whatever was left open of exactly-once delivery is ended");
                 return;
             }
             Err(unfit) if unfit.may_pass() && Instant::now() < deadline => std::thread::sleep(PAUSE),
             Err(unfit) => {
-                log::warn!(transactional_id = id.as_str(), cause:% = unfit, help = "it ends with its transaction.timeout.ms";
+                log::warn!(transactional_id = id, cause:% = unfit, help = "it ends with its transaction.timeout.ms";
                     "cannot end what may be left open of exactly-once delivery, readers of what is committed wait for it");
                 return;
             }

@@ -1,5 +1,6 @@
 //! What is still on its way to Kafka, in words.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
@@ -12,7 +13,7 @@ pub struct Unsettled {
     /// How many; positions that are to be written in a transaction are one.
     pub batches: usize,
     /// The topics of batches, each once.
-    pub topics: Vec<Arc<str>>,
+    pub topics: BTreeSet<Arc<str>>,
 }
 
 impl fmt::Display for Unsettled {
