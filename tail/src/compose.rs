@@ -41,6 +41,20 @@ pub(crate) struct Composed {
     pub(crate) extents: Vec<Range<u32>>,
 }
 
+/// What was framed: by this, these bytes, with what follows them, and where in the file they begin.
+type Read<'a> = (&'a Sieve, &'a [u8], Tail, u64);
+
+/// The records of `framed` in objects, where the settings or the log want them so: see [`Composer::compose`].
+pub(crate) fn composed(
+    composer: Option<Composer>,
+    read: Read<'_>,
+    framed: &mut Framed,
+    space: usize,
+) -> Option<Composed> {
+    let made = framed.made.take();
+    made.or_else(|| composer.map(|composer| composer.compose(read, framed, space)))
+}
+
 impl Composer {
     /// Bytes that the message may have in a record, with so many `more` around it than in every one.
     pub(crate) fn room(&self, more: usize) -> usize {
@@ -73,12 +87,7 @@ impl Composer {
     ///
     /// A line whose object is too long is cut where it fits, and framed on from there: so a cut depends on nothing but
     /// the bytes from the one before. A group of lines is cut between two of them.
-    pub(crate) fn compose(
-        &self,
-        (sieve, data, tail, offset): (&Sieve, &[u8], Tail, u64),
-        framed: &mut Framed,
-        space: usize,
-    ) -> Composed {
+    pub(crate) fn compose(&self, (sieve, data, tail, offset): Read<'_>, framed: &mut Framed, space: usize) -> Composed {
         let guess = data.len() + data.len() / 16 + framed.records.len() * (self.envelope.size() + RECORD_COST);
         let framer = &sieve.framer;
         let mut made = Made {

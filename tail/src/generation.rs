@@ -15,6 +15,7 @@ use std::sync::Arc;
 use crate::account::{Passed, Skip};
 use crate::archive::Archive;
 use crate::charset::Charset;
+use crate::compose::composed;
 use crate::file::{first_bytes, holds, is_copy};
 use crate::filter::Ends;
 use crate::frame::Tail;
@@ -395,12 +396,8 @@ impl Generation {
             framed = sieve.frame(&buffer, from, tail, split, limit);
         }
         if !framed.is_nothing(nothing) || (tail == Tail::Final && nothing > guard) {
-            let composed = framed.made.take().or_else(|| {
-                composer.map(|composer| {
-                    let read = (&sieve, buffer.as_slice(), tail, start);
-                    composer.compose(read, &mut framed, budget - found)
-                })
-            });
+            let read = (&sieve, buffer.as_slice(), tail, start);
+            let composed = composed(composer, read, &mut framed, budget - found);
             let passed = (guard, hole + framed.dropped_nuls, mark);
             let is_through = whole && tail == Tail::Open && framed.is_through && framed.sides.is_some();
             self.rest = Rest::default();

@@ -20,8 +20,7 @@ use crate::siblings::live_names;
 /// count in whole seconds (ext3).
 const SETTLED: Duration = Duration::from_secs(3);
 /// The same where they have fractions of seconds: they count in ticks of the kernel, 10 ms at most, as the clock does that they
-/// are measured by. So a start does not list a
-/// directory for each of its files because one of them was made a second ago.
+/// are measured by. So a start does not list a directory for each of its files because one of them was made a second ago.
 const SETTLED_FINE: Duration = Duration::from_millis(100);
 /// A listing that nobody asked for this long is given back.
 const UNUSED: Duration = Duration::from_secs(30);

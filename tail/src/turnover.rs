@@ -234,8 +234,7 @@ impl Watcher {
                 });
                 let opened = self.olds.len();
                 self.open_unseen_after(&copy.stat, stat.inode, now)?;
-                let copies = self.olds[opened..].iter_mut();
-                copies.for_each(|copy| copy.generation.is_written_in(generation.charset()));
+                self.are_written_in(opened, generation.charset());
             }
             shorter => {
                 // What came after the copy was copied as well, if it was cut more than once since the last look.
@@ -269,8 +268,7 @@ impl Watcher {
                     for sibling in unseen.iter().rev() {
                         self.open_unseen(sibling, now)?;
                     }
-                    let copies = self.olds[opened..].iter_mut();
-                    copies.for_each(|copy| copy.generation.is_written_in(generation.charset()));
+                    self.are_written_in(opened, generation.charset());
                 } else {
                     self.lost(
                         &generation,
@@ -283,6 +281,12 @@ impl Watcher {
         let stream = self.begin_after_cut(head, &stat, generation.charset());
         self.live = Some(Generation::open(file, &stat, stream)?);
         Ok(())
+    }
+
+    /// Copies that were opened since there were so many are encoded as what they are copies of, whatever they begin with.
+    fn are_written_in(&mut self, opened: usize, charset: Option<Charset>) {
+        let copies = self.olds[opened..].iter_mut();
+        copies.for_each(|copy| copy.generation.is_written_in(charset));
     }
 
     /// A rotated file is not what it was: its unread bytes can no longer be reached.

@@ -8,7 +8,7 @@ use std::fs;
 use std::sync::Arc;
 use std::time::Duration;
 
-use logcatch_tail::{Filter, Multiline, QUIET, Rule, Shape};
+use logcatch_tail::{Multiline, QUIET, Rule, Shape};
 use proptest::prelude::*;
 use regex::bytes::Regex;
 use rig::{Rig, append};
@@ -94,15 +94,7 @@ fn what_comes_long_after_a_group_of_the_most_lines_is_no_rest_of_it() {
     for restarts in [false, true] {
         for (time, expected) in [(Duration::ZERO, &["x\n 1", " 2"][..]), (SECOND, &["x\n 1", " x"])] {
             let mut rig = rig(true);
-            let shape = &mut rig.spec.shape;
-            shape.filter = Filter::new(&["x".into()], &[]).unwrap().map(Arc::new);
-            shape.multiline = shape.multiline.take().map(|multiline| {
-                Arc::new(Multiline {
-                    max_lines: 2,
-                    ..(*multiline).clone()
-                })
-            });
-            rig.restart();
+            rig.limit_groups(2, "x");
             for (side, first, rest) in [("stdout", "x", " 2"), ("stderr", "y", " x")] {
                 write(&mut rig, &(cri(side, "F", first) + &cri(side, "F", " 1")));
                 if restarts {

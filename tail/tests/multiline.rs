@@ -7,7 +7,7 @@ use std::fs;
 use std::sync::Arc;
 use std::time::Duration;
 
-use logcatch_tail::{Filter, Multiline, QUIET, Rule};
+use logcatch_tail::{Multiline, QUIET, Rule};
 use proptest::prelude::*;
 use regex::bytes::Regex;
 use rig::archive::Gz;
@@ -216,15 +216,7 @@ fn a_group_longer_than_one_read_is_whole_and_what_is_too_long_is_cut_between_lin
 #[test]
 fn what_a_limit_cuts_off_a_group_ships_if_its_beginning_did_before_a_restart() {
     let mut rig = rig();
-    let shape = &mut rig.spec.shape;
-    shape.filter = Filter::new(&["^x".into()], &[]).unwrap().map(Arc::new);
-    shape.multiline = shape.multiline.take().map(|multiline| {
-        Arc::new(Multiline {
-            max_lines: 2,
-            ..(*multiline).clone()
-        })
-    });
-    rig.restart();
+    rig.limit_groups(2, "^x");
     for first in ["x", "y"] {
         write(&mut rig, &format!("{first}\n 1\n 2\n"));
         rig.restart();
@@ -243,15 +235,7 @@ fn what_comes_long_after_a_group_of_the_most_lines_is_no_rest_of_it() {
     for restarts in [false, true] {
         for (time, expected) in [(SHORTER, &["x\n 1", " 2\n 3"][..]), (TIMEOUT, &["x\n 1", " x\n 3"])] {
             let mut rig = rig();
-            let shape = &mut rig.spec.shape;
-            shape.filter = Filter::new(&["x".into()], &[]).unwrap().map(Arc::new);
-            shape.multiline = shape.multiline.take().map(|multiline| {
-                Arc::new(Multiline {
-                    max_lines: 2,
-                    ..(*multiline).clone()
-                })
-            });
-            rig.restart();
+            rig.limit_groups(2, "x");
             for (first, rest) in [("x", " 2\n 3\n"), ("y", " x\n 3\n")] {
                 write(&mut rig, &format!("{first}\n 1\n"));
                 if restarts {

@@ -12,7 +12,7 @@ use crate::account::Skip;
 use crate::charset::Charset;
 use crate::compose::{Composed, Composer};
 use crate::container::lane::{Group, Lane, Pending, Progress};
-use crate::container::piece::{Piece, continues, missing};
+use crate::container::piece::{Piece, continues, torn};
 use crate::filter::{Ends, Sieve, Split};
 use crate::frame::{Framed, Tail};
 use crate::json::escape;
@@ -179,7 +179,7 @@ impl<'a> Joiner<'a> {
         let lane = &mut self.lanes[side as usize];
         let is_too_long = |pending: &mut Pending| pending.weight + weight > self.containers.room;
         if let Some(mut part) = lane.line.take_if(is_too_long) {
-            let missing = self.missing(&part.text);
+            let (_, missing) = self.torn(&part.text);
             let borrowed = if continues(text, missing) { missing } else { 0 };
             part.text.extend_from_slice(&text[..borrowed]);
             text = &text[borrowed..];
@@ -209,13 +209,14 @@ impl<'a> Joiner<'a> {
 
     /// How long a text is in a record, with what may be missing of its last character.
     fn weight(&mut self, text: &[u8]) -> usize {
-        self.containers.weight(text, &mut self.scratch) + self.missing(text)
+        self.containers.weight(text, &mut self.scratch) + self.torn(text).1
     }
 
-    /// How many bytes of the last character of this text are in the next piece: runtimes cut at bytes.
-    fn missing(&self, text: &[u8]) -> usize {
+    /// How many bytes there are of a character that this text ends inside of, and how many are in the next piece: runtimes cut
+    /// at bytes.
+    fn torn(&self, text: &[u8]) -> (usize, usize) {
         let is_utf_8 = self.sieve.framer.charset() == Charset::UTF_8;
-        if is_utf_8 { missing(text) } else { 0 }
+        if is_utf_8 { torn(text) } else { (0, 0) }
     }
 
     /// A part of a line that is longer than a record: in no group.

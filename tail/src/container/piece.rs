@@ -23,11 +23,6 @@ impl Piece {
     }
 }
 
-/// How many bytes are missing of the UTF-8 character that this text ends in.
-pub(super) fn missing(text: &[u8]) -> usize {
-    torn(text).1
-}
-
 /// How many bytes there are of a UTF-8 character that this text ends inside of, and how many are missing of it.
 pub(super) fn torn(text: &[u8]) -> (usize, usize) {
     let last = text.iter().rev().take(3).position(|byte| !is_continuation(*byte));

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::{Chunk, Generation};
+use crate::compose::composed;
 use crate::frame::{Framer, Tail};
 use crate::identity::{Stat, read_at};
 use crate::shape::Recipe;
@@ -28,11 +29,17 @@ impl Rest {
         let is_paid = LONGER.fetch_update(Ordering::Relaxed, Ordering::Relaxed, sum).is_ok();
         Self(if is_paid { bytes.to_vec() } else { Vec::new() })
     }
+
+    /// The bytes, which nobody keeps here any more.
+    fn take(&mut self) -> Vec<u8> {
+        LONGER.fetch_sub(longer(self.0.len()), Ordering::Relaxed);
+        std::mem::take(&mut self.0)
+    }
 }
 
 impl Drop for Rest {
     fn drop(&mut self) {
-        LONGER.fetch_sub(longer(self.0.len()), Ordering::Relaxed);
+        drop(self.take());
     }
 }
 
@@ -101,22 +108,16 @@ impl Generation {
     /// when they were too long to keep.
     pub(crate) fn take_rest(&mut self, recipe: &Recipe) -> Option<Chunk> {
         let whole = self.has_whole_rest();
-        let mut rest = std::mem::take(&mut self.rest);
+        let buffer = self.rest.take();
         if !whole {
             return None;
         }
-        LONGER.fetch_sub(longer(rest.0.len()), Ordering::Relaxed);
-        let buffer = std::mem::take(&mut rest.0);
         let mark = self.byte_order_mark(&buffer);
         let composer = recipe.composer(&self.stream, &mut self.kept);
         let sieve = &recipe.sieve(self.charset, composer.as_ref(), self.next.offset);
         let mut framed = sieve.frame(&buffer, mark, Tail::Final, self.next.split(), usize::MAX);
-        let composed = framed.made.take().or_else(|| {
-            composer.map(|composer| {
-                let read = (sieve, buffer.as_slice(), Tail::Final, self.next.offset);
-                composer.compose(read, &mut framed, usize::MAX)
-            })
-        });
+        let read = (sieve, buffer.as_slice(), Tail::Final, self.next.offset);
+        let composed = composed(composer, read, &mut framed, usize::MAX);
         let passed = (0, framed.dropped_nuls, mark);
         let stat = self.source.stat(self.next.offset).ok()?;
         Some(self.advance(&stat, buffer, framed, passed).with(composed))

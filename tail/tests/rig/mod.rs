@@ -14,7 +14,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use logcatch_tail::{
-    Claims, Handles, Lease, Positions, Settled, StateLock, StoreError, Stream, Todo, WatchSpec, Watcher, World,
+    Claims, Filter, Handles, Lease, Multiline, Positions, Settled, StateLock, StoreError, Stream, Todo, WatchSpec,
+    Watcher, World,
 };
 
 /// One record as it was handed out.
@@ -105,6 +106,15 @@ impl Rig {
 
     pub fn path(&self, name: &str) -> PathBuf {
         self.logs.path().join(name)
+    }
+
+    /// Groups have so many lines at most from now on, and of them ships what has a match of this; for a rig with `multiline`.
+    pub fn limit_groups(&mut self, max_lines: usize, included: &str) {
+        let shape = &mut self.spec.shape;
+        shape.filter = Filter::new(&[included.into()], &[]).unwrap().map(Arc::new);
+        let multiline = (**shape.multiline.as_ref().unwrap()).clone();
+        shape.multiline = Some(Arc::new(Multiline { max_lines, ..multiline }));
+        self.restart();
     }
 
     /// Another path of the entry is watched from now on.

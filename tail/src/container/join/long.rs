@@ -3,32 +3,21 @@
 use std::ops::Range;
 
 use super::{Joiner, few};
-use crate::charset::Charset;
 use crate::container::lane::Pending;
-use crate::container::piece::torn;
 use crate::container::{Line, Side};
 
 impl Joiner<'_> {
     /// What there is of a line, if that is the beginning of a character.
     pub(super) fn take_begun(&mut self, side: Side) -> Option<Pending> {
-        let is_begun = |text: &[u8]| !text.is_empty() && self.torn(text) == text.len();
-        let is_begun = self.lanes[side as usize]
-            .line
-            .as_ref()
-            .map(|line| is_begun(&line.text))?;
+        let text = &self.lanes[side as usize].line.as_ref()?.text;
+        let is_begun = !text.is_empty() && self.torn(text).0 == text.len();
         self.lanes[side as usize].line.take_if(|_| is_begun)
-    }
-
-    /// How many bytes there are of a character that this text ends inside of.
-    fn torn(&self, text: &[u8]) -> usize {
-        let is_utf_8 = self.sieve.framer.charset() == Charset::UTF_8;
-        if is_utf_8 { torn(text).0 } else { 0 }
     }
 
     /// A text that is too long for one record; with what it begins before this line, if it does. All of it is taken at once, but
     /// for the beginning of a character that ends in the next line.
     pub(super) fn take_long(&mut self, line: &Line<'_>, text: &[u8], extent: Range<u32>, begun: Option<Pending>) {
-        let torn = if line.is_part { self.torn(text) } else { 0 };
+        let torn = if line.is_part { self.torn(text).0 } else { 0 };
         let torn = if torn < text.len() && torn <= line.text.len() {
             torn
         } else {
