@@ -107,11 +107,8 @@ fn e2_a_host_that_has_one_transaction_after_the_other_open_is_not_waited_for() {
 
 /// A host that shipped and was killed, the topic of its positions, and its log.
 fn killed(name: &str) -> (Fixture, String, LogFile) {
-    let broker = kafka::shared();
-    let mut fixture = Fixture::on(broker, name, "");
-    fixture.host = Host::new(name);
-    let positions = fixture.host.exactly_once(&unique(name));
-    fixture.host.ship_logs(broker, &fixture.topic, "");
+    let mut fixture = fixture(kafka::shared(), name, "");
+    let positions = positions_topic(&mut fixture.host);
     let mut log = fixture.log("logs/app.log");
     log.write(1000);
     let service = fixture.host.start();

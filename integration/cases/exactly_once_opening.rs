@@ -203,6 +203,15 @@ fn the_mode_changes_while_it_runs_both_ways_and_nothing_is_lost_or_repeated() {
     fixture.finish(service);
 }
 
+/// Reloads until the change is not refused any more, and lines arrive.
+fn until_changed(fixture: &mut Fixture) {
+    eventually("the mode changes", || {
+        let reload = fixture.host.run(&["reload"]);
+        when(reload.code == Some(0), || format!("{reload:?}"))
+    });
+    until_more(fixture, 100);
+}
+
 fn killed_while_the_mode_changes_nothing_is_lost() {
     /// What two writers append in the second before a kill, and some.
     const REPEATED: usize = 20_000;
@@ -263,11 +272,7 @@ fn a_change_of_the_mode_that_cannot_be_is_refused_and_nothing_changes() {
     fixture.host.settings(&exactly_once);
     let check = ok(&fixture.host, &["check", "--broker"]);
     assert!(check.contains("is not tried, for a service runs here"), "{check}");
-    eventually("the mode changes", || {
-        let reload = fixture.host.run(&["reload"]);
-        when(reload.code == Some(0), || format!("{reload:?}"))
-    });
-    until_more(&mut fixture, 100);
+    until_changed(&mut fixture);
     end(fixture, writers, service);
 }
 
@@ -380,11 +385,7 @@ fn a_change_to_exactly_once_without_the_rights_is_refused_and_nothing_changes() 
     let log = service.log();
     assert!(!log.contains("the delivery mode changes"), "{log}");
     allow(&broker, ["--topic", &topic], &["Write"]);
-    eventually("the mode changes", || {
-        let reload = fixture.host.run(&["reload"]);
-        when(reload.code == Some(0), || format!("{reload:?}"))
-    });
-    until_more(&mut fixture, 100);
+    until_changed(&mut fixture);
     end(fixture, writers, service);
 }
 
