@@ -37,10 +37,8 @@ cases![
 
 /// A broker that ends transactions soon after their time.
 pub fn hasty_broker(name: &str) -> kafka::Private {
-    kafka::private_with(
-        name,
-        "transaction.abort.timed.out.transaction.cleanup.interval.ms=500\n",
-    )
+    let hasty = "transaction.abort.timed.out.transaction.cleanup.interval.ms=500\n";
+    kafka::private_with(name, &format!("{hasty}{}", kafka::PATIENT))
 }
 
 /// A transaction whose service is gone ends soon.

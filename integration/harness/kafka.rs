@@ -42,6 +42,10 @@ share.coordinator.state.topic.num.partitions=1
 log.cleaner.dedupe.buffer.size=2097152
 ";
 
+/// For a broker that is paused while transactions are open: it is not taken for gone meanwhile. Kafka 4.3 drops the ends of
+/// transactions while their partitions have no leader (KAFKA-20734), which no client can mend.
+pub const PATIENT: &str = "broker.session.timeout.ms=8000\n";
+
 /// How a broker's Java runs in tests: soon up, with little memory.
 pub const SMALL: &[&str] = &["-Xms96m", "-Xmx384m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"];
 
@@ -225,6 +229,8 @@ impl Broker {
         command.args(self.java_options).args([
             "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
             "-Dorg.slf4j.simpleLogger.showDateTime=true",
+            // Says so when it drops the end of a transaction.
+            "-Dorg.slf4j.simpleLogger.log.kafka.coordinator.transaction.TransactionMarkerChannelManager=info",
             "-cp",
             jars::classpath(),
             class,

@@ -97,7 +97,8 @@ impl Run {
 
     /// Does it.
     pub fn go(&self, profile: Profile) -> Outcome {
-        let private = (profile.outage > 0).then(|| kafka::private("torture"));
+        let properties = if self.exactly_once { kafka::PATIENT } else { "" };
+        let private = (profile.outage > 0).then(|| kafka::private_with("torture", properties));
         let broker: &Broker = private.as_deref().unwrap_or_else(|| kafka::shared());
         // Stamped by the broker, so that a record's time says when it was acknowledged.
         let topic = broker.topic_with("torture", 4, &[("message.timestamp.type", "LogAppendTime")]);

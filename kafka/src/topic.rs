@@ -180,7 +180,8 @@ pub fn read_back(options: &Options, topic: &str, prefix: &[u8]) -> Result<Found,
             if Instant::now() >= deadline {
                 let open = format!(
                     "a transaction is open in its partition {partition}, of another service or an earlier one of ours; \
-                     Kafka ends it some 10 s after its transaction.timeout.ms, by default 60 s, at the latest"
+                     Kafka ends it some 10 s after its transaction.timeout.ms, by default 60 s, at the latest; \
+                     one that it does not end is found by kafka-transactions.sh find-hanging"
                 );
                 return Err(later(open));
             }
