@@ -22,9 +22,15 @@ use crate::transact::{PositionLog, PositionRecord};
 pub struct Bounds {
     /// After this, from its first batch on.
     pub interval: Duration,
+    /// One that has [`BACKLOG`] bytes by then: after this.
+    pub of_backlog: Duration,
     /// When its batches have so many bytes.
     pub bytes: u64,
 }
+
+/// What has so many bytes within [`Bounds::interval`] (40 MB/s with the default) is a backlog: its lines waited anyway, and the
+/// fewer transactions, the sooner it is through, for each ends with some milliseconds in which nothing can be sent.
+const BACKLOG: u64 = 4 << 20;
 
 /// A service that starts takes about so long to read positions back and say that it takes over.
 const TAKEOVER: Duration = Duration::from_secs(3);
@@ -297,7 +303,12 @@ impl Transaction {
 
     /// When it takes nothing more, whatever comes.
     pub(crate) fn closes_at(&self) -> Option<Instant> {
-        let full = self.since.map(|since| since + self.bounds.interval);
+        let interval = if self.bytes < BACKLOG {
+            self.bounds.interval
+        } else {
+            self.bounds.of_backlog
+        };
+        let full = self.since.map(|since| since + interval);
         full.into_iter().chain(self.log.due()).min()
     }
 

@@ -16,8 +16,11 @@ use super::positions::{Lost, Standing, TopicPositions, found};
 /// A transaction takes batches for so long.
 const TRANSACTION: Duration = Duration::from_millis(100);
 
+/// One of a backlog: with its commit still within 200 ms, so that lines of other files are.
+const TRANSACTION_OF_BACKLOG: Duration = Duration::from_millis(160);
+
 /// It takes so many bytes at most.
-const TRANSACTION_BYTES: u64 = 24 << 20;
+const TRANSACTION_BYTES: u64 = 48 << 20;
 
 /// A transaction takes so much of what one file may hold, so that a file has something ready for the next one when it commits.
 const PART_OF_ONE_FILE: (u64, u64) = (3, 4);
@@ -112,6 +115,7 @@ impl Side {
         let (part, of) = PART_OF_ONE_FILE;
         let bounds = Bounds {
             interval: TRANSACTION,
+            of_backlog: TRANSACTION_OF_BACKLOG,
             bytes: (settings.limits.in_flight_of_one / of * part).min(TRANSACTION_BYTES),
         };
         Ok(Made {

@@ -251,6 +251,7 @@ pub(crate) fn rig(topics: &[(&str, u32)], bytes: u64) -> (Rig, FakeLog) {
     log.book().broker = Some(rig.broker.clone());
     let bounds = Bounds {
         interval: Duration::from_millis(100),
+        of_backlog: Duration::from_millis(160),
         bytes,
     };
     rig.shipper = rig.shipper.in_transactions(Arc::new(log.clone()), bounds, rig.now);

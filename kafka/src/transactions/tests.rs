@@ -55,6 +55,19 @@ fn positions_are_under_way_before_the_last_of_the_lines() {
 }
 
 #[test]
+fn a_transaction_goes_on_for_longer_while_it_ships_a_backlog() {
+    for (bytes, open_for) in [(1_000, 100), (5_000_000, 160)] {
+        let (mut rig, log) = rig(&[("t", 1)], 64 << 20);
+        rig.run();
+        let (batch, _fate) = batch_of(&log, "t", "f", &[&"x".repeat(bytes)], 1);
+        rig.shipper.push(batch, rig.now);
+        rig.run();
+        let wake_at = rig.shipper.transaction.as_ref().and_then(|txn| txn.wake_at());
+        assert_eq!(wake_at, Some(rig.now + Duration::from_millis(open_for)));
+    }
+}
+
+#[test]
 fn a_topic_that_took_its_lines_is_not_blamed_for_positions_that_are_refused() {
     let (mut rig, log) = rig(&[("t", 1)], 1 << 20);
     rig.run();
