@@ -136,6 +136,7 @@ pub(crate) fn hold(lane: &mut Lane, code: Code, ask: bool, now: Instant) {
         _ => Trouble::Other,
     };
     lane.probing = true;
+    lane.distrust();
     lane.door.set(LaneState::Held { why, reason });
     lane.phase = Phase::Held(now + lane.backoff.pause(), ask);
 }

@@ -159,6 +159,11 @@ impl Lane {
         self.tracks.acked(place, took, now);
     }
 
+    /// The topic may be made anew meanwhile: each partition gets one record until that is acknowledged.
+    pub(crate) fn distrust(&mut self) {
+        self.tracks.distrust();
+    }
+
     /// When it next wants its owner to look after it.
     pub(crate) fn wake_at(&self) -> Option<Instant> {
         let phase = match self.phase {
@@ -252,7 +257,7 @@ impl Lane {
         // Another one only when there are fewer than before, and then nothing of it is out.
         parcel.place = Tracks::place(partition);
         let room = match &redo {
-            Some(_) => room.min(self.tracks.trial(parcel.place)),
+            Some(_) => room.min(self.tracks.trial(parcel.place, now)),
             None => room.min(self.tracks.room(parcel.place, parcel.average(), limit, now)),
         };
         if room == 0 && redo.is_some() {

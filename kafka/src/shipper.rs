@@ -474,6 +474,8 @@ mod handover_tests;
 #[cfg(test)]
 mod model;
 #[cfg(test)]
+mod partition_tests;
+#[cfg(test)]
 mod tests;
 #[cfg(test)]
 mod transaction_tests;

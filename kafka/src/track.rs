@@ -17,6 +17,11 @@ const REQUEST_RECORDS: u64 = 10_000;
 /// Bytes that a record takes in a request beyond its key and value, about.
 const RECORD_OVERHEAD: u64 = 12;
 
+/// A partition of which nothing was acknowledged for so long may be another one of the same name by now, or its broker
+/// has forgotten this producer (`producer.id.expiration.ms`, a day by default). More than an answer may take, which
+/// librdkafka waits a minute for, so that a slow broker never gets its requests one by one.
+const PROOF: Duration = Duration::from_secs(61);
+
 /// How long librdkafka lets a request that is not full linger.
 const LINGER: Duration = Duration::from_millis(20);
 
@@ -39,8 +44,8 @@ struct Track {
     queued: bool,
     outstanding: u32,
     rhythm: Rhythm,
-    /// The broker acknowledged something of this producer here.
-    proven: bool,
+    /// The last time that the broker acknowledged something of this producer here.
+    proven: Option<Instant>,
 }
 
 /// How long requests take, as told by acknowledgements that come one after the other.
@@ -95,8 +100,8 @@ impl Tracks {
     /// How many more records of `size` bytes, key included, this place may have out, if a request takes `limit` bytes.
     pub(crate) fn room(&self, place: usize, size: u64, limit: u64, now: Instant) -> u32 {
         let Some(track) = self.tracks.get(place) else { return 0 };
-        if !track.proven {
-            return self.trial(place);
+        if !track.is_proven(now) {
+            return self.trial(place, now);
         }
         let one = (limit / (size + RECORD_OVERHEAD)).clamp(1, REQUEST_RECORDS);
         // What fills a request by librdkafka's own count fits into it not quite: it counts less than it writes. The
@@ -112,14 +117,15 @@ impl Tracks {
             .saturating_sub(track.outstanding)
     }
 
-    /// How many more records this place may have out before anything of this producer was acknowledged there: one.
+    /// How many more records this place may have out before anything of this producer was acknowledged there, or as long
+    /// as that may be forgotten: one.
     ///
     /// A broker that knows nothing of a producer takes the first sequence number it sees as a beginning. Were a first
     /// request refused, as by a leader that is not ready, and a second one under way accepted, the first would be taken
     /// for a repetition when it comes again: acknowledged and never stored.
-    pub(crate) fn trial(&self, place: usize) -> u32 {
+    pub(crate) fn trial(&self, place: usize, now: Instant) -> u32 {
         match self.tracks.get(place) {
-            Some(track) if track.proven => u32::MAX,
+            Some(track) if track.is_proven(now) => u32::MAX,
             Some(track) => 1_u32.saturating_sub(track.outstanding),
             None => 1,
         }
@@ -197,9 +203,16 @@ impl Tracks {
     /// A request was acknowledged, so long after its first record was handed over.
     pub(crate) fn acked(&mut self, place: usize, took: Duration, now: Instant) {
         if let Some(track) = self.track(place) {
-            track.proven = true;
+            track.proven = Some(now);
             let more = track.outstanding > 0 || !track.waiting.is_empty();
             track.rhythm.beat(more, took, now);
+        }
+    }
+
+    /// What was acknowledged proves nothing any more: the topic may be another one.
+    pub(crate) fn distrust(&mut self) {
+        for track in &mut self.tracks {
+            track.proven = None;
         }
     }
 
@@ -212,6 +225,12 @@ impl Tracks {
             .collect();
         *self = Self::default();
         waiting
+    }
+}
+
+impl Track {
+    fn is_proven(&self, now: Instant) -> bool {
+        self.proven.is_some_and(|at| now < at + PROOF)
     }
 }
 
@@ -271,7 +290,7 @@ mod tests {
     fn a_partition_gets_what_goes_into_two_requests() {
         let mut tracks = Tracks::default();
         let now = Instant::now();
-        assert_eq!(tracks.trial(1), 1);
+        assert_eq!(tracks.trial(1, now), 1);
         tracks.acked(1, Duration::ZERO, now);
         tracks.push(1, 7);
         assert_eq!(
