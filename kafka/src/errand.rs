@@ -90,10 +90,17 @@ pub(crate) enum Found<O: Outlet> {
     Partitions(Vec<(Arc<str>, Result<u32, Code>)>),
     Limit(Option<u64>),
     Buried(Result<(), BuryError>),
-    Built(Result<O, StartError>),
+    Built {
+        /// What it was made of.
+        options: Options,
+        outlet: Result<O, StartError>,
+    },
     Token,
     Retired,
-    Transacted { era: u64, came: Came },
+    Transacted {
+        era: u64,
+        came: Came,
+    },
 }
 
 /// A commit that is not answered within this is asked for again, after a look at what came back.
@@ -118,7 +125,10 @@ impl<O: Outlet> Errand<O> {
                 options,
                 batch_bytes,
                 builder,
-            } => Found::Built(builder(&options, batch_bytes)),
+            } => Found::Built {
+                outlet: builder(&options, batch_bytes),
+                options,
+            },
             Task::Token { inquirer } => {
                 // What comes of it is reported like anything else of the connection.
                 inquirer.renew_token();

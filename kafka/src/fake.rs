@@ -140,6 +140,8 @@ pub(crate) struct Broker(Arc<Mutex<Cluster>>);
 /// The fake client.
 pub(crate) struct FakeOutlet {
     broker: Broker,
+    /// The brokers of the options that it was made of.
+    pub(crate) made_of: Vec<String>,
     topics: Vec<String>,
     lent: HashMap<ParcelId, Arc<Vec<u8>>>,
     outstanding: u32,
@@ -256,9 +258,10 @@ impl Broker {
         });
     }
 
-    fn outlet(&self) -> FakeOutlet {
+    fn outlet(&self, options: &Options) -> FakeOutlet {
         FakeOutlet {
             broker: self.clone(),
+            made_of: options.brokers.clone(),
             topics: Vec::new(),
             lent: HashMap::new(),
             outstanding: 0,
@@ -407,13 +410,13 @@ impl Rig {
         let (broker, grave, now) = (Broker::new(topics), Grave::with_room(1000), Instant::now());
         let builder = {
             let broker = broker.clone();
-            move |_: &Options, batch_bytes| {
+            move |options: &Options, batch_bytes| {
                 broker.cluster().built.push(batch_bytes);
-                Ok(broker.outlet())
+                Ok(broker.outlet(options))
             }
         };
         let shipper = Shipper::new(
-            broker.outlet(),
+            broker.outlet(&Options::default()),
             Options::default(),
             Arc::new(builder),
             Arc::new(grave.clone()),
@@ -430,7 +433,16 @@ impl Rig {
 
     /// Another client of the same cluster.
     pub(crate) fn new_outlet(&self) -> FakeOutlet {
-        self.broker.outlet()
+        self.broker.outlet(&Options::default())
+    }
+
+    /// Options with other brokers, and a client that is made of them.
+    pub(crate) fn other_options(&self) -> (FakeOutlet, Options) {
+        let options = Options {
+            brokers: vec!["b:1".into()],
+            ..Options::default()
+        };
+        (self.broker.outlet(&options), options)
     }
 
     pub(crate) fn push(&mut self, topic: &str, key: &str, lines: &[&str]) -> Fate {

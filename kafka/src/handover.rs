@@ -142,8 +142,8 @@ impl<O: Outlet> Shipper<O> {
     /// Replaces the producer by one made of other options. What the old one has is drained for some seconds, what
     /// it still has then is sent again through the new one: nothing is lost, and only that may arrive twice.
     pub fn replace(&mut self, outlet: O, options: Options, now: Instant) {
-        // Limits that were learned belong to the old cluster.
-        self.handover.batch_bytes = options.batch_bytes();
+        // What is still to be built would be made of the old options.
+        self.handover.build_at = None;
         let next = Next {
             outlet,
             options: Some(options),
@@ -222,8 +222,14 @@ impl<O: Outlet> Shipper<O> {
     }
 
     /// A producer was built, or could not be.
-    pub(crate) fn built(&mut self, outlet: Result<O, StartError>, now: Instant) {
+    pub(crate) fn built(&mut self, options: &Options, outlet: Result<O, StartError>, now: Instant) {
         self.handover.building = false;
+        if *options != self.options {
+            // Others are in force since. Whoever needs a producer asks for one made of those.
+            self.errands
+                .extend(outlet.ok().map(|unused| Errand(Task::Retire(unused))));
+            return;
+        }
         let outlet = match outlet {
             Ok(outlet) => outlet,
             Err(error) => {
@@ -288,6 +294,9 @@ impl<O: Outlet> Shipper<O> {
         let old = std::mem::replace(&mut self.outlet, next.outlet);
         self.errands.push(Errand(Task::Retire(old)));
         if let Some(options) = next.options {
+            // Limits that were learned belong to the old cluster.
+            self.handover.batch_bytes = options.batch_bytes();
+            self.handover.build_at = None;
             self.connection = Connection::new(&options, now);
             self.options = options;
         }

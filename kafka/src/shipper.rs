@@ -230,7 +230,7 @@ impl<O: Outlet> Shipper<O> {
                     self.settle_if_done(parcel);
                 }
             }
-            Found::Built(outlet) => self.built(outlet, now),
+            Found::Built { options, outlet } => self.built(&options, outlet, now),
             Found::Token | Found::Retired => {}
             Found::Transacted { era, came } => self.transacted(era, came, now),
         }

@@ -68,15 +68,8 @@ fn new_options_take_over_without_loss() {
     let (first, second) = lines.split_at(60);
     let a = rig.push("t", "k", &refs(first));
     rig.run();
-    let next = rig.new_outlet();
-    rig.shipper.replace(
-        next,
-        crate::Options {
-            brokers: vec!["b:1".into()],
-            ..crate::Options::default()
-        },
-        rig.now,
-    );
+    let (next, options) = rig.other_options();
+    rig.shipper.replace(next, options, rig.now);
     let b = rig.push("t", "k", &refs(second));
     rig.run();
     assert_eq!(rig.broker.held(), 60, "the old one is drained, nothing more goes to it");
@@ -150,4 +143,55 @@ fn batches_stay_under_a_limit_that_may_be_read() {
     rig.judge_all(|_| Ok(()));
     fate.delivered();
     assert_eq!(rig.broker.cluster().built, [Some(20_000)], "once");
+}
+
+#[test]
+fn a_producer_made_of_old_options_never_takes_over_from_one_made_of_new_ones() {
+    let mut rig = Rig::new(&[("t", 1)]);
+    rig.prove("t", "k");
+    rig.broker.fail_client();
+    rig.shipper.turn(rig.now);
+    let building = rig.shipper.take_errands(rig.now);
+    assert_eq!(building.len(), 1, "it takes its time");
+    let (next, options) = rig.other_options();
+    rig.shipper.replace(next, options, rig.now);
+    rig.run();
+    assert_eq!(rig.shipper.outlet.made_of, ["b:1"]);
+
+    for errand in building {
+        rig.shipper.done(errand.run(), rig.now);
+    }
+    rig.run();
+    let fate = rig.push("t", "k", &["a"]);
+    rig.judge_all(|_| Ok(()));
+    fate.delivered();
+    assert_eq!(rig.shipper.outlet.made_of, ["b:1"]);
+
+    // And a later failure is mended with the new ones.
+    rig.broker.fail_client();
+    rig.run();
+    while rig.shipper.next_wake().is_some() {
+        rig.pass();
+    }
+    assert_eq!(rig.shipper.outlet.made_of, ["b:1"]);
+    assert_eq!(rig.broker.cluster().built.len(), 2);
+}
+
+#[test]
+fn a_smaller_limit_of_the_old_cluster_asks_for_no_producer_of_the_new_one() {
+    let mut rig = Rig::new(&[("t", 1)]);
+    rig.prove("t", "k");
+    let fate = rig.push("t", "k", &["a"]);
+    rig.run();
+    rig.shipper.handover.keep_batches_under(20_000, rig.now);
+    let (next, options) = rig.other_options();
+    rig.shipper.replace(next, options, rig.now);
+    rig.shipper.handover.keep_batches_under(10_000, rig.now);
+    rig.judge_all(|_| Ok(()));
+    fate.delivered();
+    assert_eq!(rig.shipper.outlet.made_of, ["b:1"]);
+    assert_eq!(
+        rig.shipper.handover.batch_bytes(),
+        crate::Options::default().batch_bytes()
+    );
 }
