@@ -35,6 +35,7 @@ impl<O: Outlet> Shipper<O> {
         if !topics.is_empty() {
             self.asking += 1;
             self.errands.push(Errand(Task::Ask {
+                era: self.handover.era(),
                 topics,
                 inquirer: self.outlet.inquirer(),
             }));
@@ -66,6 +67,7 @@ impl<O: Outlet> Shipper<O> {
                     }
                     let inquirer = self.outlet.inquirer();
                     self.errands.push(Errand(Task::Limit {
+                        era: self.handover.era(),
                         topic: Arc::from(topic),
                         inquirer,
                     }));

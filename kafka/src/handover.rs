@@ -4,9 +4,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::connection::Connection;
-use crate::errand::{Builder, Errand, Task};
+use crate::errand::{Builder, Era, Errand, Task};
 use crate::error::Code;
-
 use crate::lanes::{LaneState, Trouble};
 use crate::options::{Options, StartError};
 use crate::outlet::Outlet;
@@ -27,6 +26,8 @@ pub(crate) struct Handover<O: Outlet> {
     troubled: bool,
     /// The smallest limit of one batch, in bytes, that a topic is known to have.
     batch_bytes: u64,
+    /// So many producers had their turn before the one there is.
+    era: Era,
 }
 
 enum Stage<O: Outlet> {
@@ -66,7 +67,13 @@ impl<O: Outlet> Handover<O> {
             complaint: Complaint::default(),
             troubled: false,
             batch_bytes,
+            era: 0,
         }
+    }
+
+    /// Which producer there is.
+    pub(crate) fn era(&self) -> Era {
+        self.era
     }
 
     /// True while nothing may be handed over.
@@ -293,6 +300,8 @@ impl<O: Outlet> Shipper<O> {
     fn switch(&mut self, next: Next<O>, now: Instant) {
         let old = std::mem::replace(&mut self.outlet, next.outlet);
         self.errands.push(Errand(Task::Retire(old)));
+        self.handover.era += 1;
+        self.asking = 0;
         if let Some(options) = next.options {
             // Limits that were learned belong to the old cluster.
             self.handover.batch_bytes = options.batch_bytes();

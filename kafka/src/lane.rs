@@ -441,6 +441,8 @@ impl Lane {
         self.unplaced
             .sort_by_cached_key(|id| parcels.get(*id).map(|parcel| parcel.seq));
         self.handle = None;
+        // Whoever was asked before does not count.
+        self.asking = false;
         self.outstanding = 0;
         self.queued = false;
         self.stalled = false;

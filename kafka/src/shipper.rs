@@ -213,13 +213,14 @@ impl<O: Outlet> Shipper<O> {
             txn.is_stale = true;
         }
         match answer.0 {
-            Found::Partitions(topics) => {
+            Found::Partitions(era, _) | Found::Limit(era, _) if era != self.handover.era() => {}
+            Found::Partitions(_, topics) => {
                 self.asking = self.asking.saturating_sub(1);
                 for (topic, answer) in topics {
                     self.answered(&topic, answer, now);
                 }
             }
-            Found::Limit(limit) => {
+            Found::Limit(_, limit) => {
                 if let Some(limit) = limit {
                     self.handover.keep_batches_under(limit, now);
                 }

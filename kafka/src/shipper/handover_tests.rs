@@ -1,9 +1,12 @@
 //! Promises that hold while one producer takes over from another.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use crate::batch::Target;
 use crate::error::Code;
-use crate::fake::Rig;
+use crate::fake::{Rig, to};
+use crate::partition::partition;
 
 fn lines(count: usize) -> Vec<String> {
     (0..count).map(|n| n.to_string()).collect()
@@ -194,4 +197,58 @@ fn a_smaller_limit_of_the_old_cluster_asks_for_no_producer_of_the_new_one() {
         rig.shipper.handover.batch_bytes(),
         crate::Options::default().batch_bytes()
     );
+}
+
+#[test]
+fn what_the_old_cluster_answers_is_nothing_to_the_new_one() {
+    let mut rig = Rig::new(&[("t", 3)]);
+    rig.broker.cluster().limits.insert("t".into(), 20_000);
+    rig.broker.cluster().away = true;
+    let fate = rig.push("t", "k", &["a"]);
+    rig.shipper.turn(rig.now);
+    let old: Vec<_> = rig.shipper.take_errands(rig.now);
+    assert_eq!(old.len(), 1, "the question is under way");
+    let answers: Vec<_> = old.into_iter().map(|errand| errand.run()).collect();
+
+    rig.broker.cluster().away = false;
+    rig.broker.cluster().topics.insert("t".into(), 1);
+    rig.broker.cluster().limits.clear();
+    let (next, options) = rig.other_options();
+    rig.shipper.replace(next, options, rig.now);
+    rig.run();
+    assert_eq!(rig.broker.held(), 1, "the new one is asked at once");
+    for answer in answers {
+        rig.shipper.done(answer, rig.now);
+    }
+    rig.run();
+    assert_eq!(rig.shipper.snapshot().connected, Some(true));
+    rig.judge_all(|_| Ok(()));
+    fate.delivered();
+}
+
+#[test]
+fn partitions_and_limits_of_the_old_cluster_are_not_taken_for_those_of_the_new_one() {
+    let mut rig = Rig::new(&[("t", 4000)]);
+    rig.broker.cluster().limits.insert("t".into(), 20_000);
+    let target = Arc::new(Target::new("t".into(), *b"k", None));
+    rig.shipper.lanes().lane("t");
+    rig.shipper.turn(rig.now);
+    let mut late = Vec::new();
+    for errand in rig.shipper.take_errands(rig.now) {
+        late.push(errand.run());
+    }
+    rig.broker.cluster().topics.insert("t".into(), 2);
+    let (next, options) = rig.other_options();
+    rig.shipper.replace(next, options, rig.now);
+    rig.shipper.turn(rig.now);
+    for answer in late {
+        rig.shipper.done(answer, rig.now);
+    }
+    rig.broker.cluster().limits.clear();
+    let (batch, fate) = to(&target, &["a"]);
+    rig.shipper.push(batch, rig.now);
+    rig.judge_all(|_| Ok(()));
+    fate.delivered();
+    assert_eq!(target.partition(), Some(partition(b"k", 2)));
+    assert_eq!(rig.broker.cluster().built, [], "no smaller batches");
 }
