@@ -56,8 +56,14 @@ impl<O: Outlet> Shipper<O> {
         lane.asked_at = now;
         match answer {
             Ok(partitions) => {
-                lane.learn_partitions(partitions, &mut self.parcels);
+                let is_learned = lane.learn_partitions(partitions, &mut self.parcels);
                 if !matches!(lane.phase, Phase::Asking(_)) {
+                    // Some that had none may have a partition.
+                    return enqueue(&mut self.ready, lane, id);
+                }
+                if !is_learned {
+                    // What is out in those that are gone comes back.
+                    lane.phase = Phase::Asking(now + SILENCE);
                     return;
                 }
                 if lane.handle.is_none() {
@@ -75,7 +81,7 @@ impl<O: Outlet> Shipper<O> {
                 // With nothing to send, that it exists has to do as a proof.
                 let waits = self.transaction.is_some() && lane.door.in_flight() > 0;
                 lane.probing &= lane.has_work() || waits;
-                lane.open();
+                lane.open(now);
                 if !lane.probing {
                     lane.flows(now);
                 }

@@ -166,9 +166,19 @@ impl Broker {
     }
 
     /// Judges what the client holds, batch by batch.
-    pub(crate) fn judge(&self, mut verdict: impl FnMut(&[Item]) -> Result<(), Code>) {
+    pub(crate) fn judge(&self, verdict: impl FnMut(&[Item]) -> Result<(), Code>) {
+        self.judge_those(|_| true, verdict);
+    }
+
+    /// Judges what is chosen; what else the client holds stays as it is.
+    pub(crate) fn judge_those(
+        &self,
+        chosen: impl Fn(&Item) -> bool,
+        mut verdict: impl FnMut(&[Item]) -> Result<(), Code>,
+    ) {
         let mut cluster = self.cluster();
-        let queue = std::mem::take(&mut cluster.queue);
+        let queue: Vec<Item>;
+        (queue, cluster.queue) = std::mem::take(&mut cluster.queue).into_iter().partition(chosen);
         let same = |a: &Item, b: &Item| (&a.topic, a.partition) == (&b.topic, b.partition);
         for chunk in queue.chunk_by(same) {
             for batch in chunk.chunks(cluster.batch_records) {
@@ -210,11 +220,7 @@ impl Broker {
 
     /// Accepts what is chosen; what else the client holds stays as it is.
     pub(crate) fn judge_some(&self, chosen: impl Fn(&Item) -> bool) {
-        let mut cluster = self.cluster();
-        let (chosen, rest) = std::mem::take(&mut cluster.queue).into_iter().partition(chosen);
-        cluster.queue = rest;
-        let chosen: Vec<Item> = chosen;
-        cluster.report(&chosen, Ok(()));
+        self.judge_those(chosen, |_| Ok(()));
     }
 
     /// Refuses all that the client holds as one batch, and names the invalid records (KIP-467).

@@ -111,12 +111,12 @@ impl<O: Outlet> Handover<O> {
         }
     }
 
-    pub(crate) fn errand(&mut self, options: &Options, stalled: bool, now: Instant) -> Option<Task<O>> {
+    pub(crate) fn errand(&mut self, options: &Options, is_silent: impl Fn() -> bool, now: Instant) -> Option<Task<O>> {
         if self.building || self.build_at.is_none_or(|at| at > now) {
             return None;
         }
-        if stalled && !self.holds() {
-            // Nothing is broken, and draining would stop all topics for one that accepts nothing.
+        if !self.holds() && is_silent() {
+            // Nothing is broken, and draining would stop all topics for a partition that accepts nothing.
             self.build_at = Some(now + RETRY);
             return None;
         }
@@ -350,13 +350,7 @@ impl<O: Outlet> Shipper<O> {
         let mut letters = Vec::new();
         for (lane, unreported) in self.lanes.iter_mut().zip(unreported) {
             let Some(lane) = lane else { continue };
-            lane.restart(unreported, &self.parcels, now);
-            // Verdicts that asked for a pause or an answer are met by asking anew.
-            letters.extend(
-                lane.resolve(&self.parcels)
-                    .into_iter()
-                    .flat_map(|resolution| resolution.letters),
-            );
+            letters.extend(lane.restart(unreported, &self.parcels, now));
         }
         for failure in letters {
             self.letter(failure);

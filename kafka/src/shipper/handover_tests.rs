@@ -123,6 +123,33 @@ fn what_a_producer_never_gives_back_is_sent_again() {
 }
 
 #[test]
+fn what_was_being_sent_again_and_is_never_given_back_keeps_its_order() {
+    let mut rig = Rig::new(&[("t", 2)]);
+    rig.prove("t", "k");
+    let lines = lines(30);
+    let fates: Vec<_> = lines.chunks(10).map(|chunk| rig.push("t", "k", &refs(chunk))).collect();
+    rig.run();
+    rig.broker.judge(|_| Err(Code::NOT_ENOUGH_REPLICAS));
+    rig.run();
+    rig.pass();
+    assert_eq!(rig.broker.held(), 1, "the others wait to be sent again");
+    rig.broker.cluster().keeps_when_purged = true;
+    rig.broker.fail_client();
+    rig.run();
+    rig.broker.forget_held();
+    // Another cluster may have fewer.
+    rig.broker.cluster().topics.insert("t".into(), 1);
+    while rig.broker.held() == 0 {
+        rig.pass();
+    }
+    rig.judge_all(|_| Ok(()));
+    assert_eq!(rig.broker.values("t"), lines);
+    for fate in fates {
+        fate.delivered();
+    }
+}
+
+#[test]
 fn closing_drops_tickets_untold() {
     let mut rig = Rig::new(&[("t", 1)]);
     let sent = rig.push("t", "k", &["a"]);
