@@ -35,6 +35,7 @@ impl<O: Outlet> Shipper<O> {
         if !topics.is_empty() {
             self.asking += 1;
             self.errands.push(Errand(Task::Ask {
+                era: self.handover.era(),
                 topics,
                 inquirer: self.outlet.inquirer(),
             }));
@@ -55,8 +56,14 @@ impl<O: Outlet> Shipper<O> {
         lane.asked_at = now;
         match answer {
             Ok(partitions) => {
-                lane.learn_partitions(partitions, &mut self.parcels);
+                let is_learned = lane.learn_partitions(partitions, &mut self.parcels);
                 if !matches!(lane.phase, Phase::Asking(_)) {
+                    // Some that had none may have a partition.
+                    return enqueue(&mut self.ready, lane, id);
+                }
+                if !is_learned {
+                    // What is out in those that are gone comes back.
+                    lane.phase = Phase::Asking(now + SILENCE);
                     return;
                 }
                 if lane.handle.is_none() {
@@ -66,6 +73,7 @@ impl<O: Outlet> Shipper<O> {
                     }
                     let inquirer = self.outlet.inquirer();
                     self.errands.push(Errand(Task::Limit {
+                        era: self.handover.era(),
                         topic: Arc::from(topic),
                         inquirer,
                     }));
@@ -73,7 +81,7 @@ impl<O: Outlet> Shipper<O> {
                 // With nothing to send, that it exists has to do as a proof.
                 let waits = self.transaction.is_some() && lane.door.in_flight() > 0;
                 lane.probing &= lane.has_work() || waits;
-                lane.open();
+                lane.open(now);
                 if !lane.probing {
                     lane.flows(now);
                 }
@@ -136,6 +144,7 @@ pub(crate) fn hold(lane: &mut Lane, code: Code, ask: bool, now: Instant) {
         _ => Trouble::Other,
     };
     lane.probing = true;
+    lane.distrust();
     lane.door.set(LaneState::Held { why, reason });
     lane.phase = Phase::Held(now + lane.backoff.pause(), ask);
 }

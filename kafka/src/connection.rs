@@ -79,7 +79,8 @@ impl Connection {
     pub(crate) fn trouble(&mut self, code: Code, text: &str, now: Instant) {
         if let Some(refusal) = Refusal::of(code, text) {
             self.refused = Some((refusal, now));
-            self.of_one.raise(code.0, Self::GRACE, now);
+            // Said by the next tick, which knows whether others answer.
+            self.of_one.note(code.0, Self::GRACE, now);
             text.clone_into(&mut self.cause);
         } else if code == Code::ALL_BROKERS_DOWN {
             self.down(now);
@@ -109,6 +110,7 @@ impl Connection {
         self.since = Some(now);
         self.cause.clear();
         self.refused = None;
+        self.of_one = Complaint::default();
         let brokers = self.brokers.as_str();
         if let Some(lasted) = self.complaint.clear(now) {
             log::info!(brokers, seconds = lasted.as_secs(); "connected to Kafka again");
@@ -229,5 +231,30 @@ mod tests {
         assert_eq!(connection.refusal(), None);
         connection.tick(start + Connection::STALE);
         assert_eq!(connection.wake_at(false), None);
+    }
+
+    #[test]
+    fn a_broker_that_refused_before_the_first_one_answered_asks_for_no_wake_up_that_has_passed() {
+        let start = Instant::now();
+        let mut connection = connection(start);
+        connection.trouble(Code::SSL, "b1: verify failed", start);
+        connection.up(start);
+        let later = start + Connection::GRACE;
+        connection.tick(later);
+        assert!(connection.wake_at(false).is_none_or(|at| at > later));
+    }
+
+    #[test]
+    fn what_a_broker_repeats_is_left_to_be_said() {
+        let start = Instant::now();
+        let mut connection = connection(start);
+        connection.up(start);
+        for seconds in [0, 30] {
+            connection.trouble(Code::SSL, "b2: verify failed", start + Duration::from_secs(seconds));
+        }
+        let due = connection.wake_at(false);
+        assert_eq!(due, Some(start + Connection::GRACE), "not said yet");
+        connection.tick(start + Duration::from_secs(30));
+        assert!(connection.wake_at(false) > due, "said");
     }
 }

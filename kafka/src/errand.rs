@@ -19,12 +19,17 @@ pub struct Errand<O: Outlet>(pub(crate) Task<O>);
 /// What came of an errand.
 pub struct Answer<O: Outlet>(pub(crate) Found<O>);
 
+/// Which producer of a shipper was asked, the first, the second ...: what an earlier one answers may tell of another cluster.
+pub(crate) type Era = u64;
+
 pub(crate) enum Task<O: Outlet> {
     Ask {
+        era: Era,
         topics: Vec<Arc<str>>,
         inquirer: O::Inquirer,
     },
     Limit {
+        era: Era,
         topic: Arc<str>,
         inquirer: O::Inquirer,
     },
@@ -87,13 +92,20 @@ pub(crate) enum OpenFailure {
 }
 
 pub(crate) enum Found<O: Outlet> {
-    Partitions(Vec<(Arc<str>, Result<u32, Code>)>),
-    Limit(Option<u64>),
+    Partitions(Era, Vec<(Arc<str>, Result<u32, Code>)>),
+    Limit(Era, Option<u64>),
     Buried(Result<(), BuryError>),
-    Built(Result<O, StartError>),
+    Built {
+        /// What it was made of.
+        options: Options,
+        outlet: Result<O, StartError>,
+    },
     Token,
     Retired,
-    Transacted { era: u64, came: Came },
+    Transacted {
+        era: u64,
+        came: Came,
+    },
 }
 
 /// A commit that is not answered within this is asked for again, after a look at what came back.
@@ -111,14 +123,17 @@ impl<O: Outlet> Errand<O> {
     /// Runs it; blocks for some seconds at most.
     pub fn run(self) -> Answer<O> {
         Answer(match self.0 {
-            Task::Ask { topics, inquirer } => Found::Partitions(ask(topics, &inquirer)),
-            Task::Limit { topic, inquirer } => Found::Limit(inquirer.max_message_bytes(&topic, PATIENCE)),
+            Task::Ask { era, topics, inquirer } => Found::Partitions(era, ask(topics, &inquirer)),
+            Task::Limit { era, topic, inquirer } => Found::Limit(era, inquirer.max_message_bytes(&topic, PATIENCE)),
             Task::Bury { letters, sink } => Found::Buried(sink.bury(&letters)),
             Task::Build {
                 options,
                 batch_bytes,
                 builder,
-            } => Found::Built(builder(&options, batch_bytes)),
+            } => Found::Built {
+                outlet: builder(&options, batch_bytes),
+                options,
+            },
             Task::Token { inquirer } => {
                 // What comes of it is reported like anything else of the connection.
                 inquirer.renew_token();

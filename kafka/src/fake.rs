@@ -140,6 +140,8 @@ pub(crate) struct Broker(Arc<Mutex<Cluster>>);
 /// The fake client.
 pub(crate) struct FakeOutlet {
     broker: Broker,
+    /// The brokers of the options that it was made of.
+    pub(crate) made_of: Vec<String>,
     topics: Vec<String>,
     lent: HashMap<ParcelId, Arc<Vec<u8>>>,
     outstanding: u32,
@@ -164,9 +166,19 @@ impl Broker {
     }
 
     /// Judges what the client holds, batch by batch.
-    pub(crate) fn judge(&self, mut verdict: impl FnMut(&[Item]) -> Result<(), Code>) {
+    pub(crate) fn judge(&self, verdict: impl FnMut(&[Item]) -> Result<(), Code>) {
+        self.judge_those(|_| true, verdict);
+    }
+
+    /// Judges what is chosen; what else the client holds stays as it is.
+    pub(crate) fn judge_those(
+        &self,
+        chosen: impl Fn(&Item) -> bool,
+        mut verdict: impl FnMut(&[Item]) -> Result<(), Code>,
+    ) {
         let mut cluster = self.cluster();
-        let queue = std::mem::take(&mut cluster.queue);
+        let queue: Vec<Item>;
+        (queue, cluster.queue) = std::mem::take(&mut cluster.queue).into_iter().partition(chosen);
         let same = |a: &Item, b: &Item| (&a.topic, a.partition) == (&b.topic, b.partition);
         for chunk in queue.chunk_by(same) {
             for batch in chunk.chunks(cluster.batch_records) {
@@ -208,11 +220,7 @@ impl Broker {
 
     /// Accepts what is chosen; what else the client holds stays as it is.
     pub(crate) fn judge_some(&self, chosen: impl Fn(&Item) -> bool) {
-        let mut cluster = self.cluster();
-        let (chosen, rest) = std::mem::take(&mut cluster.queue).into_iter().partition(chosen);
-        cluster.queue = rest;
-        let chosen: Vec<Item> = chosen;
-        cluster.report(&chosen, Ok(()));
+        self.judge_those(chosen, |_| Ok(()));
     }
 
     /// Refuses all that the client holds as one batch, and names the invalid records (KIP-467).
@@ -256,9 +264,10 @@ impl Broker {
         });
     }
 
-    fn outlet(&self) -> FakeOutlet {
+    fn outlet(&self, options: &Options) -> FakeOutlet {
         FakeOutlet {
             broker: self.clone(),
+            made_of: options.brokers.clone(),
             topics: Vec::new(),
             lent: HashMap::new(),
             outstanding: 0,
@@ -407,13 +416,13 @@ impl Rig {
         let (broker, grave, now) = (Broker::new(topics), Grave::with_room(1000), Instant::now());
         let builder = {
             let broker = broker.clone();
-            move |_: &Options, batch_bytes| {
+            move |options: &Options, batch_bytes| {
                 broker.cluster().built.push(batch_bytes);
-                Ok(broker.outlet())
+                Ok(broker.outlet(options))
             }
         };
         let shipper = Shipper::new(
-            broker.outlet(),
+            broker.outlet(&Options::default()),
             Options::default(),
             Arc::new(builder),
             Arc::new(grave.clone()),
@@ -430,7 +439,16 @@ impl Rig {
 
     /// Another client of the same cluster.
     pub(crate) fn new_outlet(&self) -> FakeOutlet {
-        self.broker.outlet()
+        self.broker.outlet(&Options::default())
+    }
+
+    /// Options with other brokers, and a client that is made of them.
+    pub(crate) fn other_options(&self) -> (FakeOutlet, Options) {
+        let options = Options {
+            brokers: vec!["b:1".into()],
+            ..Options::default()
+        };
+        (self.broker.outlet(&options), options)
     }
 
     pub(crate) fn push(&mut self, topic: &str, key: &str, lines: &[&str]) -> Fate {

@@ -4,9 +4,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::connection::Connection;
-use crate::errand::{Builder, Errand, Task};
+use crate::errand::{Builder, Era, Errand, Task};
 use crate::error::Code;
-
 use crate::lanes::{LaneState, Trouble};
 use crate::options::{Options, StartError};
 use crate::outlet::Outlet;
@@ -27,6 +26,8 @@ pub(crate) struct Handover<O: Outlet> {
     troubled: bool,
     /// The smallest limit of one batch, in bytes, that a topic is known to have.
     batch_bytes: u64,
+    /// So many producers had their turn before the one there is.
+    era: Era,
 }
 
 enum Stage<O: Outlet> {
@@ -66,7 +67,13 @@ impl<O: Outlet> Handover<O> {
             complaint: Complaint::default(),
             troubled: false,
             batch_bytes,
+            era: 0,
         }
+    }
+
+    /// Which producer there is.
+    pub(crate) fn era(&self) -> Era {
+        self.era
     }
 
     /// True while nothing may be handed over.
@@ -104,12 +111,12 @@ impl<O: Outlet> Handover<O> {
         }
     }
 
-    pub(crate) fn errand(&mut self, options: &Options, stalled: bool, now: Instant) -> Option<Task<O>> {
+    pub(crate) fn errand(&mut self, options: &Options, is_silent: impl Fn() -> bool, now: Instant) -> Option<Task<O>> {
         if self.building || self.build_at.is_none_or(|at| at > now) {
             return None;
         }
-        if stalled && !self.holds() {
-            // Nothing is broken, and draining would stop all topics for one that accepts nothing.
+        if !self.holds() && is_silent() {
+            // Nothing is broken, and draining would stop all topics for a partition that accepts nothing.
             self.build_at = Some(now + RETRY);
             return None;
         }
@@ -142,8 +149,8 @@ impl<O: Outlet> Shipper<O> {
     /// Replaces the producer by one made of other options. What the old one has is drained for some seconds, what
     /// it still has then is sent again through the new one: nothing is lost, and only that may arrive twice.
     pub fn replace(&mut self, outlet: O, options: Options, now: Instant) {
-        // Limits that were learned belong to the old cluster.
-        self.handover.batch_bytes = options.batch_bytes();
+        // What is still to be built would be made of the old options.
+        self.handover.build_at = None;
         let next = Next {
             outlet,
             options: Some(options),
@@ -222,8 +229,14 @@ impl<O: Outlet> Shipper<O> {
     }
 
     /// A producer was built, or could not be.
-    pub(crate) fn built(&mut self, outlet: Result<O, StartError>, now: Instant) {
+    pub(crate) fn built(&mut self, options: &Options, outlet: Result<O, StartError>, now: Instant) {
         self.handover.building = false;
+        if *options != self.options {
+            // Others are in force since. Whoever needs a producer asks for one made of those.
+            self.errands
+                .extend(outlet.ok().map(|unused| Errand(Task::Retire(unused))));
+            return;
+        }
         let outlet = match outlet {
             Ok(outlet) => outlet,
             Err(error) => {
@@ -287,7 +300,12 @@ impl<O: Outlet> Shipper<O> {
     fn switch(&mut self, next: Next<O>, now: Instant) {
         let old = std::mem::replace(&mut self.outlet, next.outlet);
         self.errands.push(Errand(Task::Retire(old)));
+        self.handover.era += 1;
+        self.asking = 0;
         if let Some(options) = next.options {
+            // Limits that were learned belong to the old cluster.
+            self.handover.batch_bytes = options.batch_bytes();
+            self.handover.build_at = None;
             self.connection = Connection::new(&options, now);
             self.options = options;
         }
@@ -332,13 +350,7 @@ impl<O: Outlet> Shipper<O> {
         let mut letters = Vec::new();
         for (lane, unreported) in self.lanes.iter_mut().zip(unreported) {
             let Some(lane) = lane else { continue };
-            lane.restart(unreported, &self.parcels, now);
-            // Verdicts that asked for a pause or an answer are met by asking anew.
-            letters.extend(
-                lane.resolve(&self.parcels)
-                    .into_iter()
-                    .flat_map(|resolution| resolution.letters),
-            );
+            letters.extend(lane.restart(unreported, &self.parcels, now));
         }
         for failure in letters {
             self.letter(failure);

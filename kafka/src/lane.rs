@@ -1,17 +1,17 @@
 //! One topic's way to Kafka: what waits, what is to be sent again, and whether it may flow.
 
+mod settle;
 mod transaction;
 
-use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::error::{Code, Verdict};
+use crate::error::Verdict;
 use crate::lanes::{Lane as Door, LaneState};
 use crate::outlet::{Outlet, ParcelId, Picks, Sent, Shipment, TopicId};
 use crate::pace::{Backoff, Complaint};
 use crate::parcels::Parcels;
-use crate::redo::{Failure, Group, Resolution};
+use crate::redo::{Failure, Group};
 use crate::track::Tracks;
 
 /// Names a lane inside the shipper.
@@ -30,8 +30,6 @@ pub(crate) enum Phase {
     Asking(Instant),
     /// Flows.
     Open,
-    /// Records came back: nothing is handed over until all that is out is reported.
-    Settling,
     /// Tries again then; asks for the topic first, if true.
     Held(Instant, bool),
 }
@@ -70,7 +68,7 @@ pub(crate) struct Lane {
     pub(crate) progress: Instant,
     /// True while nothing is acknowledged for too long.
     pub(crate) stalled: bool,
-    /// After a failure: one shipment at a time, until something is acknowledged.
+    /// After a failure: readers wait until something is acknowledged.
     pub(crate) probing: bool,
     pub(crate) backoff: Backoff,
     pub(crate) complaint: Complaint,
@@ -84,12 +82,8 @@ pub(crate) struct Lane {
     tracks: Tracks,
     /// Batches that came before it was known how many partitions there are.
     unplaced: Vec<ParcelId>,
-    /// What goes before them.
-    redo: VecDeque<Group>,
-    /// What came back since the last time all was reported.
-    failures: Vec<Failure>,
-    /// A group that must travel alone is out.
-    alone: bool,
+    /// What goes before all that waits, and came back before it was known.
+    returned: Vec<Group>,
 }
 
 impl Lane {
@@ -114,9 +108,7 @@ impl Lane {
             batch_bytes: None,
             tracks: Tracks::default(),
             unplaced: Vec::new(),
-            redo: VecDeque::new(),
-            failures: Vec::new(),
-            alone: false,
+            returned: Vec::new(),
         }
     }
 
@@ -131,32 +123,54 @@ impl Lane {
         }
     }
 
-    /// So many partitions there are. Nothing is out, or it is only that some were added.
-    pub(crate) fn learn_partitions(&mut self, partitions: u32, parcels: &mut Parcels) {
-        if partitions == self.partitions && self.unplaced.is_empty() {
-            return;
+    /// So many partitions there are. False if there are fewer, and something is out.
+    pub(crate) fn learn_partitions(&mut self, partitions: u32, parcels: &mut Parcels) -> bool {
+        let is_known = partitions == self.partitions && self.unplaced.is_empty() && self.returned.is_empty();
+        if is_known {
+            return true;
         }
-        let before = std::mem::replace(&mut self.partitions, partitions);
-        let mut unplaced = std::mem::take(&mut self.unplaced);
-        if partitions < before {
-            unplaced.append(&mut self.tracks.clear());
-            unplaced.sort_by_cached_key(|id| parcels.get(*id).map(|parcel| parcel.seq));
+        if partitions < self.partitions {
+            if self.outstanding > 0 || self.tracks.is_settling() {
+                return false;
+            }
+            let (mut waiting, mut redo, _) = self.tracks.clear();
+            self.returned.append(&mut redo);
+            self.unplaced.append(&mut waiting);
+            self.unplaced
+                .sort_by_cached_key(|id| parcels.get(*id).map(|parcel| parcel.seq));
         }
-        for id in unplaced {
+        self.partitions = partitions;
+        for group in std::mem::take(&mut self.returned) {
+            let placed = group.split(|id| {
+                let parcel = parcels.get_mut(id)?;
+                parcel.place = Tracks::place(parcel.partition(partitions));
+                Some(parcel.place)
+            });
+            for (place, group) in placed {
+                self.tracks.push_group(place, group);
+            }
+        }
+        for id in std::mem::take(&mut self.unplaced) {
             self.push(id, parcels);
         }
+        true
     }
 
     /// Records of a batch are no longer out.
     pub(crate) fn reported(&mut self, place: usize, records: u32, now: Instant) {
         self.outstanding = self.outstanding.saturating_sub(records);
         self.progress = now;
-        self.tracks.reported(place, records);
+        self.tracks.reported(place, records, now);
     }
 
     /// A request was acknowledged, so long after its first record was handed over.
     pub(crate) fn acked(&mut self, place: usize, took: Duration, now: Instant) {
         self.tracks.acked(place, took, now);
+    }
+
+    /// The topic may be made anew meanwhile: each partition gets one record until that is acknowledged.
+    pub(crate) fn distrust(&mut self) {
+        self.tracks.distrust();
     }
 
     /// When it next wants its owner to look after it.
@@ -167,13 +181,13 @@ impl Lane {
             Phase::Open => self.tracks.ahead_at(),
             _ => None,
         };
-        let stall = (self.outstanding > 0 && !self.stalled).then(|| self.stalls_at());
-        phase.into_iter().chain(stall).min()
+        phase.into_iter().chain(self.stalls_at()).min()
     }
 
-    /// When it takes nothing more, if nothing is reported before.
-    pub(crate) fn stalls_at(&self) -> Instant {
-        self.progress + STALL
+    /// When it takes nothing more, if nothing is reported before. One that is held takes nothing anyway.
+    pub(crate) fn stalls_at(&self) -> Option<Instant> {
+        let is_waiting = self.phase == Phase::Open && self.outstanding > 0 && !self.stalled;
+        is_waiting.then(|| self.progress + STALL)
     }
 
     /// Gives those partitions their turn whose time has come.
@@ -185,30 +199,34 @@ impl Lane {
 
     /// True if there is something to hand over.
     pub(crate) fn has_work(&self) -> bool {
-        !self.tracks.is_empty() || !self.redo.is_empty() || !self.unplaced.is_empty()
+        !self.tracks.is_empty() || !self.returned.is_empty() || !self.unplaced.is_empty()
     }
 
     /// True if there is something that may have room.
     pub(crate) fn may_send(&self) -> bool {
-        self.tracks.may_send() || !self.redo.is_empty()
+        self.tracks.may_send()
     }
 
     /// True if nothing of it is anywhere.
     pub(crate) fn is_idle(&self) -> bool {
-        !self.has_work() && self.outstanding == 0 && self.failures.is_empty()
+        !self.has_work() && self.outstanding == 0 && !self.tracks.is_settling()
     }
 
-    /// Stops the flow because of this record, which is sent again when all is reported.
-    pub(crate) fn fail(&mut self, failure: Failure) {
-        self.failures.push(failure);
-        if self.phase == Phase::Open {
-            self.phase = Phase::Settling;
-        }
+    /// Stops the flow of a partition because of this record, which is sent again when all that is out there is reported.
+    pub(crate) fn fail(&mut self, place: usize, failure: Failure) {
+        self.tracks.fail(place, failure);
+    }
+
+    /// True if some partition has been told nothing for long of what is out there.
+    pub(crate) fn is_silent(&self, now: Instant) -> bool {
+        self.stalled || self.tracks.is_silent(STALL, now)
     }
 
     /// What readers see: open, unless it is to prove first that the topic takes records again.
-    pub(crate) fn open(&mut self) {
+    pub(crate) fn open(&mut self, now: Instant) {
         self.phase = Phase::Open;
+        self.progress = now;
+        self.stalled = false;
         if !self.probing {
             self.door.set(LaneState::Open);
         }
@@ -223,45 +241,28 @@ impl Lane {
         now: Instant,
         refused: &mut Vec<Failure>,
     ) -> Fed {
-        let Some(topic) = self.handle.filter(|_| self.phase == Phase::Open && !self.alone) else {
+        let Some(topic) = self.handle.filter(|_| self.phase == Phase::Open) else {
             return Fed::Idle;
         };
-        if self.outstanding > 0
-            && (self.probing || self.redo.front().is_some_and(|group| group.alone && !group.started))
-        {
-            return Fed::Idle;
-        }
         let room = match self.room(outlet) {
             Ok(room) => room.min(SHIPMENT),
             Err(full) => return full,
         };
-        let redo = self.redo.front_mut().and_then(|group| group.runs.front_mut());
-        let Some(id) = redo
-            .as_ref()
-            .map(|run| run.parcel)
-            .or_else(|| self.tracks.first().map(|(_, id)| id))
-        else {
+        let Some((place, id)) = self.tracks.first() else {
             return Fed::Idle;
         };
         let Some(parcel) = parcels.get_mut(id) else {
             // Settled already, which cannot be; let nothing wait behind it.
-            self.advance(u32::MAX, true);
+            self.tracks.pass(u32::MAX, true);
             return Fed::More;
         };
         let partition = parcel.partition(self.partitions);
-        // Another one only when there are fewer than before, and then nothing of it is out.
-        parcel.place = Tracks::place(partition);
-        let room = match &redo {
-            Some(_) => room.min(self.tracks.trial(parcel.place)),
-            None => room.min(self.tracks.room(parcel.place, parcel.average(), limit, now)),
-        };
-        if room == 0 && redo.is_some() {
-            return Fed::Idle;
-        }
+        let room = room.min(self.tracks.room(place, parcel.average(), limit, now));
         if room == 0 {
             self.tracks.park(now);
             return if self.tracks.may_send() { Fed::More } else { Fed::Idle };
         }
+        let redo = self.tracks.redo(place);
         if !parcel.lent {
             outlet.lend(id, &parcel.buffer);
             parcel.lent = true;
@@ -286,13 +287,15 @@ impl Lane {
             parcel.next += sent.dealt;
         }
         let all = parcel.next == parcel.count();
-        self.tracks.sent(parcel.place, taken);
+        self.tracks.sent(place, taken, now);
         if self.outstanding == 0 {
             self.progress = now;
         }
         self.outstanding += taken;
-        self.advance(sent.dealt, all);
-        self.refuse(id, &sent, refused);
+        if sent.dealt > 0 {
+            self.tracks.pass(sent.dealt, all);
+        }
+        self.refuse(place, id, &sent, refused);
         if sent.dealt == 0 { Fed::Full } else { Fed::More }
     }
 
@@ -314,28 +317,7 @@ impl Lane {
         }
     }
 
-    /// So many records of the first parcel are dealt with; `all` were handed over at least once.
-    fn advance(&mut self, dealt: u32, all: bool) {
-        let Some(group) = self.redo.front_mut() else {
-            if dealt > 0 {
-                self.tracks.pass(all);
-            }
-            return;
-        };
-        group.started = true;
-        if let Some(run) = group.runs.front_mut() {
-            run.at = run.at.saturating_add(dealt as usize);
-            if run.at >= run.indexes.len() {
-                group.runs.pop_front();
-            }
-        }
-        if group.runs.is_empty() {
-            self.alone = group.alone && self.outstanding > 0;
-            self.redo.pop_front();
-        }
-    }
-
-    fn refuse(&mut self, parcel: ParcelId, sent: &Sent, refused: &mut Vec<Failure>) {
+    fn refuse(&mut self, place: usize, parcel: ParcelId, sent: &Sent, refused: &mut Vec<Failure>) {
         for &(index, code) in &sent.refused {
             let failure = Failure {
                 parcel,
@@ -346,119 +328,9 @@ impl Lane {
             };
             // A verdict of the library on the record itself stops nothing; all others are about more than it.
             if code.verdict() != Verdict::Record {
-                self.fail(failure);
+                self.fail(place, failure);
             }
             refused.push(failure);
         }
-    }
-
-    /// True if all is reported: then what was to travel alone has arrived.
-    pub(crate) fn calm(&mut self) -> bool {
-        let is_calm = self.outstanding == 0;
-        if is_calm {
-            self.alone = false;
-            self.stalled = false;
-        }
-        is_calm
-    }
-
-    /// All is reported: sorts out what came back. None while something is out, or if nothing came back.
-    pub(crate) fn resolve(&mut self, parcels: &Parcels) -> Option<Resolution> {
-        if !self.calm() || self.failures.is_empty() {
-            return None;
-        }
-        let mut failures = std::mem::take(&mut self.failures);
-        let seq = |parcel| parcels.get(parcel).map_or(0, |parcel| parcel.seq);
-        failures.sort_by_cached_key(|failure| (seq(failure.parcel), failure.index));
-
-        // Where a broker says which records of a batch are invalid, it says of the others that they are not.
-        let named: HashSet<u64> = failures
-            .iter()
-            .filter(|failure| failure.code == Code::INVALID_DIFFERENT_RECORD)
-            .map(|failure| failure.refusal)
-            .collect();
-        let mut resolution = Resolution::default();
-        let mut groups = Vec::new();
-        let mut again = Vec::new();
-        let mut together: BTreeMap<u64, Vec<Failure>> = BTreeMap::new();
-        for failure in failures {
-            match failure.code.verdict() {
-                Verdict::Record if failure.alone => resolution.letters.push(failure),
-                Verdict::Record if named.contains(&failure.refusal) => groups.push(Group::new(&[failure], true, seq)),
-                Verdict::Record => together.entry(failure.refusal).or_default().push(failure),
-                verdict => {
-                    again.push(failure);
-                    resolution.worsen(verdict, failure.code);
-                }
-            }
-        }
-        for refused in together.values() {
-            self.learn(refused, parcels);
-            let (first, second) = refused.split_at(refused.len().div_ceil(2));
-            groups.push(Group::new(first, true, seq));
-            groups.push(Group::new(second, true, seq));
-        }
-        groups.push(Group::new(&again, false, seq));
-        groups.retain(|group| !group.runs.is_empty());
-        groups.sort_by_key(|group| group.order);
-        for group in groups.into_iter().rev() {
-            self.redo.push_front(group);
-        }
-        Some(resolution)
-    }
-
-    /// The broker refused these as one batch: if for its size, half of it is what may pass.
-    fn learn(&mut self, refused: &[Failure], parcels: &Parcels) {
-        let too_big = |failure: &Failure| {
-            matches!(
-                failure.code,
-                Code::MESSAGE_TOO_LARGE | Code::RECORD_LIST_TOO_LARGE | Code::INVALID_MESSAGE_SIZE
-            )
-        };
-        if refused.len() < 2 || !refused.iter().all(too_big) {
-            return;
-        }
-        let size = |failure: &Failure| {
-            parcels
-                .get(failure.parcel)
-                .map_or(0, |parcel| parcel.size(failure.index))
-        };
-        let half = refused.iter().map(size).sum::<u64>() / 2;
-        self.batch_bytes = Some(self.batch_bytes.map_or(half, |known| known.min(half)));
-    }
-
-    /// Forgets the outlet: what it had not reported is sent again with what came back, then all the rest.
-    pub(crate) fn restart(&mut self, unreported: Vec<Failure>, parcels: &Parcels, now: Instant) {
-        self.failures.extend(unreported);
-        // Another cluster may have other partitions.
-        self.partitions = 0;
-        self.unplaced.append(&mut self.tracks.clear());
-        self.unplaced
-            .sort_by_cached_key(|id| parcels.get(*id).map(|parcel| parcel.seq));
-        self.handle = None;
-        self.outstanding = 0;
-        self.queued = false;
-        self.stalled = false;
-        self.batch_bytes = None;
-        self.progress = now;
-        for group in &mut self.redo {
-            group.started = false;
-        }
-        self.phase = Phase::Asking(now);
-        self.door.share().set_flows(false);
-    }
-
-    /// Records of a parcel that wait to be sent again.
-    pub(crate) fn to_redo(&self, parcel: ParcelId) -> impl Iterator<Item = u32> + '_ {
-        let runs = self
-            .redo
-            .iter()
-            .flat_map(|group| &group.runs)
-            .filter(move |run| run.parcel == parcel);
-        let redo = runs
-            .flat_map(|run| run.indexes.get(run.at..).unwrap_or_default())
-            .copied();
-        let failed = self.failures.iter().filter(move |failure| failure.parcel == parcel);
-        redo.chain(failed.map(|failure| failure.index))
     }
 }

@@ -57,6 +57,12 @@ impl Complaint {
 
     /// The trouble, told by a number, is there; true if it is to be said now. A new one is said after `grace`.
     pub(crate) fn raise(&mut self, what: i32, grace: Duration, now: Instant) -> bool {
+        self.note(what, grace, now);
+        self.due(now)
+    }
+
+    /// The trouble is there, and [`Complaint::due`] tells when it is to be said.
+    pub(crate) fn note(&mut self, what: i32, grace: Duration, now: Instant) {
         match &self.current {
             Some(current) if current.what == what => {}
             _ => {
@@ -68,7 +74,6 @@ impl Complaint {
                 })
             }
         }
-        self.due(now)
     }
 
     /// True if the trouble that is there is to be said now; it is taken as said then.

@@ -1,6 +1,6 @@
 //! Records that came back, and in what groups they are sent again.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use crate::error::{Code, Verdict};
 use crate::outlet::ParcelId;
@@ -68,7 +68,39 @@ impl Group {
     }
 }
 
+impl Group {
+    /// Records of a parcel that are not handed over.
+    pub(crate) fn left_of(&self, parcel: ParcelId) -> impl Iterator<Item = u32> + '_ {
+        let runs = self.runs.iter().filter(move |run| run.parcel == parcel);
+        runs.flat_map(|run| run.indexes.get(run.at..).unwrap_or_default())
+            .copied()
+    }
+
+    /// The same, for each place what goes there; a group that is alone is alone at each.
+    pub(crate) fn split(self, mut place: impl FnMut(ParcelId) -> Option<usize>) -> BTreeMap<usize, Group> {
+        let mut groups: BTreeMap<usize, Group> = BTreeMap::new();
+        for run in self.runs {
+            let Some(place) = place(run.parcel) else { continue };
+            let group = groups.entry(place).or_insert_with(|| Group {
+                alone: self.alone,
+                order: self.order,
+                ..Group::default()
+            });
+            group.runs.push_back(run);
+        }
+        groups
+    }
+}
+
 impl Resolution {
+    /// What another partition comes to, too.
+    pub(crate) fn add(&mut self, mut other: Self) {
+        self.letters.append(&mut other.letters);
+        if let Some((verdict, code)) = other.trouble {
+            self.worsen(verdict, code);
+        }
+    }
+
     pub(crate) fn worsen(&mut self, verdict: Verdict, code: Code) {
         let rank = |verdict| match verdict {
             Verdict::Again | Verdict::Record => 0,

@@ -66,7 +66,7 @@ impl<O: Outlet> Shipper<O> {
                 worst.trouble = Some((Verdict::Ask, Code::TIMED_OUT));
             }
             match worst.trouble {
-                None if lane.phase == Phase::Settling => lane.open(),
+                None if lane.phase == Phase::Open => lane.open(now),
                 None => {}
                 Some((Verdict::Fatal, code)) => fatal = Some(code),
                 Some((verdict, code)) => {

@@ -201,8 +201,9 @@ impl<O: Outlet> Shipper<O> {
     pub fn take_errands(&mut self, now: Instant) -> Vec<Errand<O>> {
         self.ask(now);
         let burial = self.burials.errand(now);
-        let stalled = self.lanes.iter().flatten().any(|lane| lane.stalled);
-        let building = self.handover.errand(&self.options, stalled, now);
+        let lanes = &self.lanes;
+        let is_silent = || lanes.iter().flatten().any(|lane| lane.is_silent(now));
+        let building = self.handover.errand(&self.options, is_silent, now);
         self.errands.extend(burial.into_iter().chain(building).map(Errand));
         std::mem::take(&mut self.errands)
     }
@@ -213,13 +214,14 @@ impl<O: Outlet> Shipper<O> {
             txn.is_stale = true;
         }
         match answer.0 {
-            Found::Partitions(topics) => {
+            Found::Partitions(era, _) | Found::Limit(era, _) if era != self.handover.era() => {}
+            Found::Partitions(_, topics) => {
                 self.asking = self.asking.saturating_sub(1);
                 for (topic, answer) in topics {
                     self.answered(&topic, answer, now);
                 }
             }
-            Found::Limit(limit) => {
+            Found::Limit(_, limit) => {
                 if let Some(limit) = limit {
                     self.handover.keep_batches_under(limit, now);
                 }
@@ -230,7 +232,7 @@ impl<O: Outlet> Shipper<O> {
                     self.settle_if_done(parcel);
                 }
             }
-            Found::Built(outlet) => self.built(outlet, now),
+            Found::Built { options, outlet } => self.built(&options, outlet, now),
             Found::Token | Found::Retired => {}
             Found::Transacted { era, came } => self.transacted(era, came, now),
         }
@@ -338,8 +340,11 @@ impl<O: Outlet> Shipper<O> {
                 };
                 known.left = known.left.saturating_sub(records);
                 if let Some(lane) = self.lanes.get_mut(id as usize).and_then(Option::as_mut) {
-                    lane.flows(now);
-                    lane.door.share().set_flows(true);
+                    // What was handed over before it was held tells nothing of now.
+                    if lane.phase == Phase::Open {
+                        lane.flows(now);
+                        lane.door.share().set_flows(true);
+                    }
                     if let Some(took) = took {
                         lane.acked(known.place, took, now);
                     }
@@ -358,15 +363,17 @@ impl<O: Outlet> Shipper<O> {
                     txn.failed = true;
                 }
                 if self.reported(parcel, 1, now).is_some()
+                    && let Some(place) = self.parcels.get(parcel).map(|known| known.place)
                     && let Some((_, lane)) = self.lane_of(parcel)
                 {
-                    lane.fail(Failure {
+                    let failure = Failure {
                         parcel,
                         index,
                         code,
                         refusal,
                         alone,
-                    });
+                    };
+                    lane.fail(place, failure);
                 }
             }
             Report::TokenWanted => self.errands.push(Errand(Task::Token {
@@ -431,7 +438,7 @@ impl<O: Outlet> Shipper<O> {
                 Phase::Held(at, _) if at > now => {}
                 Phase::Held(_, true) => lane.phase = Phase::Asking(now),
                 Phase::Held(_, false) => {
-                    lane.open();
+                    lane.open(now);
                     if let Some(txn) = &mut self.transaction {
                         txn.is_stale = true;
                     }
@@ -439,7 +446,7 @@ impl<O: Outlet> Shipper<O> {
                 _ => {}
             }
             lane.run_ahead(now);
-            if lane.outstanding > 0 && !lane.stalled && lane.stalls_at() <= now {
+            if lane.stalls_at().is_some_and(|at| at <= now) {
                 lane.stalled = true;
                 lane.door.set(LaneState::Held {
                     why: Trouble::Silent,
@@ -473,6 +480,8 @@ pub(crate) fn enqueue(ready: &mut VecDeque<LaneId>, lane: &mut Lane, id: LaneId)
 mod handover_tests;
 #[cfg(test)]
 mod model;
+#[cfg(test)]
+mod partition_tests;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]

@@ -22,22 +22,22 @@ impl Lane {
                 indexes,
                 at: 0,
             };
-            self.redo.push_back(Group {
+            let group = Group {
                 runs: [run].into(),
                 alone,
                 started: false,
                 order,
-            });
+            };
+            self.tracks.push_group(parcel.place, group);
         }
     }
 
     /// Takes out all that it has, which goes back to where it came from. Gives what came back. Nothing is out.
     pub(crate) fn empty(&mut self) -> Vec<Failure> {
-        self.tracks.clear();
+        let (_, _, failures) = self.tracks.clear();
         self.unplaced.clear();
-        self.redo.clear();
-        self.alone = false;
+        self.returned.clear();
         self.outstanding = 0;
-        std::mem::take(&mut self.failures)
+        failures
     }
 }

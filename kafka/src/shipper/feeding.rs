@@ -5,7 +5,7 @@ use std::time::Instant;
 use super::{FEED, Shipper, enqueue};
 use crate::asking::hold;
 use crate::error::Verdict;
-use crate::lane::{Fed, LaneId};
+use crate::lane::{Fed, LaneId, Phase};
 use crate::outlet::Outlet;
 
 impl<O: Outlet> Shipper<O> {
@@ -20,14 +20,18 @@ impl<O: Outlet> Shipper<O> {
                 lane.calm();
             } else if let Some(resolution) = lane.resolve(&self.parcels) {
                 let trouble = resolution.trouble;
-                match trouble {
-                    // Judged one by one: the topic takes records.
-                    None if lane.is_idle() => {
-                        lane.open();
-                        lane.flows(now);
+                match (trouble, &mut lane.phase) {
+                    (None | Some((Verdict::Fatal, _)), Phase::Open) => {
+                        lane.open(now);
+                        // Judged one by one: the topic takes records.
+                        if trouble.is_none() && (lane.is_idle() || !resolution.letters.is_empty()) {
+                            lane.flows(now);
+                        }
                     }
-                    Some((Verdict::Fatal, _)) | None => lane.open(),
-                    Some((verdict, code)) => hold(lane, code, verdict == Verdict::Ask, now),
+                    (Some((verdict, code)), Phase::Open) => hold(lane, code, verdict == Verdict::Ask, now),
+                    // Another partition said so before.
+                    (Some((Verdict::Ask, _)), Phase::Held(_, ask)) => *ask = true,
+                    _ => {}
                 }
                 if let Some(bytes) = lane.batch_bytes.take() {
                     self.handover.keep_batches_under(bytes, now);

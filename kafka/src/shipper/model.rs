@@ -17,15 +17,17 @@ const TOPICS: [&str; 2] = ["t0", "t1"];
 enum Act {
     /// Lines of a file; a true one will be refused for itself.
     Push(usize, usize, Vec<bool>),
-    /// So many requests are accepted, the others of what is held fail with this.
-    Judge(usize, i32),
+    /// So many requests are accepted, the others of what is held fail with this: for all partitions, or for one, and
+    /// nothing is heard of the others.
+    Judge(usize, i32, Option<i32>),
     /// The shipper runs for some seconds.
     Pass(u64),
     Turn,
     FailClient,
     NewOptions,
     KafkaAway(bool),
-    TopicGone(usize, bool),
+    /// Or made anew with so many partitions.
+    TopicGone(usize, Option<u32>),
     GraveFull(bool),
 }
 
@@ -48,13 +50,13 @@ fn acts(bad: bool) -> impl Strategy<Value = Vec<Act>> {
     ]);
     let act = prop_oneof![
         8 => (0..TOPICS.len(), 0..3_usize, lines).prop_map(|(topic, file, lines)| Act::Push(topic, file, lines)),
-        6 => (0..6_usize, code).prop_map(|(accepted, code)| Act::Judge(accepted, code)),
+        8 => (0..6_usize, code, prop::option::of(0..3_i32)).prop_map(|(accepted, code, only)| Act::Judge(accepted, code, only)),
         4 => (0..15_u64).prop_map(Act::Pass),
         2 => Just(Act::Turn),
         1 => Just(Act::FailClient),
         1 => Just(Act::NewOptions),
         1 => any::<bool>().prop_map(Act::KafkaAway),
-        1 => (0..TOPICS.len(), any::<bool>()).prop_map(|(topic, gone)| Act::TopicGone(topic, gone)),
+        1 => (0..TOPICS.len(), prop::option::of(1..4_u32)).prop_map(|(topic, made)| Act::TopicGone(topic, made)),
         1 => any::<bool>().prop_map(Act::GraveFull),
     ];
     prop::collection::vec(act, 1..60)
@@ -109,10 +111,11 @@ impl Model {
                 self.fates.push(fate);
                 sent.extend(lines);
             }
-            Act::Judge(accepted, code) => {
+            Act::Judge(accepted, code, only) => {
                 // A topic that refuses goes on to refuse all that is under way.
                 let mut left: HashMap<String, usize> = HashMap::new();
-                self.rig.broker.judge(|batch| {
+                let is_chosen = |item: &Item| only.is_none() || item.partition == only;
+                self.rig.broker.judge_those(is_chosen, |batch| {
                     let left = left.entry(batch[0].topic.clone()).or_insert(accepted);
                     if *left == 0 {
                         return Err(Code(code));
@@ -133,13 +136,15 @@ impl Model {
                 self.rig.shipper.replace(outlet, Options::default(), self.rig.now);
             }
             Act::KafkaAway(away) => self.rig.broker.cluster().away = away,
-            Act::TopicGone(topic, gone) => {
-                let mut cluster = self.rig.broker.cluster();
-                if gone {
-                    cluster.topics.remove(TOPICS[topic]);
-                } else {
-                    cluster.topics.insert(TOPICS[topic].into(), 3);
-                }
+            Act::TopicGone(topic, None) => {
+                self.rig.broker.cluster().topics.remove(TOPICS[topic]);
+            }
+            Act::TopicGone(topic, Some(partitions)) => {
+                self.rig
+                    .broker
+                    .cluster()
+                    .topics
+                    .insert(TOPICS[topic].into(), partitions);
             }
             Act::GraveFull(full) => self.rig.grave.make_room(if full { 0 } else { 1000 }),
         }
