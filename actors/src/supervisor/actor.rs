@@ -14,7 +14,7 @@ use super::blind::Blind;
 use super::complaints::Complaints;
 use super::delivery::Gate;
 use super::disk::{Disk, Route, Routes};
-use super::entries::{Findings, Watched, compare};
+use super::entries::{Findings, MANY, Watched, compare, packed};
 use super::first::FirstLooks;
 use super::looks::Looks;
 use super::orphans::Orphanage;
@@ -302,6 +302,7 @@ impl SupervisorActor {
             if is_first {
                 self.first.expect(&entry.name, changes.new.iter().map(Arc::clone));
             }
+            let are_many = changes.new.len() >= MANY;
             for path in changes.new {
                 let streams = self.common.world.positions.of(&entry.name, &path);
                 let is_stopping = self.stopping.contains_key(&(Arc::clone(&log), Arc::clone(&path)));
@@ -325,6 +326,10 @@ impl SupervisorActor {
                     },
                     ctx,
                 );
+            }
+            if are_many {
+                self.tails = packed(std::mem::take(&mut self.tails));
+                self.common.board.pack();
             }
             for (path, real) in &swept.links {
                 if let Some(tail) = self.tails.get(&(Arc::clone(&log), path.as_path().into())) {
