@@ -118,7 +118,8 @@ impl Target {
         &self.key
     }
 
-    pub(crate) fn topic_name(&self) -> &Arc<str> {
+    /// The topic's name, for those who keep it.
+    pub fn topic_name(&self) -> &Arc<str> {
         &self.topic
     }
 

@@ -34,7 +34,7 @@ use crate::oidc::TokenSource;
 use crate::outlet::ParcelId;
 use crate::wake::Wake;
 
-pub use heap::gather_heap;
+pub use heap::{gather_heap, give_back_heap};
 pub use inquirer::Inquirer;
 pub use producer::Producer;
 pub(crate) use token::set_token;

@@ -91,6 +91,11 @@ impl Lane {
         &self.topic
     }
 
+    /// The same, for those who keep it: ten thousand files have one.
+    pub fn topic_name(&self) -> &Arc<str> {
+        &self.topic
+    }
+
     /// Whether it takes records now.
     pub fn state(&self) -> LaneState {
         self.state.borrow().clone()

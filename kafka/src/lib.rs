@@ -42,7 +42,7 @@ mod wake;
 pub use batch::{Batch, Outcome, Settle, Source, Target};
 pub use errand::{Answer, Builder, Errand};
 pub use error::{Code, ErrorClass};
-pub use ffi::{Inquirer, Producer, gather_heap};
+pub use ffi::{Inquirer, Producer, gather_heap, give_back_heap};
 pub use headers::{Headers, RecordHeaders};
 pub use lanes::{Lane, LaneState, Lanes, Trouble};
 pub use letters::{BuryCause, BuryError, DeadLetters, Letter};

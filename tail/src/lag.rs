@@ -30,7 +30,11 @@ impl LagClock {
                 *known = size;
                 return;
             }
-            _ => self.samples.push_back((size, at)),
+            _ => {
+                // Nearly always the only one: what is acknowledged soon.
+                self.samples.reserve_exact(1);
+                self.samples.push_back((size, at));
+            }
         }
         if self.samples.len() > SAMPLES {
             self.halve();

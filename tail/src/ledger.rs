@@ -41,6 +41,10 @@ impl Ledger {
 
     /// The same for a batch between whose lines so much was passed over.
     pub(crate) fn issue_past(&mut self, end: Mark, bytes: u64, passed: Passed) -> u64 {
+        if self.issued.is_empty() {
+            // Of most files the only one.
+            self.issued.reserve_exact(1);
+        }
         self.issued.push_back(Issued {
             end,
             bytes,
@@ -104,6 +108,12 @@ impl Ledger {
     #[must_use]
     pub fn in_flight(&self) -> u64 {
         self.in_flight
+    }
+
+    /// Batches handed over that, or one before them, is not settled.
+    #[must_use]
+    pub fn batches(&self) -> usize {
+        self.issued.len()
     }
 
     /// Whether all that was taken down is settled.

@@ -308,6 +308,11 @@ impl Stream {
         self.lock().ledger.in_flight()
     }
 
+    /// Batches handed over and, with those before them, not settled.
+    pub(crate) fn batches(&self) -> usize {
+        self.lock().ledger.batches()
+    }
+
     /// Whether everything handed over is settled.
     #[must_use]
     pub fn is_settled(&self) -> bool {

@@ -268,12 +268,13 @@ impl Watcher {
         &self.condition
     }
 
-    /// File bytes handed over and not settled, all generations.
+    /// File bytes and batches handed over and not settled, all generations.
     #[must_use]
-    pub fn in_flight(&self) -> u64 {
+    pub fn in_flight(&self) -> (u64, usize) {
         let closed = self.closed.iter().map(|closed| closed.paused.stream());
         let open = self.generations().map(Generation::stream);
-        open.chain(closed).map(|stream| stream.in_flight()).sum()
+        let each = open.chain(closed).map(|stream| (stream.in_flight(), stream.batches()));
+        each.fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1))
     }
 
     /// Whether nothing is open, followed or remembered: the watcher can go when its path is gone.

@@ -108,6 +108,12 @@ impl Board {
         lock(&self.watchers).insert(key, gauge);
     }
 
+    /// Many watchers came: the room between them goes.
+    pub(crate) fn pack(&self) {
+        let mut watchers = lock(&self.watchers);
+        *watchers = std::mem::take(&mut *watchers).into_iter().collect();
+    }
+
     /// A watcher went.
     pub(crate) fn remove(&self, key: &Key) {
         lock(&self.watchers).remove(key);

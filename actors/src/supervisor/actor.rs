@@ -14,10 +14,11 @@ use super::blind::Blind;
 use super::complaints::Complaints;
 use super::delivery::Gate;
 use super::disk::{Disk, Route, Routes};
-use super::entries::{Findings, Watched, compare};
+use super::entries::{Findings, MANY, Watched, compare, packed};
 use super::first::FirstLooks;
 use super::looks::Looks;
 use super::orphans::Orphanage;
+use super::thrift::Thrift;
 use super::watchdog::Crew;
 use super::watchdog::actor::stop;
 use crate::kafka::{KafkaActor, Reconfigure};
@@ -89,6 +90,7 @@ pub struct SupervisorActor {
     pub(super) blind: Blind,
     pub(super) spawned: usize,
     complaints: Complaints,
+    thrift: Thrift,
     pub(super) orphanage: Orphanage,
     pub(super) draining: bool,
     /// No watcher runs while it is shut.
@@ -118,6 +120,7 @@ impl SupervisorActor {
             blind: Blind::default(),
             spawned: 0,
             complaints: Complaints::default(),
+            thrift: Thrift::default(),
             orphanage: Orphanage::default(),
             draining: false,
             gate: Gate::default(),
@@ -302,6 +305,7 @@ impl SupervisorActor {
             if is_first {
                 self.first.expect(&entry.name, changes.new.iter().map(Arc::clone));
             }
+            let are_many = changes.new.len() >= MANY;
             for path in changes.new {
                 let streams = self.common.world.positions.of(&entry.name, &path);
                 let is_stopping = self.stopping.contains_key(&(Arc::clone(&log), Arc::clone(&path)));
@@ -326,6 +330,10 @@ impl SupervisorActor {
                     ctx,
                 );
             }
+            if are_many {
+                self.tails = packed(std::mem::take(&mut self.tails));
+                self.common.board.pack();
+            }
             for (path, real) in &swept.links {
                 if let Some(tail) = self.tails.get(&(Arc::clone(&log), path.as_path().into())) {
                     self.routes.add_link(real, &tail.route);
@@ -349,6 +357,9 @@ impl SupervisorActor {
         self.common.board.look_at_saves(errors, saved_at);
         self.common.world.handles.tick(Instant::now());
         self.common.world.listings.tick(Instant::now());
+        if self.thrift.is_time(self.common.budget.used() > 0, Instant::now()) {
+            actix_rt::task::spawn_blocking(logcatch_kafka::give_back_heap);
+        }
         self.watch_over(ctx);
         if self.gate.is_open() {
             self.look_after_orphans();

@@ -13,6 +13,9 @@ use logcatch_tail::{Stat, Sweep, sweep};
 use super::blind::Progress;
 use super::remote::is_remote;
 
+/// When so many watchers come at once, what grew with them is laid out anew: one walk, beside starting them all.
+pub const MANY: usize = 1000;
+
 /// What one look at the disk found, entry by entry.
 #[derive(Debug)]
 pub struct Findings {
@@ -137,5 +140,13 @@ pub fn compare(
             changes.new.push(path);
         }
     }
+    if changes.new.len() >= MANY {
+        *watched = packed(std::mem::take(watched));
+    }
     changes
+}
+
+/// The same without the room that is left in each leaf when keys come in their order: half of all.
+pub fn packed<K: Ord, V>(map: BTreeMap<K, V>) -> BTreeMap<K, V> {
+    map.into_iter().collect()
 }

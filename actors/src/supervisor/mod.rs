@@ -13,6 +13,7 @@ mod looks;
 mod orders;
 mod orphans;
 mod remote;
+mod thrift;
 mod watchdog;
 
 pub use actor::{ApplySettings, Drain, SupervisorActor};

@@ -52,7 +52,7 @@ impl Ticket {
 impl Ticket {
     fn placement(&self, partition: Option<i32>) -> Option<Placement> {
         partition.map(|partition| Placement {
-            topic: self.target.topic().into(),
+            topic: Arc::clone(self.target.topic_name()),
             partition,
         })
     }
