@@ -63,7 +63,7 @@ pub enum Next {
     Budget(usize),
     /// Positions must be on disk, then [`Driver::saved`] with this number.
     Save(u64),
-    /// A batch of this file must be settled: it holds its share of the budget.
+    /// A batch of this file must be settled: it holds its share of the budget, or cannot be settled for now.
     Settle,
     /// Nothing until then: its entry has a rate limit.
     Pause(Instant),
@@ -94,6 +94,11 @@ struct Way {
     headers: Option<Arc<Headers>>,
 }
 
+/// Where records went before the entry changed, while some are on their way.
+struct Earlier {
+    targets: Vec<Arc<Target>>,
+}
+
 /// How much more memory records take than the lines they are made of, as in the last batch of which that is not plain.
 #[derive(Debug, Default, Clone, Copy)]
 struct Swell {
@@ -122,6 +127,8 @@ pub struct Driver {
     hold: Option<Hold>,
     /// Few: those of the generations that are read.
     ways: Vec<(FileId, Way)>,
+    /// What changes of the entry left on its way. Few files have it: in a box.
+    earlier: Option<Box<Earlier>>,
     /// When the last batch was read.
     batch_at: Option<Instant>,
     /// It came soon after the one before it.
@@ -153,6 +160,7 @@ impl Driver {
             swell: Swell::default(),
             hold: None,
             ways: Vec::new(),
+            earlier: None,
             batch_at: None,
             is_often: false,
             common,
@@ -182,10 +190,29 @@ impl Driver {
         let (shape, rotated) = (shape_of(&entry, host), entry.rotated_of(host, path));
         self.watcher.set_shape(entry.max_line, &shape);
         self.watcher.set_rotated(rotated);
+        self.leave_behind();
         self.lane = lane(&self.common, &entry, self.watcher.path());
         self.rate = self.common.rates.of(&entry.name, entry.rate_limit);
         self.entry = entry;
-        self.ways.clear();
+    }
+
+    /// What is on its way goes where it was meant to go, and is seen to.
+    fn leave_behind(&mut self) {
+        let targets = self.ways.drain(..).map(|(_, way)| way.target);
+        if self.watcher.in_flight() > 0 {
+            let earlier = self
+                .earlier
+                .get_or_insert_with(|| Box::new(Earlier { targets: Vec::new() }));
+            earlier.targets.retain(|target| target.is_blocked());
+            earlier.targets.extend(targets);
+        }
+    }
+
+    /// A line of it is to be a dead letter and nobody takes it: the file waits, so that little is sent again after a stop.
+    fn is_kept_out(&self) -> bool {
+        let earlier = self.earlier.iter().flat_map(|earlier| &earlier.targets);
+        let now = self.ways.iter().map(|(_, way)| &way.target);
+        now.chain(earlier).any(|target| target.is_blocked())
     }
 
     /// Whether the first look was taken: its outcome is a position on its way to disk.
@@ -205,6 +232,7 @@ impl Driver {
         let is_over = self.batch_at.is_none_or(|at| at.elapsed() >= OFTEN);
         if (is_over || !self.is_often) && self.watcher.in_flight() == 0 {
             self.ways = Vec::new();
+            self.earlier = None;
             self.gauge.rest();
         }
     }
@@ -250,6 +278,7 @@ impl Driver {
         Ok(match todo {
             Todo::Save { order } => Next::Save(order),
             Todo::Wait { until } => Next::Sleep(until),
+            Todo::Read { .. } if self.is_kept_out() => Next::Settle,
             Todo::Read { .. } if !self.lane.is_open() => Next::Lane(Arc::clone(&self.lane)),
             Todo::Read { cost } => {
                 if let Some(until) = self.rate.as_ref().and_then(|rate| rate.wait(now)) {
@@ -335,7 +364,7 @@ impl Driver {
         }
         // A path keeps a handful of generations; older ones are found again when needed.
         if self.ways.len() > 2 * self.watcher.handles() + 8 {
-            self.ways.clear();
+            self.ways.retain(|(_, way)| way.target.is_blocked());
         }
         let record = stream.record();
         let headers = headers_of(&self.entry, &self.common.host, &record);
