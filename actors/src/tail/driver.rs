@@ -15,8 +15,8 @@ use crate::budget::{Budget, Permit};
 use crate::observe::{Activity, Board, Gauge, Key};
 use crate::rate::{Rate, Rates};
 
-/// Bytes that a read asks the budget for, of a file with much to read and short lines: so much is left for other topics
-/// also where an eighth of the budget is less.
+/// Bytes that a read asks the budget for, of a file with much to read and short lines: so much at least is left for other
+/// topics, also where an eighth of the budget is less.
 const ONE_READ: usize = STEP + STEP / 2;
 
 /// While batches come at least this often, what they need stays between them: it is made anew in a microsecond or two.
@@ -289,7 +289,7 @@ impl Driver {
                     return Ok(Next::Settle);
                 }
                 let budget = &self.common.budget;
-                let free = budget.free().saturating_sub(ONE_READ);
+                let free = budget.to_share(cost, ONE_READ);
                 self.hold = self.lane.try_hold(cost, free, budget.total());
                 match self.hold {
                     Some(_) => Next::Budget(cost),
