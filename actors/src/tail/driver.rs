@@ -2,7 +2,7 @@
 //! what was read into batches for Kafka.
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant, SystemTime};
 
 use logcatch_kafka::{Batch, Headers, Hold, Lane, Lanes, Source, Target};
@@ -18,6 +18,10 @@ use crate::rate::{Rate, Rates};
 /// Bytes that a read asks the budget for, of a file with much to read and short lines: so much at least is left for other
 /// topics, also where an eighth of the budget is less.
 const ONE_READ: usize = STEP + STEP / 2;
+
+/// Batches of one file that are settled behind one that is not: each is remembered, 0.1 KB, and sent again after a stop. Where
+/// it is only one partition that is slower than others, so many come in a second or so.
+const MOST_AHEAD: usize = 64;
 
 /// While batches come at least this often, what they need stays between them: it is made anew in a microsecond or two.
 const OFTEN: Duration = Duration::from_secs(5);
@@ -96,6 +100,8 @@ struct Way {
 
 /// Where records went before the entry changed, while some are on their way.
 struct Earlier {
+    /// Kept by what is on its way for it.
+    lane: Weak<Lane>,
     targets: Vec<Arc<Target>>,
 }
 
@@ -135,6 +141,8 @@ pub struct Driver {
     is_often: bool,
     told: Told,
     ready: bool,
+    /// It waits for a batch to be settled.
+    settles: bool,
     gauge: Arc<Gauge>,
 }
 
@@ -166,6 +174,7 @@ impl Driver {
             common,
             told,
             ready: false,
+            settles: false,
             gauge: Arc::clone(&spec.gauge),
         }
     }
@@ -190,22 +199,43 @@ impl Driver {
         let (shape, rotated) = (shape_of(&entry, host), entry.rotated_of(host, path));
         self.watcher.set_shape(entry.max_line, &shape);
         self.watcher.set_rotated(rotated);
-        self.leave_behind();
-        self.lane = lane(&self.common, &entry, self.watcher.path());
+        self.leave_behind(lane(&self.common, &entry, self.watcher.path()));
         self.rate = self.common.rates.of(&entry.name, entry.rate_limit);
         self.entry = entry;
     }
 
     /// What is on its way goes where it was meant to go, and is seen to.
-    fn leave_behind(&mut self) {
+    fn leave_behind(&mut self, next: Arc<Lane>) {
+        let before = std::mem::replace(&mut self.lane, next);
         let targets = self.ways.drain(..).map(|(_, way)| way.target);
-        if self.watcher.in_flight() > 0 {
-            let earlier = self
-                .earlier
-                .get_or_insert_with(|| Box::new(Earlier { targets: Vec::new() }));
-            earlier.targets.retain(|target| target.is_blocked());
-            earlier.targets.extend(targets);
+        if self.watcher.in_flight() == 0 {
+            return;
         }
+        let earlier = self.earlier.get_or_insert_with(|| {
+            Box::new(Earlier {
+                lane: Weak::new(),
+                targets: Vec::new(),
+            })
+        });
+        earlier.targets.retain(|target| target.is_blocked());
+        earlier.targets.extend(targets);
+        if Arc::ptr_eq(&before, &self.lane) {
+            return;
+        }
+        earlier.lane = Arc::downgrade(&before);
+        if !before.is_open() {
+            log::warn!(
+                log = self.entry.name, path:% = self.watcher.path().display(), topic = before.topic(),
+                help = "let that topic take them, or restart the service: then they go to the new topic, and what went there since goes again";
+                "lines of the file wait for the topic that it had before"
+            );
+        }
+    }
+
+    /// The lane that what it waits for is held by, if that is not its own.
+    fn lane_behind(&self) -> Option<Arc<Lane>> {
+        let lane = self.earlier.as_ref().filter(|_| self.settles)?.lane.upgrade()?;
+        (!lane.is_open()).then_some(lane)
     }
 
     /// A line of it is to be a dead letter and nobody takes it: the file waits, so that little is sent again after a stop.
@@ -261,6 +291,7 @@ impl Driver {
     pub fn next(&mut self, now: Instant) -> Result<Next, WatchError> {
         self.gauge.enter(now);
         let next = self.next_unseen(now)?;
+        self.settles = matches!(next, Next::Settle);
         self.show(Some(next.activity()), now);
         Ok(next)
     }
@@ -268,7 +299,9 @@ impl Driver {
     /// Publishes how it stands; what it does, if that is another thing now.
     fn show(&self, activity: Option<Activity>, now: Instant) {
         let target = |id| self.known_way(id).map(|way| Arc::clone(&way.target));
-        self.gauge.publish(activity, &self.watcher, &self.lane, target, now);
+        let behind = self.lane_behind();
+        let lane = behind.as_ref().unwrap_or(&self.lane);
+        self.gauge.publish(activity, &self.watcher, lane, target, now);
     }
 
     fn next_unseen(&mut self, now: Instant) -> Result<Next, WatchError> {
@@ -278,7 +311,7 @@ impl Driver {
         Ok(match todo {
             Todo::Save { order } => Next::Save(order),
             Todo::Wait { until } => Next::Sleep(until),
-            Todo::Read { .. } if self.is_kept_out() => Next::Settle,
+            Todo::Read { .. } if self.is_kept_out() || self.watcher.ahead() >= MOST_AHEAD => Next::Settle,
             Todo::Read { .. } if !self.lane.is_open() => Next::Lane(Arc::clone(&self.lane)),
             Todo::Read { cost } => {
                 if let Some(until) = self.rate.as_ref().and_then(|rate| rate.wait(now)) {
