@@ -13,6 +13,7 @@ use crate::harness::service::{HOST, Host};
 cases![
     topics_and_keys_follow_from_the_path_and_an_illegal_topic_blocks_its_own_file_alone,
     a_changed_template_moves_what_follows_and_reads_nothing_again,
+    files_whose_key_becomes_the_same_are_in_one_partition_from_then_on,
     a_topic_that_is_changed_while_lines_wait_for_the_one_before_is_said_and_bounded,
 ];
 
@@ -120,6 +121,38 @@ fn a_changed_template_moves_what_follows_and_reads_nothing_again() {
     service.stop();
     assert_eq!(texts(reader.everything()).len(), 2);
     assert_eq!(Reader::new(broker, &after).everything().len(), 1);
+}
+
+fn files_whose_key_becomes_the_same_are_in_one_partition_from_then_on() {
+    const FILES: usize = 12;
+    let broker = kafka::shared();
+    let host = Host::new("rekeyed");
+    let topic = broker.topic("rekeyed", 4);
+    let settings = |key: &str| host.ship_logs(broker, &topic, &format!("key = \"{key}\""));
+    let write = |text: &str| (0..FILES).for_each(|n| append(&host, &format!("logs/{n}.log"), &format!("{text}\n")));
+    let mut reader = Reader::new(broker, &topic);
+    let mut partitions = |text: &str, times: usize| {
+        reader.until_count(times * FILES);
+        let records = reader.records().iter().filter(|record| record.text() == text);
+        let partitions: Vec<_> = records.map(|record| record.partition).collect();
+        assert_eq!(partitions.len(), FILES, "of `{text}`");
+        partitions.into_iter().collect::<std::collections::BTreeSet<_>>()
+    };
+    settings("{file}");
+    write("one");
+    let service = host.start();
+    assert!(partitions("one", 1).len() > 1, "they have keys of their own");
+    settings("same");
+    service.wait_log("settings are applied");
+    write("two");
+    let two = partitions("two", 2);
+    assert_eq!(two.len(), 1, "same key, same partition: {two:?}");
+    service.stop();
+    let service = host.start();
+    write("three");
+    assert_eq!(partitions("three", 3), two);
+    service.stop();
+    assert_eq!(reader.everything().len(), 3 * FILES);
 }
 
 /// Lines that were read for a topic stay for it. Those that follow do not pass them for ever: memory, and what would be

@@ -390,7 +390,7 @@ impl Driver {
         self.ways.iter().find(|(id, _)| *id == file).map(|(_, way)| way)
     }
 
-    /// Where the records of a file go. It keeps its partition for life, as long as its topic is the same.
+    /// Where the records of a file go. It keeps its partition for life, as long as topic and key are the same.
     fn way(&mut self, stream: &logcatch_tail::Stream) -> Way {
         if let Some(way) = self.known_way(stream.id()) {
             return way.clone();
@@ -402,11 +402,11 @@ impl Driver {
         let record = stream.record();
         let headers = headers_of(&self.entry, &self.common.host, &record);
         let topic = self.lane.topic();
-        let partition = record
-            .placement
-            .filter(|placement| &*placement.topic == topic)
-            .map(|placement| placement.partition);
         let key = self.entry.key_of(&self.common.host, &record.path).unwrap_or_default();
+        let placement = record
+            .placement
+            .filter(|placement| placement.is_of(topic, key.as_bytes()));
+        let partition = placement.map(|placement| placement.partition);
         let target = Arc::new(Target::new(topic.into(), key.into_bytes(), partition));
         let source = Arc::new(Source {
             log: record.log,

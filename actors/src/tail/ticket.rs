@@ -51,10 +51,7 @@ impl Ticket {
 
 impl Ticket {
     fn placement(&self, partition: Option<i32>) -> Option<Placement> {
-        partition.map(|partition| Placement {
-            topic: self.target.topic().into(),
-            partition,
-        })
+        partition.map(|partition| Placement::new(self.target.topic(), partition, self.target.key()))
     }
 }
 
