@@ -13,7 +13,8 @@ const TURN: Duration = Duration::from_secs(1);
 /// What is left for reads of other topics is this part of the budget at most.
 const MOST_SPARE: usize = 4;
 
-/// A number of bytes that are lent out, first come, first served, unless the first would keep the others waiting for long. What is read is paid for by a [`Permit`] that rides in the batch.
+/// A number of bytes that are lent out, first come, first served, unless the first would keep the others waiting for long.
+/// What is read is paid for by a [`Permit`] that rides in the batch.
 #[derive(Debug)]
 pub struct Budget {
     state: Mutex<State>,
@@ -105,11 +106,13 @@ impl Budget {
         let number = self.lock().enqueue(bytes, granted);
         self.grant();
         loop {
-            // Nothing else tells when it is the turn of others than the first.
-            match tokio::time::timeout(TURN, &mut grant).await {
-                Ok(granted) => return granted.ok(),
-                Err(_) if !self.passes(number) => {}
-                Err(_) => return Some(self.permit(bytes)),
+            if let Ok(granted) = tokio::time::timeout(TURN, &mut grant).await {
+                return granted.ok();
+            }
+            // Nothing else tells that the first left, or that it is the turn of others.
+            self.grant();
+            if self.passes(number) {
+                return Some(self.permit(bytes));
             }
         }
     }

@@ -219,7 +219,7 @@ impl Driver {
         });
         earlier.targets.retain(|target| target.is_blocked());
         earlier.targets.extend(targets);
-        if Arc::ptr_eq(&before, &self.lane) {
+        if Arc::ptr_eq(&before, &self.lane) || before.in_flight() == 0 {
             return;
         }
         earlier.lane = Arc::downgrade(&before);
