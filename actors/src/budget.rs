@@ -2,10 +2,19 @@
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
-/// A number of bytes that are lent out, first come, first served. What is read is paid for by a [`Permit`] that rides in the batch.
+/// How long the first in the queue is waited for before others pass it for as long, by turns: where acknowledgements come,
+/// that is long enough for all that is on its way; where a topic accepts nothing, what it holds may never come back.
+const TURN: Duration = Duration::from_secs(1);
+
+/// What is left for reads of other topics is this part of the budget at most.
+const MOST_SPARE: usize = 4;
+
+/// A number of bytes that are lent out, first come, first served, unless the first would keep the others waiting for long.
+/// What is read is paid for by a [`Permit`] that rides in the batch.
 #[derive(Debug)]
 pub struct Budget {
     state: Mutex<State>,
@@ -16,11 +25,17 @@ struct State {
     total: usize,
     share: usize,
     lent: usize,
+    /// The most that was asked for at once, since the limits were changed.
+    largest: usize,
+    asked: u64,
     waiting: VecDeque<Waiting>,
 }
 
 #[derive(Debug)]
 struct Waiting {
+    /// Rises from one to the next.
+    number: u64,
+    since: Instant,
     bytes: usize,
     granted: oneshot::Sender<Permit>,
 }
@@ -41,6 +56,8 @@ impl Budget {
                 total: clamp(total),
                 share: clamp(share),
                 lent: 0,
+                largest: 0,
+                asked: 0,
                 waiting: VecDeque::new(),
             }),
         }
@@ -58,11 +75,14 @@ impl Budget {
         self.lock().lent
     }
 
-    /// Bytes that are not lent out now.
+    /// Bytes that a topic may share out among its reads, of which the next asks for `bytes`: those that are not lent out
+    /// now, but for what another topic's read may need, which is `least` or the most that any read asked for lately.
     #[must_use]
-    pub fn free(&self) -> usize {
-        let state = self.lock();
-        state.total.saturating_sub(state.lent)
+    pub fn to_share(&self, bytes: usize, least: usize) -> usize {
+        let mut state = self.lock();
+        state.largest = state.largest.max(bytes);
+        let spare = state.largest.min(state.total / MOST_SPARE).max(least);
+        state.total.saturating_sub(state.lent).saturating_sub(spare)
     }
 
     /// What one file may hold.
@@ -76,23 +96,46 @@ impl Budget {
     pub fn try_acquire(self: &Arc<Self>, bytes: usize) -> Option<Permit> {
         let mut state = self.lock();
         let bytes = bytes.min(state.total);
-        (state.waiting.is_empty() && state.lend(bytes)).then(|| self.permit(bytes))
+        (state.may_pass() && state.lend(bytes)).then(|| self.permit(bytes))
     }
 
     /// `bytes` as soon as they are free; those who ask first get them first. More than the whole budget is cut to it,
     /// whatever it is by then: a line longer than that must be read all the same.
     pub async fn acquire(self: &Arc<Self>, bytes: usize) -> Option<Permit> {
-        let (granted, grant) = oneshot::channel();
-        self.lock().waiting.push_back(Waiting { bytes, granted });
+        let (granted, mut grant) = oneshot::channel();
+        let number = self.lock().enqueue(bytes, granted);
         self.grant();
-        grant.await.ok()
+        loop {
+            if let Ok(granted) = tokio::time::timeout(TURN, &mut grant).await {
+                return granted.ok();
+            }
+            // Nothing else tells that the first left, or that it is the turn of others.
+            self.grant();
+            if self.passes(number) {
+                return Some(self.permit(bytes));
+            }
+        }
+    }
+
+    /// Lends to one who waits behind others, if it is his turn.
+    fn passes(&self, number: u64) -> bool {
+        let mut state = self.lock();
+        let Ok(at) = state.waiting.binary_search_by_key(&number, |waiting| waiting.number) else {
+            return false;
+        };
+        let bytes = state.waiting[at].bytes;
+        let passes = state.may_pass() && state.lend(bytes);
+        if passes {
+            state.waiting.remove(at);
+        }
+        passes
     }
 
     /// Changes the limits. What is lent out beyond smaller ones is not lent again.
     pub fn resize(self: &Arc<Self>, total: u64, share: u64) {
         {
             let mut state = self.lock();
-            (state.total, state.share) = (clamp(total), clamp(share));
+            (state.total, state.share, state.largest) = (clamp(total), clamp(share), 0);
         }
         self.grant();
     }
@@ -133,6 +176,23 @@ impl Budget {
 }
 
 impl State {
+    fn enqueue(&mut self, bytes: usize, granted: oneshot::Sender<Permit>) -> u64 {
+        self.asked += 1;
+        self.waiting.push_back(Waiting {
+            number: self.asked,
+            since: Instant::now(),
+            bytes,
+            granted,
+        });
+        self.asked
+    }
+
+    /// Whether one may go before the first of those who wait.
+    fn may_pass(&self) -> bool {
+        let turns = |first: &Waiting| first.since.elapsed().as_millis() / TURN.as_millis();
+        self.waiting.front().is_none_or(|first| turns(first) % 2 == 1)
+    }
+
     fn lend(&mut self, bytes: usize) -> bool {
         let fits = self.lent + bytes <= self.total;
         if fits {
@@ -169,6 +229,7 @@ mod tests {
     use std::future::Future;
     use std::pin::pin;
     use std::task::{Context, Poll, Waker};
+    use std::time::Duration;
 
     use super::*;
 
@@ -224,5 +285,28 @@ mod tests {
         assert!(budget.try_acquire(1).is_none(), "others were first");
         drop(most);
         assert!(now(second).flatten().is_some());
+    }
+
+    /// One that reads long lines may wait for as long as a topic accepts nothing.
+    #[tokio::test]
+    async fn who_waits_for_much_holds_up_nobody_for_long_and_gets_it_in_the_end() {
+        let budget = Arc::new(Budget::new(100, 25));
+        let stuck = budget.try_acquire(90).unwrap();
+        let much = tokio::spawn({
+            let budget = Arc::clone(&budget);
+            async move { budget.acquire(50).await.is_some() }
+        });
+        while budget.lock().waiting.is_empty() {
+            tokio::task::yield_now().await;
+        }
+        for _ in 0..2 {
+            let little = tokio::time::timeout(Duration::from_secs(60), budget.acquire(10));
+            assert!(little.await.expect("it passes").is_some());
+            assert!(!much.is_finished());
+        }
+        assert_eq!(budget.lock().waiting.len(), 1, "who passed waits no more");
+        drop(stuck);
+        assert!(much.await.unwrap());
+        assert_eq!(budget.used(), 0);
     }
 }

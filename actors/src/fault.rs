@@ -1,8 +1,8 @@
 //! Faults that tests provoke: files in the directory that `LOGCATCH_FAULT_DIR` names. Not in release builds.
 //!
 //! `panic-NAME`, `error-NAME` and `hang-NAME` meet each step of the watchers whose path ends in NAME, for as long as the file
-//! is there, `panic-outside-NAME` what they do between steps; `hang-read-NAME` only a step that reads, `hang-look-ENTRY` a look for the files of an
-//! entry. `kill-STEP` kills the process once at a step of a transaction: `batch` (one comes), `positions` (its lines are handed over, they are not),
+//! is there, `panic-outside-NAME` what they do between steps; `hang-read-NAME` only a step that reads, `hang-close-NAME` the end
+//! of a watcher, `hang-look-ENTRY` a look for the files of an entry. `kill-STEP` kills the process once at a step of a transaction: `batch` (one comes), `positions` (its lines are handed over, they are not),
 //! `commit` (all is handed over), `committing` (at some moment of it), `committed` (before anything here knows). `fatal-kafka` ends the producer once; `hang-kafka` keeps the Kafka side from answering whether it is alive.
 
 use std::fs;
@@ -45,10 +45,21 @@ pub fn panic_outside(path: &Path) {
     assert!(!fault.is_some_and(|fault| fault.exists()), "a test wanted it");
 }
 
-/// Hangs for as long as the file `hang-NAME` is there.
+/// Hangs at what the watcher of `path` does outside of a guarded step, such as to `close` its files.
+pub fn hang_at(step: &str, path: &Path) {
+    if let Some(name) = path.file_name() {
+        hang(&format!("{step}-{}", name.to_string_lossy()));
+    }
+}
+
+/// Hangs for as long as the file `hang-NAME` is there, and makes the file `hangs-NAME` before.
 pub fn hang(name: &str) {
     if let Some(directory) = directory() {
         let file = directory.join(format!("hang-{name}"));
+        if file.exists() {
+            // For tests that wait for it.
+            let _ = fs::write(directory.join(format!("hangs-{name}")), "");
+        }
         while file.exists() {
             sleep(LOOK);
         }

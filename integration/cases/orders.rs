@@ -2,14 +2,17 @@
 
 use std::fs::{self, File};
 use std::io::Write;
+use std::process::Stdio;
 
 use super::control::{fails, json, ok, wait_watched};
 use super::fixture::Fixture;
+use super::supervision::{Faults, GIVEN_UP};
 use crate::harness::case::cases;
 use crate::harness::eventually::{eventually, when};
 use crate::harness::kafka;
 use crate::harness::reader::texts;
-use crate::harness::service::Host;
+use crate::harness::service::{Host, Service};
+use crate::harness::writers::LogFile;
 
 cases![
     c1_reload_answers_when_the_file_is_applied_or_why_it_is_refused,
@@ -17,6 +20,9 @@ cases![
     positions_are_set_and_reset_through_the_service,
     positions_are_set_and_reset_on_the_store_while_no_service_runs,
     positions_of_a_file_whose_lines_kafka_does_not_take_wait_for_it,
+    nothing_begins_a_watcher_while_its_position_is_changed,
+    an_order_to_a_thread_that_hangs_is_carried_out_on_another,
+    a_watcher_that_hangs_when_an_order_ends_it_holds_up_no_other,
 ];
 
 fn entries(host: &Host, names: &[&str]) -> String {
@@ -220,4 +226,103 @@ fn positions_of_a_file_whose_lines_kafka_does_not_take_wait_for_it() {
     service.stop();
     let all = "one two three one two three";
     assert_eq!(texts(fixture.reader.everything()).join(" "), all);
+}
+
+/// A watcher that failed would begin again by itself, and so would one with two orders when the first is carried out.
+fn nothing_begins_a_watcher_while_its_position_is_changed() {
+    const FILES: usize = 8;
+    let broker = kafka::private("positions-race");
+    let (mut fixture, faults) = Faults::on(Fixture::on(&broker, "positions-race", ""));
+    let host = &fixture.host;
+    let name = |n: usize| format!("{n}.log");
+    let path = |n: usize| host.path(format!("logs/{n}.log"));
+    let append = |n: usize, text: &str| {
+        let mut file = File::options().create(true).append(true).open(path(n)).unwrap();
+        file.write_all(text.as_bytes()).unwrap();
+    };
+    (0..FILES).for_each(|n| append(n, "one\ntwo\n"));
+    let service = host.start();
+    fixture.reader.until_count(2 * FILES);
+    broker.pause();
+    for n in 0..FILES {
+        append(n, "three\n");
+        super::control::wait_in_flight(host, &path(n).display().to_string(), 6);
+    }
+    for n in 0..FILES {
+        faults.begin(&format!("error-{}", name(n)));
+        append(n, "four\n");
+    }
+    service.wait_log_count("watcher failed; it will be restarted", FILES);
+    let order = |n: usize| {
+        let path = path(n).display().to_string();
+        host.command(&["positions", "set", &path, "begin"])
+    };
+    let orders: Vec<_> = (0..FILES)
+        .chain(0..FILES)
+        .map(|n| order(n).stdout(Stdio::null()).spawn().unwrap())
+        .collect();
+    for mut order in orders {
+        assert!(order.wait().unwrap().success());
+    }
+    (0..FILES).for_each(|n| faults.end(&format!("error-{}", name(n))));
+    broker.resume();
+    service.wait_log_count("position was moved by an operator", 2 * FILES);
+    fixture.reader.until_count(7 * FILES);
+    service.stop();
+    assert_eq!(fixture.reader.everything().len(), 7 * FILES);
+}
+
+/// Logs on all threads, and one that will hang.
+fn with_neighbours(fixture: &mut Fixture) -> (Service, Vec<LogFile>, LogFile) {
+    let mut logs: Vec<LogFile> = (0..8).map(|n| fixture.log(&format!("logs/{n}.log"))).collect();
+    let mut ill = fixture.log("logs/ill.log");
+    let service = fixture.host.start();
+    ill.write(100);
+    logs.iter_mut().for_each(|log| log.write(100));
+    fixture.caught_up();
+    (service, logs, ill)
+}
+
+fn an_order_to_a_thread_that_hangs_is_carried_out_on_another() {
+    let (mut fixture, faults) = Faults::on(Fixture::with("order-hangs", "name = \"ours\""));
+    let (service, mut logs, mut ill) = with_neighbours(&mut fixture);
+    faults.begin("hang-read-ill.log");
+    ill.write(100);
+    faults.wait_hangs("read-ill.log");
+    let mut order = fixture
+        .host
+        .command(&["restart", "ours"])
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    service.wait_log_count("watcher is restarted by an operator", 9);
+    service.wait_log(GIVEN_UP);
+    let records = fixture.reader.records().len();
+    logs.iter_mut().for_each(|log| log.write(100));
+    fixture.reader.until_count(records + 800);
+    faults.end("hang-read-ill.log");
+    assert!(order.wait().unwrap().success());
+    fixture.finish(service);
+}
+
+fn a_watcher_that_hangs_when_an_order_ends_it_holds_up_no_other() {
+    let (mut fixture, faults) = Faults::on(Fixture::new("end-hangs"));
+    let (service, mut logs, mut ill) = with_neighbours(&mut fixture);
+    faults.begin("hang-close-ill.log");
+    let path = ill.path().display().to_string();
+    let mut order = fixture
+        .host
+        .command(&["restart", &path])
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    faults.wait_hangs("close-ill.log");
+    service.wait_log(GIVEN_UP);
+    let records = fixture.reader.records().len();
+    logs.iter_mut().for_each(|log| log.write(100));
+    ill.write(100);
+    fixture.reader.until_count(records + 900);
+    faults.end("hang-close-ill.log");
+    assert!(order.wait().unwrap().success());
+    fixture.finish(service);
 }

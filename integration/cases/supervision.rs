@@ -47,6 +47,12 @@ impl Faults {
         fs::write(self.0.join(name), "").unwrap();
     }
 
+    /// Waits until something hangs at the fault `hang-NAME`.
+    pub fn wait_hangs(&self, name: &str) {
+        let met = self.0.join(format!("hangs-{name}"));
+        eventually(&format!("it hangs at {name}"), || when(met.exists(), String::new));
+    }
+
     pub fn end(&self, name: &str) {
         fs::remove_file(self.0.join(name)).unwrap();
     }
@@ -239,7 +245,7 @@ fn s2_a_removed_watcher_is_not_resurrected() {
 }
 
 /// What the service says when a thread is given up.
-const GIVEN_UP: &str = "a watcher does not answer";
+pub const GIVEN_UP: &str = "a watcher does not answer";
 
 fn s4_a_watcher_that_hangs_is_replaced_and_its_neighbours_move() {
     let (mut fixture, faults) = Faults::on(Fixture::new("hang"));

@@ -1,7 +1,9 @@
 //! Topics and keys that follow from the path.
 
+use std::cell::Cell;
 use std::fs;
 
+use super::control;
 use crate::harness::case::cases;
 use crate::harness::eventually::{eventually, when};
 use crate::harness::kafka;
@@ -11,6 +13,8 @@ use crate::harness::service::{HOST, Host};
 cases![
     topics_and_keys_follow_from_the_path_and_an_illegal_topic_blocks_its_own_file_alone,
     a_changed_template_moves_what_follows_and_reads_nothing_again,
+    files_whose_key_becomes_the_same_are_in_one_partition_from_then_on,
+    a_topic_that_is_changed_while_lines_wait_for_the_one_before_is_said_and_bounded,
 ];
 
 fn append(host: &Host, name: &str, text: &str) {
@@ -117,4 +121,97 @@ fn a_changed_template_moves_what_follows_and_reads_nothing_again() {
     service.stop();
     assert_eq!(texts(reader.everything()).len(), 2);
     assert_eq!(Reader::new(broker, &after).everything().len(), 1);
+}
+
+fn files_whose_key_becomes_the_same_are_in_one_partition_from_then_on() {
+    const FILES: usize = 12;
+    let broker = kafka::shared();
+    let host = Host::new("rekeyed");
+    let topic = broker.topic("rekeyed", 4);
+    let settings = |key: &str| host.ship_logs(broker, &topic, &format!("key = \"{key}\""));
+    let write = |text: &str| (0..FILES).for_each(|n| append(&host, &format!("logs/{n}.log"), &format!("{text}\n")));
+    let mut reader = Reader::new(broker, &topic);
+    let mut partitions = |text: &str, times: usize| {
+        reader.until_count(times * FILES);
+        let records = reader.records().iter().filter(|record| record.text() == text);
+        let partitions: Vec<_> = records.map(|record| record.partition).collect();
+        assert_eq!(partitions.len(), FILES, "of `{text}`");
+        partitions.into_iter().collect::<std::collections::BTreeSet<_>>()
+    };
+    settings("{file}");
+    write("one");
+    let service = host.start();
+    assert!(partitions("one", 1).len() > 1, "they have keys of their own");
+    settings("same");
+    service.wait_log("settings are applied");
+    write("two");
+    let two = partitions("two", 2);
+    assert_eq!(two.len(), 1, "same key, same partition: {two:?}");
+    service.stop();
+    let service = host.start();
+    write("three");
+    assert_eq!(partitions("three", 3), two);
+    service.stop();
+    assert_eq!(reader.everything().len(), 3 * FILES);
+}
+
+/// Lines that were read for a topic stay for it. Those that follow do not pass them for ever: memory, and what would be
+/// repeated after a restart, are bounded.
+fn a_topic_that_is_changed_while_lines_wait_for_the_one_before_is_said_and_bounded() {
+    /// Batches of a line each; more than may pass.
+    const MANY: usize = 1000;
+    /// New lines go to the new topic at first.
+    const SOME: usize = 10;
+    let broker = kafka::shared();
+    let host = Host::new("left-behind");
+    let [before, after] = ["before", "after"].map(|name| broker.topic(name, 1));
+    host.ship_logs(broker, &before, "");
+    append(&host, "logs/x.log", "first\n");
+    let service = host.start();
+    Reader::new(broker, &before).until_count(1);
+    broker.delete_topic(&before);
+    let path = host.path("logs/x.log");
+    eventually("lines wait for the topic", || {
+        let row = control::row(&host, &path);
+        let is_left = row["in_flight_bytes"].as_u64() > Some(0);
+        if !is_left {
+            append(&host, "logs/x.log", "left\n");
+        }
+        when(is_left && row["reason"] == "topic-missing", || row.to_string())
+    });
+    host.ship_logs(broker, &after, "");
+    service.wait_log("lines of the file wait for the topic that it had before");
+    let mut reader = Reader::new(broker, &after);
+    let mut passed = 0;
+    loop {
+        assert!(passed < MANY, "all pass");
+        append(&host, "logs/x.log", &format!("passes {passed}\n"));
+        passed += 1;
+        // Either it ships, or the service says what it waits for.
+        let last = format!("passes {}", passed - 1);
+        let is_held = Cell::new(false);
+        reader.until("the line, or a reason", |records| {
+            if records.iter().any(|record| record.text() == last) {
+                return true;
+            }
+            let row = control::row(&host, &path);
+            is_held.set(passed > SOME && row["state"] == "blocked" && row["reason"] == "topic-missing");
+            is_held.get()
+        });
+        if is_held.get() {
+            break;
+        }
+    }
+    broker.create_topic(&before, 1, &[]);
+    reader.until("the file goes on", |records| {
+        records
+            .iter()
+            .any(|record| record.text() == format!("passes {}", passed - 1))
+    });
+    service.stop();
+    let left = Reader::new(broker, &before).everything().len();
+    assert!(left > 0, "what was read for the topic is in it");
+    let mut lines = texts(reader.everything());
+    lines.retain(|line| line.starts_with("passes"));
+    assert_eq!(lines.len(), passed, "each once");
 }

@@ -46,7 +46,8 @@ impl Share {
 
     /// The most it may hold, of a budget of `total` bytes of which `free` would be left.
     fn limit(&self, free: u64, total: u64) -> u64 {
-        let idle = total / IDLE;
+        // Nothing left is what others have: what is kept for the reads of other topics is not shared out.
+        let idle = if free > 0 { total / IDLE } else { 0 };
         if self.flows.load(Ordering::Relaxed) {
             free.saturating_mul(FLOWING).max(idle)
         } else {
@@ -57,7 +58,7 @@ impl Share {
 
 impl Lane {
     /// `bytes` of the topic's share, for a reader that will ask the budget for them: it has `total` bytes, `free` of them
-    /// not lent. A topic that holds nothing gets as much as it asks for.
+    /// not lent nor kept for other topics. A topic that holds nothing gets as much as it asks for.
     pub fn try_hold(self: &Arc<Self>, bytes: usize, free: usize, total: usize) -> Option<Hold> {
         let (bytes, free, total) = (bytes as u64, free as u64, total as u64);
         let share = self.share();
@@ -145,6 +146,28 @@ mod tests {
         assert!(
             lane.try_hold(5000, 8000, 8000).is_some(),
             "a line longer than its share"
+        );
+    }
+
+    #[test]
+    fn what_is_kept_for_other_topics_is_not_shared_out() {
+        let (stopped, other) = (lane(), lane());
+        let (total, spare) = (16_000, 1000);
+        let (mut free, mut holds) = (total, Vec::new());
+        let mut fill = |lane: &Arc<Lane>| {
+            while let Some(hold) = lane.try_hold(250, free - spare, total) {
+                free -= 250;
+                holds.push(hold);
+            }
+            free
+        };
+        stopped.share().set_flows(true);
+        fill(&stopped);
+        stopped.share().set_flows(false);
+        assert_eq!(fill(&other), spare + 250, "one more would leave nothing");
+        assert!(
+            lane().try_hold(1000, 250, total).is_some(),
+            "a topic that holds nothing"
         );
     }
 

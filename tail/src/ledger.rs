@@ -116,6 +116,12 @@ impl Ledger {
         self.issued.len()
     }
 
+    /// Batches that are settled, behind one that is not.
+    #[must_use]
+    pub fn ahead(&self) -> usize {
+        self.issued.iter().filter(|batch| batch.settled).count()
+    }
+
     /// Whether all that was taken down is settled.
     #[must_use]
     pub fn is_settled(&self) -> bool {
@@ -165,6 +171,7 @@ mod tests {
                 let run = (0..20).take_while(|n| settled.contains(n)).count() as u64;
                 prop_assert_eq!(reached, run * 10);
                 prop_assert_eq!(ledger.in_flight(), (20 - settled.len() as u64) * 10);
+                prop_assert_eq!(ledger.ahead() as u64, settled.len() as u64 - run);
             }
             prop_assert!(ledger.is_settled());
         }
@@ -174,7 +181,9 @@ mod tests {
     fn what_was_forgotten_settles_nothing() {
         let mut ledger = Ledger::default();
         let old = ledger.issue(mark(10), 10);
-        assert_eq!(ledger.forget().0, 10);
+        ledger.issue(mark(20), 5);
+        ledger.settle(old + 1);
+        assert_eq!((ledger.ahead(), ledger.forget().0, ledger.ahead()), (1, 10, 0));
         let new = ledger.issue(mark(5), 5);
         assert_eq!(ledger.settle(old), None);
         assert_eq!(ledger.end(), Some(mark(5)));

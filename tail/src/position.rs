@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use xxhash_rust::xxh3::xxh3_64;
 
 use crate::account::Skip;
 use crate::charset::Charset;
@@ -96,13 +97,39 @@ pub enum Life {
     Rotated,
 }
 
-/// The topic and partition a file was placed in; a file keeps its partition for life.
+/// The topic and partition a file was placed in; a file keeps its partition for life, as long as topic and key stay.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Placement {
     /// Topic name.
     pub topic: Arc<str>,
     /// Partition number.
     pub partition: i32,
+    /// Fingerprint of the key it was chosen for; 0 where that was not kept.
+    #[serde(default)]
+    key: u32,
+}
+
+impl Placement {
+    /// The place of a file whose records carry this key.
+    #[must_use]
+    pub fn new(topic: Arc<str>, partition: i32, key: &[u8]) -> Self {
+        Self {
+            topic,
+            partition,
+            key: fingerprint(key),
+        }
+    }
+
+    /// Whether it is still the place of records for this topic, with this key.
+    #[must_use]
+    pub fn is_of(&self, topic: &str, key: &[u8]) -> bool {
+        *self.topic == *topic && (self.key == 0 || self.key == fingerprint(key))
+    }
+}
+
+/// Half of a hash, never 0.
+fn fingerprint(key: &[u8]) -> u32 {
+    u32::try_from(xxh3_64(key) >> 32).unwrap_or(1).max(1)
 }
 
 /// The compressed file that holds a generation, as it was when it was last read.
@@ -262,5 +289,21 @@ mod path_text {
             Text::Utf8(text) => Path::new(&text).into(),
             Text::Bytes(bytes) => Path::new(OsStr::from_bytes(&bytes)).into(),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_is_one_of_its_topic_and_key_and_older_ones_of_any_key() {
+        let placement = Placement::new("t".into(), 3, b"k");
+        assert!(placement.is_of("t", b"k"));
+        assert!(!placement.is_of("t", b"other") && !placement.is_of("u", b"k"));
+        let saved = serde_json::to_string(&placement).unwrap();
+        assert_eq!(serde_json::from_str::<Placement>(&saved).unwrap(), placement);
+        let older: Placement = serde_json::from_str(r#"{"topic":"t","partition":3}"#).unwrap();
+        assert!(older.is_of("t", b"other"));
     }
 }

@@ -313,6 +313,12 @@ impl Stream {
         self.lock().ledger.batches()
     }
 
+    /// Batches that are settled and that its position has not passed; see [`Ledger::ahead`].
+    #[must_use]
+    pub fn ahead(&self) -> usize {
+        self.lock().ledger.ahead()
+    }
+
     /// Whether everything handed over is settled.
     #[must_use]
     pub fn is_settled(&self) -> bool {

@@ -271,10 +271,19 @@ impl Watcher {
     /// File bytes and batches handed over and not settled, all generations.
     #[must_use]
     pub fn in_flight(&self) -> (u64, usize) {
-        let closed = self.closed.iter().map(|closed| closed.paused.stream());
-        let open = self.generations().map(Generation::stream);
-        let each = open.chain(closed).map(|stream| (stream.in_flight(), stream.batches()));
+        let each = self.streams().map(|stream| (stream.in_flight(), stream.batches()));
         each.fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1))
+    }
+
+    /// Batches that are settled, behind one that is not: of the generation that has most.
+    #[must_use]
+    pub fn ahead(&self) -> usize {
+        self.streams().map(|stream| stream.ahead()).max().unwrap_or(0)
+    }
+
+    fn streams(&self) -> impl Iterator<Item = &Arc<Stream>> {
+        let closed = self.closed.iter().map(|closed| closed.paused.stream());
+        self.generations().map(Generation::stream).chain(closed)
     }
 
     /// Whether nothing is open, followed or remembered: the watcher can go when its path is gone.

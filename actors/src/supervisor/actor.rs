@@ -59,6 +59,8 @@ pub(super) struct Tail {
     pub(super) backoff: Backoff,
     /// It failed, or was told to rest, and waits for its next start.
     pub(super) resting: bool,
+    /// Orders under way, each of which rests on nothing being read: the last one lets it begin.
+    pub(super) orders: u32,
     /// Its first look is still to be taken, and starts at the end of what is there.
     pub(super) from_end: bool,
     pub(super) gauge: Arc<Gauge>,

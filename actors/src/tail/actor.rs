@@ -42,10 +42,10 @@ pub struct Begin {
 #[rtype(result = "()")]
 pub struct Retarget(pub Arc<LogEntry>);
 
-/// Stop reading until the next [`Begin`]. Answered when nothing more will be handed over.
+/// Stop reading until the next [`Begin`], as this incarnation. Answered when nothing more will be handed over.
 #[derive(Debug, Clone, Copy, Message)]
 #[rtype(result = "()")]
-pub struct Rest;
+pub struct Rest(pub u64);
 
 /// Stop reading, for good. Answered when nothing more will be handed over.
 #[derive(Debug, Clone, Copy, Message)]
@@ -288,7 +288,9 @@ impl TailActor {
     /// Files are closed, which may hang like any other step.
     fn end_driver(&mut self) {
         let _step = self.pulse.step(self.incarnation);
-        self.driver = None;
+        let Some(_driver) = self.driver.take() else { return };
+        #[cfg(debug_assertions)]
+        crate::fault::hang_at("close", &self.spec.key.1);
     }
 
     fn say_ready(&mut self) {
@@ -436,8 +438,9 @@ impl Handler<Retarget> for TailActor {
 impl Handler<Rest> for TailActor {
     type Result = ();
 
-    fn handle(&mut self, _: Rest, ctx: &mut Context<Self>) {
-        self.driver = None;
+    fn handle(&mut self, Rest(incarnation): Rest, ctx: &mut Context<Self>) {
+        self.incarnation = incarnation;
+        self.end_driver();
         self.phase = Phase::Down;
         for task in self.timer.take().into_iter().chain(self.waiting.take()) {
             ctx.cancel_future(task);

@@ -2,7 +2,7 @@
 //! what was read into batches for Kafka.
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant, SystemTime};
 
 use logcatch_kafka::{Batch, Headers, Hold, Lane, Lanes, Source, Target};
@@ -15,14 +15,18 @@ use crate::budget::{Budget, Permit};
 use crate::observe::{Activity, Board, Gauge, Key};
 use crate::rate::{Rate, Rates};
 
-/// Bytes that a read asks the budget for, of a file with much to read and short lines: so much is left for other topics
-/// also where an eighth of the budget is less.
+/// Bytes that a read asks the budget for, of a file with much to read and short lines: so much at least is left for other
+/// topics, also where an eighth of the budget is less.
 const ONE_READ: usize = STEP + STEP / 2;
 
 /// Bytes that a batch takes beside its lines, however few: its ticket, its place in the ledger and among those that wait for
 /// Kafka, its target, what librdkafka makes of it, 1.5 KB; and what they leave in the heap between that which stays. With 10,000
 /// files of a line each it was 15 MB.
 const BESIDE: usize = 4 * 1024;
+
+/// Batches of one file that are settled behind one that is not: each is remembered, 0.1 KB, and sent again after a stop. Where
+/// it is only one partition that is slower than others, so many come in a second or so.
+const MOST_AHEAD: usize = 64;
 
 /// While batches come at least this often, what they need stays between them: it is made anew in a microsecond or two.
 const OFTEN: Duration = Duration::from_secs(5);
@@ -68,7 +72,7 @@ pub enum Next {
     Budget(usize),
     /// Positions must be on disk, then [`Driver::saved`] with this number.
     Save(u64),
-    /// A batch of this file must be settled: it holds its share of the budget.
+    /// A batch of this file must be settled: it holds its share of the budget, or cannot be settled for now.
     Settle,
     /// Nothing until then: its entry has a rate limit.
     Pause(Instant),
@@ -99,6 +103,13 @@ struct Way {
     headers: Option<Arc<Headers>>,
 }
 
+/// Where records went before the entry changed, while some are on their way.
+struct Earlier {
+    /// Kept by what is on its way for it.
+    lane: Weak<Lane>,
+    targets: Vec<Arc<Target>>,
+}
+
 /// How much more memory records take than the lines they are made of, as in the last batch of which that is not plain.
 #[derive(Debug, Default, Clone, Copy)]
 struct Swell {
@@ -127,12 +138,16 @@ pub struct Driver {
     hold: Option<Hold>,
     /// Few: those of the generations that are read.
     ways: Vec<(FileId, Way)>,
+    /// What changes of the entry left on its way. Few files have it: in a box.
+    earlier: Option<Box<Earlier>>,
     /// When the last batch was read.
     batch_at: Option<Instant>,
     /// It came soon after the one before it.
     is_often: bool,
     told: Told,
     ready: bool,
+    /// It waits for a batch to be settled.
+    settles: bool,
     gauge: Arc<Gauge>,
 }
 
@@ -158,11 +173,13 @@ impl Driver {
             swell: Swell::default(),
             hold: None,
             ways: Vec::new(),
+            earlier: None,
             batch_at: None,
             is_often: false,
             common,
             told,
             ready: false,
+            settles: false,
             gauge: Arc::clone(&spec.gauge),
         }
     }
@@ -187,10 +204,50 @@ impl Driver {
         let (shape, rotated) = (shape_of(&entry, host), entry.rotated_of(host, path));
         self.watcher.set_shape(entry.max_line, &shape);
         self.watcher.set_rotated(rotated);
-        self.lane = lane(&self.common, &entry, self.watcher.path());
+        self.leave_behind(lane(&self.common, &entry, self.watcher.path()));
         self.rate = self.common.rates.of(&entry.name, entry.rate_limit);
         self.entry = entry;
-        self.ways.clear();
+    }
+
+    /// What is on its way goes where it was meant to go, and is seen to.
+    fn leave_behind(&mut self, next: Arc<Lane>) {
+        let before = std::mem::replace(&mut self.lane, next);
+        let targets = self.ways.drain(..).map(|(_, way)| way.target);
+        if self.watcher.in_flight().1 == 0 {
+            return;
+        }
+        let earlier = self.earlier.get_or_insert_with(|| {
+            Box::new(Earlier {
+                lane: Weak::new(),
+                targets: Vec::new(),
+            })
+        });
+        earlier.targets.retain(|target| target.is_blocked());
+        earlier.targets.extend(targets);
+        if Arc::ptr_eq(&before, &self.lane) || before.in_flight() == 0 {
+            return;
+        }
+        earlier.lane = Arc::downgrade(&before);
+        if !before.is_open() {
+            log::warn!(
+                log = self.entry.name, path:% = self.watcher.path().display(), topic = before.topic(),
+                help = "let that topic take them, or restart the service: then they go to the new topic, and what went there since goes again";
+                "lines of the file wait for the topic that it had before"
+            );
+        }
+    }
+
+    /// The lane that what it waits for is held by, if that is not its own.
+    fn lane_behind(&self) -> Option<Arc<Lane>> {
+        let lane = self.earlier.as_ref().filter(|_| self.settles)?.lane.upgrade()?;
+        (!lane.is_open()).then_some(lane)
+    }
+
+    /// A line of it is to be a dead letter and nobody takes it: the file waits, so that little is sent again after a stop.
+    fn is_kept_out(&self) -> bool {
+        let earlier = self.earlier.iter().flat_map(|earlier| &earlier.targets);
+        let now = self.ways.iter().map(|(_, way)| &way.target);
+        now.chain(earlier).any(|target| target.is_blocked())
     }
 
     /// Whether the first look was taken: its outcome is a position on its way to disk.
@@ -210,6 +267,7 @@ impl Driver {
         let is_over = self.batch_at.is_none_or(|at| at.elapsed() >= OFTEN);
         if (is_over || !self.is_often) && self.watcher.in_flight().1 == 0 {
             self.ways = Vec::new();
+            self.earlier = None;
             self.gauge.rest();
         }
     }
@@ -238,6 +296,7 @@ impl Driver {
     pub fn next(&mut self, now: Instant) -> Result<Next, WatchError> {
         self.gauge.enter(now);
         let next = self.next_unseen(now)?;
+        self.settles = matches!(next, Next::Settle);
         self.show(Some(next.activity()), now);
         Ok(next)
     }
@@ -245,7 +304,9 @@ impl Driver {
     /// Publishes how it stands; what it does, if that is another thing now.
     fn show(&self, activity: Option<Activity>, now: Instant) {
         let target = |id| self.known_way(id).map(|way| Arc::clone(&way.target));
-        self.gauge.publish(activity, &self.watcher, &self.lane, target, now);
+        let behind = self.lane_behind();
+        let lane = behind.as_ref().unwrap_or(&self.lane);
+        self.gauge.publish(activity, &self.watcher, lane, target, now);
     }
 
     fn next_unseen(&mut self, now: Instant) -> Result<Next, WatchError> {
@@ -255,6 +316,7 @@ impl Driver {
         Ok(match todo {
             Todo::Save { order } => Next::Save(order),
             Todo::Wait { until } => Next::Sleep(until),
+            Todo::Read { .. } if self.is_kept_out() || self.watcher.ahead() >= MOST_AHEAD => Next::Settle,
             Todo::Read { .. } if !self.lane.is_open() => Next::Lane(Arc::clone(&self.lane)),
             Todo::Read { cost } => {
                 let cost = cost + BESIDE;
@@ -267,7 +329,7 @@ impl Driver {
                     return Ok(Next::Settle);
                 }
                 let budget = &self.common.budget;
-                let free = budget.free().saturating_sub(ONE_READ);
+                let free = budget.to_share(cost, ONE_READ);
                 self.hold = self.lane.try_hold(cost, free, budget.total());
                 match self.hold {
                     Some(_) => Next::Budget(cost),
@@ -336,23 +398,23 @@ impl Driver {
         self.ways.iter().find(|(id, _)| *id == file).map(|(_, way)| way)
     }
 
-    /// Where the records of a file go. It keeps its partition for life, as long as its topic is the same.
+    /// Where the records of a file go. It keeps its partition for life, as long as topic and key are the same.
     fn way(&mut self, stream: &logcatch_tail::Stream) -> Way {
         if let Some(way) = self.known_way(stream.id()) {
             return way.clone();
         }
         // A path keeps a handful of generations; older ones are found again when needed.
         if self.ways.len() > 2 * self.watcher.handles() + 8 {
-            self.ways.clear();
+            self.ways.retain(|(_, way)| way.target.is_blocked());
         }
         let record = stream.record();
         let headers = headers_of(&self.entry, &self.common.host, &record);
         let topic = self.lane.topic_name();
-        let partition = record
-            .placement
-            .filter(|placement| placement.topic == *topic)
-            .map(|placement| placement.partition);
         let key = self.entry.key_of(&self.common.host, &record.path).unwrap_or_default();
+        let placement = record
+            .placement
+            .filter(|placement| placement.is_of(topic, key.as_bytes()));
+        let partition = placement.map(|placement| placement.partition);
         let target = Arc::new(Target::new(Arc::clone(topic), key.into_bytes(), partition));
         let source = Arc::new(Source {
             log: record.log,

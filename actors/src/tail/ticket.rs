@@ -51,10 +51,8 @@ impl Ticket {
 
 impl Ticket {
     fn placement(&self, partition: Option<i32>) -> Option<Placement> {
-        partition.map(|partition| Placement {
-            topic: Arc::clone(self.target.topic_name()),
-            partition,
-        })
+        let topic = self.target.topic_name();
+        partition.map(|partition| Placement::new(Arc::clone(topic), partition, self.target.key()))
     }
 }
 

@@ -49,6 +49,7 @@ impl SupervisorActor {
                 incarnation,
                 backoff: Backoff::default(),
                 resting: false,
+                orders: 0,
                 gauge,
                 from_end,
             },

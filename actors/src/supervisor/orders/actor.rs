@@ -11,7 +11,7 @@ use logcatch_tail::Moved;
 use super::{Change, Changed, OrderError, change};
 use crate::observe::{Activity, Key};
 use crate::supervisor::actor::{SETTLE_POLL, SupervisorActor};
-use crate::tail::actor::Rest;
+use crate::tail::actor::{Rest, TailActor};
 
 /// Start a watcher anew, from its saved position. Answered when it begins.
 #[derive(Debug, Message)]
@@ -30,26 +30,50 @@ pub struct ChangePosition {
 
 type Answer<T> = ResponseActFuture<SupervisorActor, Result<T, OrderError>>;
 
+/// A watcher that rests for an order.
+struct Rested(Arc<Addr<TailActor>>);
+
 impl SupervisorActor {
-    /// Lets a watcher rest; answers when all that it handed over is settled. None: there is no such watcher.
-    fn rest(&mut self, key: &Key) -> Option<impl Future<Output = ()> + 'static> {
+    /// Lets a watcher rest, and with it what would begin it meanwhile; the future ends when all that it handed over is settled.
+    /// None: there is no such watcher.
+    fn rest(&mut self, key: &Key) -> Option<(Rested, impl Future<Output = ()> + 'static)> {
         let tail = self.tails.get_mut(key)?;
+        self.spawned += 1;
+        tail.incarnation = self.spawned as u64;
         tail.resting = true;
+        tail.orders += 1;
         tail.gauge.restarts(Activity::Restarting, Instant::now());
-        let address = tail.address.clone();
+        let (address, pulse) = (Arc::clone(&tail.address), Arc::clone(&tail.pulse));
+        let rest = Rest(tail.incarnation);
         let positions = Arc::clone(&self.common.world.positions);
         let (log, path) = key.clone();
-        Some(async move {
-            // One that is gone hands nothing over either.
-            let _ = address.send(Rest).await;
+        let rested = async move {
+            tokio::select! {
+                // One that is gone hands nothing over either.
+                _ = address.send(rest) => {}
+                () = pulse.given_up() => {}
+            }
             while !positions.of(&log, &path).iter().all(|stream| stream.is_at_rest()) {
                 actix_rt::time::sleep(SETTLE_POLL).await;
             }
-        })
+            // What was taken from a watcher that does not answer can be changed again.
+            positions.renew(&log, &path);
+        };
+        Some((Rested(Arc::clone(&tail.address)), rested))
     }
 
-    fn incarnation(&self, key: &Key) -> Option<u64> {
-        self.tails.get(key).map(|tail| tail.incarnation)
+    /// An order is carried out: with the last one its watcher begins. False: it was stopped meanwhile, or is another.
+    fn wake(&mut self, key: Key, Rested(address): Rested, ctx: &mut Context<Self>) -> bool {
+        let tail = self.tails.get_mut(&key);
+        let Some(tail) = tail.filter(|tail| Arc::ptr_eq(&tail.address, &address)) else {
+            return false;
+        };
+        tail.orders -= 1;
+        if tail.orders == 0 {
+            let incarnation = tail.incarnation;
+            self.begin_again(key, incarnation, ctx);
+        }
+        true
     }
 }
 
@@ -60,17 +84,16 @@ impl Handler<Restart> for SupervisorActor {
         if self.draining {
             return Box::pin(fut::ready(Err(OrderError::Stopping)));
         }
-        let incarnation = self.incarnation(&key);
-        let (Some(incarnation), Some(rested)) = (incarnation, self.rest(&key)) else {
+        let Some((rested, at_rest)) = self.rest(&key) else {
             return Box::pin(fut::ready(Err(OrderError::Gone(key.1.to_path_buf()))));
         };
         log::info!(log:% = key.0, path:% = key.1.display(); "watcher is restarted by an operator");
-        Box::pin(rested.into_actor(self).map(move |(), actor, ctx| {
-            if actor.incarnation(&key) != Some(incarnation) {
-                return Err(OrderError::Gone(key.1.to_path_buf()));
-            }
-            actor.begin_again(key, incarnation, ctx);
-            Ok(())
+        Box::pin(at_rest.into_actor(self).map(move |(), actor, ctx| {
+            let path = Arc::clone(&key.1);
+            let is_there = actor.wake(key, rested, ctx);
+            is_there
+                .then_some(())
+                .ok_or_else(|| OrderError::Gone(path.to_path_buf()))
         }))
     }
 }
@@ -83,13 +106,12 @@ impl Handler<ChangePosition> for SupervisorActor {
             return Box::pin(fut::ready(Err(OrderError::Stopping)));
         }
         let ChangePosition { key, change: wanted } = order;
-        let incarnation = self.incarnation(&key);
-        let rested = self.rest(&key);
+        let (rested, at_rest) = self.rest(&key).unzip();
         let positions = Arc::clone(&self.common.world.positions);
         let (log, path) = key.clone();
         let changed = async move {
-            if let Some(rested) = rested {
-                rested.await;
+            if let Some(at_rest) = at_rest {
+                at_rest.await;
             }
             let changed = actix_rt::task::spawn_blocking(move || change(&positions, &log, &path, wanted)).await;
             changed
@@ -107,8 +129,8 @@ impl Handler<ChangePosition> for SupervisorActor {
                 }
                 Err(_) => {}
             }
-            if let Some(incarnation) = incarnation {
-                actor.begin_again(key, incarnation, ctx);
+            if let Some(rested) = rested {
+                actor.wake(key, rested, ctx);
             }
             changed
         }))

@@ -42,6 +42,9 @@ impl SupervisorActor {
             let hung = tail.incarnation == stuck.whose;
             // One that rests already begins again on another thread.
             if tail.resting {
+                if hung {
+                    self.crew.set_apart(&key.1, pulse);
+                }
                 continue;
             }
             // What the old one says when it wakes is then known as stale.
