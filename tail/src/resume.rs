@@ -6,7 +6,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::explain::{Content, came_since};
+use crate::explain::{Content, came_since, changed_since, since};
 use crate::file::{first_bytes, fits, is_copy, mark_at, open_regular};
 use crate::generation::Generation;
 use crate::identity::{Head, Inode, Stat};
@@ -94,7 +94,10 @@ impl Watcher {
             (Some(hit), Some((place, record))) if hit.sibling.is_none() => {
                 index < *place && came_since(sibling, record) && sibling.is_like(&around[*place])
             }
-            (Some(hit), _) => index < hit.sibling.unwrap_or(0),
+            (Some(hit), _) => {
+                let since = since(&youngest_record, hit.stat.inode, hit.stat.modified);
+                index < hit.sibling.unwrap_or(0) && changed_since(sibling, since)
+            }
             // What the youngest record knew is gone; younger is what was changed after it was last looked at.
             (None, _) => {
                 // And what took its place in its inode.

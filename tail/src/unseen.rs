@@ -5,7 +5,7 @@ use std::io;
 use std::path::Path;
 use std::time::Instant;
 
-use crate::explain::{Content, came_since};
+use crate::explain::{Content, came_since, changed_since, since};
 use crate::file::{first_bytes, is_copy, open_found};
 use crate::generation::Generation;
 use crate::identity::{Head, Inode, Stat};
@@ -24,10 +24,12 @@ impl Watcher {
         let around = self.siblings()?;
         let unknown = around.iter().filter(|s| s.is_archive() && !self.is_known(s));
         let archives = unknown.map(|sibling| sibling.stat.inode).collect();
-        if let Some(old) = self.olds.last_mut() {
-            old.archives = archives;
-        }
-        self.open_plain_after(around, (stat.inode, stat.modified), but, now)
+        let Some(old) = self.olds.last_mut() else {
+            return Ok(());
+        };
+        old.archives = archives;
+        let known = Known::of(&old.generation.stream().record(), stat.inode, stat.modified);
+        self.open_plain_after(around, &known, but, now)
     }
 
     /// Opens what nobody saw between the youngest generation that is known and the file that is about to be read, once
@@ -39,17 +41,12 @@ impl Watcher {
             return Ok(());
         };
         let around = older(self.siblings()?, live, &self.spec.path)?;
-        self.open_plain_after(around, (youngest.inode, youngest.modified), live, now)
+        let known = Known::of(&youngest, youngest.inode, youngest.modified);
+        self.open_plain_after(around, &known, live, now)
     }
 
-    /// Opens those that are plain of what lies after a generation, known by its inode and modification time.
-    fn open_plain_after(
-        &mut self,
-        around: Vec<Sibling>,
-        known: (Inode, i64),
-        but: Inode,
-        now: Instant,
-    ) -> io::Result<()> {
+    /// Opens those that are plain of what lies after a generation.
+    fn open_plain_after(&mut self, around: Vec<Sibling>, known: &Known, but: Inode, now: Instant) -> io::Result<()> {
         let unseen = after(around, known, but);
         for sibling in unseen.iter().rev().filter(|sibling| !sibling.is_archive()) {
             self.open_unseen(sibling, now)?;
@@ -68,8 +65,10 @@ impl Watcher {
         generation: &Generation,
         live: &Stat,
     ) -> io::Result<Vec<Sibling>> {
-        let between = after(self.siblings()?, (copy.inode, copy.modified), live.inode);
-        let mut unseen = self.unknown_since(between, &generation.stream().record());
+        let record = generation.stream().record();
+        let known = Known::of(&record, copy.inode, copy.modified);
+        let between = after(self.siblings()?, &known, live.inode);
+        let mut unseen = self.unknown_since(between, &record);
         // Of a file without a name, an archive may be its own.
         unseen.retain(|sibling| !sibling.is_archive() || live.links > 0 && !self.has_other_owner(sibling.stat.inode));
         let mut contents = self.contents();
@@ -195,9 +194,23 @@ pub(crate) fn older(siblings: Vec<Sibling>, file: Inode, path: &Path) -> io::Res
     Ok(before(siblings, file))
 }
 
-/// Of siblings, youngest first, those after a generation, known by its inode and modification time, and before the file `but`,
-/// whatever its name.
-fn after(around: Vec<Sibling>, (inode, modified): (Inode, i64), but: Inode) -> Vec<Sibling> {
+/// A generation, and the file that holds it.
+struct Known {
+    inode: Inode,
+    modified: i64,
+    since: i64,
+}
+
+impl Known {
+    fn of(record: &StreamRecord, inode: Inode, modified: i64) -> Self {
+        let since = since(record, inode, modified);
+        Self { inode, modified, since }
+    }
+}
+
+/// Of siblings, youngest first, those after a generation and before the file `but`, whatever its name.
+fn after(around: Vec<Sibling>, known: &Known, but: Inode) -> Vec<Sibling> {
+    let Known { inode, modified, since } = *known;
     let mut around = if but == inode { around } else { before(around, but) };
     if let Some(index) = around.iter().position(|sibling| sibling.stat.inode == inode) {
         let known = around.split_off(index).swap_remove(0);
@@ -208,7 +221,7 @@ fn after(around: Vec<Sibling>, (inode, modified): (Inode, i64), but: Inode) -> V
             _ => sibling.stat.modified > modified,
         });
     }
-    around.retain(|sibling| sibling.stat.inode != but);
+    around.retain(|sibling| sibling.stat.inode != but && changed_since(sibling, since));
     around
 }
 
