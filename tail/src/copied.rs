@@ -1,11 +1,15 @@
 //! Where the content of a file is that was cut in place: in a copy beside it.
 
+use std::fs::File;
 use std::io;
 use std::time::Instant;
 
 use crate::explain::{Content, came_since};
+use crate::file::is_copy;
 use crate::generation::Generation;
 use crate::identity::Stat;
+use crate::resume::Found;
+use crate::siblings::Sibling;
 use crate::source::Source;
 use crate::unseen::older;
 use crate::watcher::Watcher;
@@ -74,6 +78,51 @@ impl Watcher {
             self.truncated(now)?;
         }
         Ok(())
+    }
+
+    /// A file of which nothing was saved as delivered is known by its inode alone, and keeps that through a copy and
+    /// truncate: its content is then in the oldest copy that is younger than our first sight of it.
+    pub(crate) fn in_oldest_copy(
+        &mut self,
+        hit: Found,
+        live: Option<&(File, Stat)>,
+        around: &[Sibling],
+        taken: &[Found],
+        mut contents: Vec<Content>,
+    ) -> io::Result<Found> {
+        let record = &hit.stream.record();
+        if !record.head.is_empty() || record.mark.offset > 0 || record.is_undecided_copy() {
+            return Ok(hit);
+        }
+        let older = hit.sibling.map_or(0, |index| index + 1);
+        for (index, sibling) in around.iter().enumerate().skip(older).rev() {
+            let is_taken = taken.iter().any(|other| other.stat.inode == sibling.stat.inode) || self.is_known(sibling);
+            let is_hit = hit.stat.inode == sibling.stat.inode || self.is_at_path(live, sibling);
+            if is_taken || is_hit || !came_since(sibling, record) {
+                continue;
+            }
+            if sibling.is_archive() && self.explained(sibling, &mut contents)?.is_some() {
+                // Another generation, or read already under a path of its own.
+                continue;
+            }
+            let Some((source, stat)) = self.open_filled(sibling)? else {
+                continue;
+            };
+            // What was copied of it and is still in it is no content that it lost.
+            let is_of_now = match (&source, &hit.source) {
+                (Source::Plain(file), Source::Plain(live)) => is_copy(file, &stat, live, &hit.stat)?,
+                _ => false,
+            };
+            if !is_of_now && self.take(stat.inode) {
+                return Ok(Found {
+                    stream: hit.stream,
+                    source,
+                    stat,
+                    sibling: Some(index),
+                });
+            }
+        }
+        Ok(hit)
     }
 
     /// Siblings that may hold what was written to a file between two looks at which it was empty, oldest first.

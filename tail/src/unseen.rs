@@ -248,7 +248,7 @@ mod tests {
     fn what_was_rotated_after_a_file_that_was_opened_does_not_come_before_it() {
         let dir = tempfile::tempdir().unwrap();
         let live = dir.path().join("app.log");
-        for name in ["app.log", "app.log.1", "app.log.2", "app.log.3"] {
+        for name in ["app.log.3", "app.log.2", "app.log.1", "app.log"] {
             fs::write(dir.path().join(name), name).unwrap();
         }
         let inode = |name: &str| Stat::from(&fs::metadata(dir.path().join(name)).unwrap()).inode;
