@@ -94,11 +94,16 @@ impl Watcher {
         if !record.head.is_empty() || record.mark.offset > 0 || record.is_undecided_copy() {
             return Ok(hit);
         }
+        let is_taken_here = |sibling: &Sibling| taken.iter().any(|other| other.stat.inode == sibling.stat.inode);
+        let are_ours = self.confirms(around) || around.iter().any(|s| s.is_ambiguous() && is_taken_here(s));
         let older = hit.sibling.map_or(0, |index| index + 1);
         for (index, sibling) in around.iter().enumerate().skip(older).rev() {
-            let is_taken = taken.iter().any(|other| other.stat.inode == sibling.stat.inode) || self.is_known(sibling);
+            let is_taken = is_taken_here(sibling) || self.is_known(sibling);
             let is_hit = hit.stat.inode == sibling.stat.inode || self.is_at_path(live, sibling);
-            if is_taken || is_hit || !came_since(sibling, record) {
+            // The truncation came after the copy.
+            let is_before = sibling.is_archive() || sibling.stat.modified <= hit.stat.modified;
+            let may_be = is_before && (are_ours || !sibling.is_ambiguous()) && came_since(sibling, record);
+            if is_taken || is_hit || !may_be {
                 continue;
             }
             if sibling.is_archive() && self.explained(sibling, &mut contents)?.is_some() {
@@ -128,13 +133,15 @@ impl Watcher {
     /// Siblings that may hold what was written to a file between two looks at which it was empty, oldest first.
     fn untouched_copies(&mut self, generation: &Generation) -> io::Result<Vec<FoundCopy>> {
         let record = generation.stream().record();
-        let around = older(self.siblings()?, generation.inode(), &self.spec.path)?;
+        let around = self.siblings()?;
+        let are_ours = self.confirms(&around);
+        let around = older(around, generation.inode(), &self.spec.path)?;
         let mut around = self.unknown_since(around, &record);
         // The truncation came after the copy, and changed the file.
         let cut = generation.modified()?;
         around.retain(|sibling| {
             let born = sibling.stat.inode.born.filter(|_| !sibling.is_archive());
-            cut >= born.unwrap_or(sibling.stat.modified)
+            cut >= sibling.stat.modified.max(born.unwrap_or(i64::MIN)) && (are_ours || !sibling.is_ambiguous())
         });
         let mut copies = Vec::new();
         let mut contents = self.contents();

@@ -161,6 +161,12 @@ impl Sibling {
         self.age == Some(Age::InPlace)
     }
 
+    /// Whether instances of a program name logs of their own so, too: `app-3.log` is that of the third.
+    #[must_use]
+    pub fn is_ambiguous(&self) -> bool {
+        self.shape == Some((b'-', true)) && matches!(self.age, Some(Age::Number(_)))
+    }
+
     /// Whether both can be of one rotation.
     #[must_use]
     pub fn is_like(&self, other: &Self) -> bool {

@@ -80,11 +80,13 @@ impl Watcher {
     /// sight: what was written to it meanwhile may have been copied away, and the copy be rotated with it.
     pub(crate) fn unseen_before(&mut self, inode: Inode, record: &StreamRecord) -> io::Result<Vec<Sibling>> {
         let mut around = self.siblings()?;
+        let are_ours = self.confirms(&around);
         match around.iter().position(|sibling| sibling.stat.inode == inode) {
             Some(index) => drop(around.drain(..=index)),
             None => self.drop_younger(&mut around)?,
         }
-        let unknown = self.unknown_since(around, record);
+        let mut unknown = self.unknown_since(around, record);
+        unknown.retain(|sibling| are_ours || !sibling.is_ambiguous());
         let mut contents = self.contents();
         contents.extend(self.live.as_ref().map(Content::in_file));
         self.unexplained(unknown, contents)
@@ -117,6 +119,20 @@ impl Watcher {
         around
     }
 
+    /// Whether siblings with ambiguous names are generations of this path: one of them is, as is known.
+    pub(crate) fn confirms(&self, around: &[Sibling]) -> bool {
+        let mut ambiguous = around.iter().filter(|sibling| sibling.is_ambiguous());
+        ambiguous.any(|sibling| self.is_known(sibling))
+    }
+
+    /// Whether a sibling is left to a watcher of its own: it may be a log of its own, and if not, its lines ship all the same.
+    fn is_left_to_its_own(&self, sibling: &Sibling) -> io::Result<bool> {
+        let looks = &self.world.claims.looks;
+        Ok(sibling.is_ambiguous()
+            && looks.is_watched(&self.spec.log, &sibling.path)
+            && !self.confirms(&self.siblings()?))
+    }
+
     /// Whether a stream knows a file, and not as what may be a copy of ours.
     pub(crate) fn is_someones(&self, inode: Inode) -> bool {
         let known = self.world.positions.known(&self.spec.log, inode);
@@ -147,6 +163,9 @@ impl Watcher {
     pub(crate) fn unseen(&mut self, sibling: &Sibling, now: Instant) -> io::Result<Option<Old>> {
         // One of the path's own name may have been there for years.
         if sibling.is_in_place() || self.is_known(sibling) || does(Wrong::UnseenGenerationSkipped) {
+            return Ok(None);
+        }
+        if self.is_left_to_its_own(sibling)? {
             return Ok(None);
         }
         let Some((source, stat)) = self.open_sibling(sibling)? else {

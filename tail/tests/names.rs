@@ -107,3 +107,115 @@ fn a_late_line_does_not_hide_what_was_rotated_after_it() {
         assert_eq!(rig.values(), ["a", "late", "b", "c"], "stopped {stopped}");
     }
 }
+
+/// What was shipped, after the name of the path that it ships under.
+fn shown(rig: &Rig) -> Vec<String> {
+    let streams = rig.world.positions.all();
+    let shown = rig.delivered.iter().map(|record| {
+        let stream = streams.iter().find(|stream| stream.id().to_string() == record.file_id);
+        let path = stream.unwrap().record().path;
+        format!("{}: {}", path.file_name().unwrap().display(), record.value)
+    });
+    let mut shown: Vec<_> = shown.collect();
+    shown.sort_unstable();
+    shown
+}
+
+/// As programs with several instances name their logs: `app-3.log` comes to be beside `app.log`, in which nothing was seen yet.
+#[test]
+fn a_log_that_another_instance_writes_is_its_own() {
+    for others_first in [false, true] {
+        for stopped in [false, true] {
+            let mut rig = Rig::new();
+            rig.others_first = others_first;
+            append(&rig.spec.path, "");
+            rig.settle();
+            if stopped {
+                rig.stop();
+            }
+            tick(&rig);
+            append(&rig.path("app-3.log"), "three\n");
+            tick(&rig);
+            append(&rig.spec.path, "one\n");
+            if stopped {
+                rig.start();
+            }
+            rig.watch("app-3.log");
+            rig.settle();
+            append(&rig.path("app-3.log"), "four\n");
+            append(&rig.spec.path, "two\n");
+            (0..3).for_each(|_| rig.pass(Duration::from_secs(10)));
+            let expected = ["app-3.log: four", "app-3.log: three", "app.log: one", "app.log: two"];
+            assert_eq!(shown(&rig), expected, "others first {others_first}, stopped {stopped}");
+        }
+    }
+}
+
+#[test]
+fn a_log_that_another_instance_writes_outside_of_the_pattern_is_not_read() {
+    for stopped in [false, true] {
+        let mut rig = Rig::new();
+        append(&rig.spec.path, "");
+        rig.settle();
+        if stopped {
+            rig.stop();
+        }
+        tick(&rig);
+        append(&rig.path("app-3.log"), "three\n");
+        tick(&rig);
+        append(&rig.spec.path, "one\n");
+        if stopped {
+            rig.start();
+        }
+        (0..3).for_each(|_| rig.pass(Duration::from_secs(10)));
+        assert_eq!(rig.values(), ["one"], "stopped {stopped}");
+    }
+}
+
+#[test]
+fn a_log_that_another_instance_writes_is_its_own_also_where_the_file_before_is_gone() {
+    for stopped in [false, true] {
+        let mut rig = Rig::new();
+        append(&rig.spec.path, "a1\n");
+        rig.settle();
+        if stopped {
+            rig.stop();
+        }
+        tick(&rig);
+        fs::remove_file(&rig.spec.path).unwrap();
+        append(&rig.path("app-3.log"), "three\n");
+        append(&rig.spec.path, "b1\n");
+        if stopped {
+            rig.start();
+        }
+        rig.watch("app-3.log");
+        rig.settle();
+        append(&rig.path("app-3.log"), "four\n");
+        (0..3).for_each(|_| rig.pass(Duration::from_secs(10)));
+        let expected = ["app-3.log: four", "app-3.log: three", "app.log: a1", "app.log: b1"];
+        assert_eq!(shown(&rig), expected, "stopped {stopped}");
+    }
+}
+
+/// Whatever it is named: what is written on after a truncation is no copy of what was cut.
+#[test]
+fn what_was_changed_after_a_file_is_no_copy_of_what_it_held() {
+    for stopped in [false, true] {
+        let mut rig = Rig::new();
+        append(&rig.spec.path, "");
+        rig.settle();
+        if stopped {
+            rig.stop();
+        }
+        tick(&rig);
+        append(&rig.path("app.3.log"), "three\n");
+        append(&rig.spec.path, "one\n");
+        tick(&rig);
+        append(&rig.path("app.3.log"), "four\n");
+        if stopped {
+            rig.start();
+        }
+        (0..3).for_each(|_| rig.pass(Duration::from_secs(10)));
+        assert_eq!(rig.values(), ["one"], "stopped {stopped}");
+    }
+}
