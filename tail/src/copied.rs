@@ -1,11 +1,15 @@
 //! Where the content of a file is that was cut in place: in a copy beside it.
 
+use std::fs::File;
 use std::io;
 use std::time::Instant;
 
 use crate::explain::{Content, came_since};
+use crate::file::is_copy;
 use crate::generation::Generation;
 use crate::identity::Stat;
+use crate::resume::Found;
+use crate::siblings::Sibling;
 use crate::source::Source;
 use crate::unseen::older;
 use crate::watcher::Watcher;
@@ -76,16 +80,68 @@ impl Watcher {
         Ok(())
     }
 
+    /// A file of which nothing was saved as delivered is known by its inode alone, and keeps that through a copy and
+    /// truncate: its content is then in the oldest copy that is younger than our first sight of it.
+    pub(crate) fn in_oldest_copy(
+        &mut self,
+        hit: Found,
+        live: Option<&(File, Stat)>,
+        around: &[Sibling],
+        taken: &[Found],
+        mut contents: Vec<Content>,
+    ) -> io::Result<Found> {
+        let record = &hit.stream.record();
+        if !record.head.is_empty() || record.mark.offset > 0 || record.is_undecided_copy() {
+            return Ok(hit);
+        }
+        let is_taken_here = |sibling: &Sibling| taken.iter().any(|other| other.stat.inode == sibling.stat.inode);
+        let are_ours = self.confirms(around) || around.iter().any(|s| s.is_ambiguous() && is_taken_here(s));
+        let older = hit.sibling.map_or(0, |index| index + 1);
+        for (index, sibling) in around.iter().enumerate().skip(older).rev() {
+            let is_taken = is_taken_here(sibling) || self.is_known(sibling);
+            let is_hit = hit.stat.inode == sibling.stat.inode || self.is_at_path(live, sibling);
+            // The truncation came after the copy.
+            let is_before = sibling.is_archive() || sibling.stat.modified <= hit.stat.modified;
+            let may_be = is_before && (are_ours || !sibling.is_ambiguous()) && came_since(sibling, record);
+            if is_taken || is_hit || !may_be {
+                continue;
+            }
+            if sibling.is_archive() && self.explained(sibling, &mut contents)?.is_some() {
+                // Another generation, or read already under a path of its own.
+                continue;
+            }
+            let Some((source, stat)) = self.open_filled(sibling)? else {
+                continue;
+            };
+            // What was copied of it and is still in it is no content that it lost.
+            let is_of_now = match (&source, &hit.source) {
+                (Source::Plain(file), Source::Plain(live)) => is_copy(file, &stat, live, &hit.stat)?,
+                _ => false,
+            };
+            if !is_of_now && self.take(stat.inode) {
+                return Ok(Found {
+                    stream: hit.stream,
+                    source,
+                    stat,
+                    sibling: Some(index),
+                });
+            }
+        }
+        Ok(hit)
+    }
+
     /// Siblings that may hold what was written to a file between two looks at which it was empty, oldest first.
     fn untouched_copies(&mut self, generation: &Generation) -> io::Result<Vec<FoundCopy>> {
         let record = generation.stream().record();
-        let around = older(self.siblings()?, generation.inode(), &self.spec.path)?;
+        let around = self.siblings()?;
+        let are_ours = self.confirms(&around);
+        let around = older(around, generation.inode(), &self.spec.path)?;
         let mut around = self.unknown_since(around, &record);
         // The truncation came after the copy, and changed the file.
         let cut = generation.modified()?;
         around.retain(|sibling| {
             let born = sibling.stat.inode.born.filter(|_| !sibling.is_archive());
-            cut >= born.unwrap_or(sibling.stat.modified)
+            cut >= sibling.stat.modified.max(born.unwrap_or(i64::MIN)) && (are_ours || !sibling.is_ambiguous())
         });
         let mut copies = Vec::new();
         let mut contents = self.contents();

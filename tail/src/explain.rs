@@ -18,6 +18,9 @@ use crate::source::Source;
 use crate::stream::Stream;
 use crate::watcher::Watcher;
 
+/// File systems stamp with the time of the last timer tick, 1/100 s apart at the most; nanoseconds.
+const TICK: i64 = 10_000_000;
+
 /// What is known of the content of a generation.
 pub(crate) struct Content {
     id: FileId,
@@ -185,7 +188,8 @@ impl Watcher {
     pub(crate) fn open_archives_after(&mut self, index: usize, now: Instant) -> io::Result<()> {
         let around = self.siblings()?;
         let old = &mut self.olds[index].generation;
-        let (id, modified) = (old.stream().id(), old.stat()?.modified);
+        let (record, modified) = (old.stream().record(), old.stat()?.modified);
+        let id = record.id;
         let mut contents = self.contents();
         if let Some(live) = &self.live {
             contents.extend(Content::if_nameless(live)?);
@@ -205,9 +209,10 @@ impl Watcher {
                 None => unknown.push((at, sibling)),
             }
         }
+        let since = since(&record, inode, modified);
         // Where the old one itself has no name any more, an archive still has the modification time of what it holds.
         let is_unseen = |at: usize, sibling: &Sibling| match place {
-            Some(place) => at < place,
+            Some(place) => at < place && changed_since(sibling, since),
             None => sibling.stat.modified > modified,
         };
         let place_of = |old: &Old| around.iter().position(|s| s.stat.inode == old.generation.inode());
@@ -412,10 +417,23 @@ pub(crate) fn came_since(sibling: &Sibling, record: &StreamRecord) -> bool {
     came_after(&stat, record)
 }
 
+/// Since when what is younger than a generation came to be, or changed, at the earliest: the clock of the file system may not
+/// be ours, and then what it says of the generation's own file holds.
+pub(crate) fn since(record: &StreamRecord, inode: Inode, modified: i64) -> i64 {
+    let first_seen = i64::try_from(record.id.0).unwrap_or(i64::MAX);
+    first_seen.min(modified).min(inode.born.unwrap_or(i64::MAX))
+}
+
+/// Whether a sibling came to be or was changed since: whatever its name says, what was there before and left alone is
+/// nothing new.
+pub(crate) fn changed_since(sibling: &Sibling, since: i64) -> bool {
+    // An archive is made of what may be old, and keeps its modification time.
+    let born = sibling.stat.inode.born.filter(|_| !sibling.is_archive());
+    born.unwrap_or(i64::MIN).max(sibling.stat.modified).saturating_add(TICK) >= since
+}
+
 /// Whether a plain file came to be after a generation was first seen.
 pub(crate) fn came_after(stat: &Stat, record: &StreamRecord) -> bool {
-    /// File systems stamp with the time of the last timer tick, 1/100 s apart at the most.
-    const TICK: i64 = 10_000_000;
     // Ids are nanoseconds of first sight.
     let first_seen = i64::try_from(record.id.0).unwrap_or(i64::MAX);
     stat.inode.born.unwrap_or(stat.modified).saturating_add(TICK) >= first_seen

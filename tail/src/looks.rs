@@ -70,6 +70,13 @@ impl Looks {
         Moment(self.clock.fetch_add(1, Ordering::AcqRel))
     }
 
+    /// Whether a path has a watcher.
+    pub(crate) fn is_watched(&self, log: &str, path: &Path) -> bool {
+        let watchers = self.watchers.lock().unwrap_or_else(PoisonError::into_inner);
+        let look = watchers.looks.get(&(log.into(), path.into()));
+        look.is_some_and(|look| look.strong_count() > 0)
+    }
+
     /// Whether the watcher of a path, if there is one, has begun and ended a look since. If not, it is asked for one.
     pub(crate) fn has_looked(&self, log: &str, path: &Path, since: Moment) -> bool {
         let watchers = self.watchers.lock().unwrap_or_else(PoisonError::into_inner);

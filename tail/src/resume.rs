@@ -6,8 +6,8 @@ use std::io;
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::explain::{Content, came_since};
-use crate::file::{first_bytes, fits, is_copy, mark_at, open_regular};
+use crate::explain::{came_since, changed_since, since};
+use crate::file::{first_bytes, fits, mark_at, open_regular};
 use crate::generation::Generation;
 use crate::identity::{Head, Inode, Stat};
 use crate::olds::Old;
@@ -75,7 +75,7 @@ impl Watcher {
         if let Some(hit) = found.iter().position(|hit| Arc::ptr_eq(&hit.stream, youngest)) {
             let hit = found.swap_remove(hit);
             let contents = self.contents_at_resume(&found, &missing);
-            let hit = self.in_oldest_copy(hit, &around, &found, contents)?;
+            let hit = self.in_oldest_copy(hit, live.as_ref(), &around, &found, contents)?;
             found.push(hit);
         }
         let youngest_found = found.iter().find(|hit| Arc::ptr_eq(&hit.stream, youngest));
@@ -94,7 +94,10 @@ impl Watcher {
             (Some(hit), Some((place, record))) if hit.sibling.is_none() => {
                 index < *place && came_since(sibling, record) && sibling.is_like(&around[*place])
             }
-            (Some(hit), _) => index < hit.sibling.unwrap_or(0),
+            (Some(hit), _) => {
+                let since = since(&youngest_record, hit.stat.inode, hit.stat.modified);
+                index < hit.sibling.unwrap_or(0) && changed_since(sibling, since)
+            }
             // What the youngest record knew is gone; younger is what was changed after it was last looked at.
             (None, _) => {
                 // And what took its place in its inode.
@@ -106,7 +109,7 @@ impl Watcher {
             .iter()
             .enumerate()
             .filter(|(index, sibling)| is_unseen(*index, sibling) || is_between(*index, sibling))
-            .filter(|(_, sibling)| !is_found(sibling));
+            .filter(|(_, sibling)| !is_found(sibling) && !self.is_at_path(live.as_ref(), sibling));
         let unseen = unseen.map(|(_, sibling)| sibling.clone()).collect();
         let mut unseen = self.unexplained(unseen, self.contents_at_resume(&found, &missing))?;
         self.inspections.close(&around);
@@ -284,47 +287,11 @@ impl Watcher {
         Ok(None)
     }
 
-    /// A file of which nothing was saved as delivered is known by its inode alone, and keeps that through a copy and
-    /// truncate: its content is then in the oldest copy that is younger than our first sight of it.
-    fn in_oldest_copy(
-        &mut self,
-        hit: Found,
-        around: &[Sibling],
-        taken: &[Found],
-        mut contents: Vec<Content>,
-    ) -> io::Result<Found> {
-        let record = &hit.stream.record();
-        if !record.head.is_empty() || record.mark.offset > 0 || record.is_undecided_copy() {
-            return Ok(hit);
-        }
-        let older = hit.sibling.map_or(0, |index| index + 1);
-        for (index, sibling) in around.iter().enumerate().skip(older).rev() {
-            let is_taken = taken.iter().any(|other| other.stat.inode == sibling.stat.inode) || self.is_known(sibling);
-            if is_taken || !came_since(sibling, record) {
-                continue;
-            }
-            if sibling.is_archive() && self.explained(sibling, &mut contents)?.is_some() {
-                // Another generation, or read already under a path of its own.
-                continue;
-            }
-            let Some((source, stat)) = self.open_filled(sibling)? else {
-                continue;
-            };
-            // What was copied of it and is still in it is no content that it lost.
-            let is_of_now = match (&source, &hit.source) {
-                (Source::Plain(file), Source::Plain(live)) => is_copy(file, &stat, live, &hit.stat)?,
-                _ => false,
-            };
-            if !is_of_now && self.take(stat.inode) {
-                return Ok(Found {
-                    stream: hit.stream,
-                    source,
-                    stat,
-                    sibling: Some(index),
-                });
-            }
-        }
-        Ok(hit)
+    /// Whether a sibling is the file at the path, which may have a rotated name as well: a link leads to it there.
+    pub(crate) fn is_at_path(&self, live: Option<&(File, Stat)>, sibling: &Sibling) -> bool {
+        let live = live.map(|(_, stat)| stat.inode);
+        let suspect = self.suspect.as_ref().map(|suspect| suspect.inode);
+        live.into_iter().chain(suspect).any(|inode| inode == sibling.stat.inode)
     }
 
     /// Goes on with a stream in the file that was found to hold it.
@@ -449,6 +416,16 @@ impl Watcher {
         let Some(stream) = self.world.positions.known(&self.spec.log, stat.inode) else {
             return Ok(false);
         };
+        if let Some(index) = self
+            .olds
+            .iter()
+            .position(|old| Arc::ptr_eq(old.generation.stream(), &stream))
+        {
+            // It is open already, and read once.
+            self.live = Some(self.olds.remove(index).generation);
+            self.alive();
+            return Ok(true);
+        }
         if !stream.is_settled() || !record_fits(file, stat, &stream.record())? {
             return Ok(false);
         }

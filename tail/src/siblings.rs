@@ -14,12 +14,14 @@ use crate::identity::Stat;
 use crate::inspect::undecided;
 use crate::listings::{Entry, Listings, is_trusted};
 
+mod order;
+
 /// What the name of a sibling says about its age.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Age {
-    /// `.N`, up to three digits: counts back, 1 is the youngest.
+    /// `.N`, up to three digits: counts back, 1 is the youngest, unless the files themselves say that it counts up.
     Number(u32),
-    /// A sortable date: later is younger.
+    /// A date, or a longer number: later is younger.
     Date(Vec<u8>),
     /// The path's own name, compressed: the youngest.
     InPlace,
@@ -159,6 +161,12 @@ impl Sibling {
         self.age == Some(Age::InPlace)
     }
 
+    /// Whether instances of a program name logs of their own so, too: `app-3.log` is that of the third.
+    #[must_use]
+    pub fn is_ambiguous(&self) -> bool {
+        self.shape == Some((b'-', true)) && matches!(self.age, Some(Age::Number(_)))
+    }
+
     /// Whether both can be of one rotation.
     #[must_use]
     pub fn is_like(&self, other: &Self) -> bool {
@@ -206,7 +214,7 @@ pub fn siblings(live: &Path, rotated: &Rotated, listings: &Listings) -> io::Resu
     found.extend(files.map(|(path, stat)| Sibling::new(name, path, stat)));
     found.sort_by(|a, b| (a.stem(), a.coding).cmp(&(b.stem(), b.coding)));
     found.dedup_by(|later, kept| later.stem() == kept.stem());
-    sort(&mut found);
+    order::sort(&mut found);
     Ok(found)
 }
 
@@ -262,27 +270,6 @@ fn beside(directory: &Path, live: &OsStr, listings: &Listings, found: &mut Vec<S
     }
     // As on NFS, which lists names for a minute after they are gone.
     Ok(())
-}
-
-/// Puts the youngest first: by names as long as all follow one scheme, else by when they were changed last, as after a
-/// change of the rotation settings.
-fn sort(found: &mut [Sibling]) {
-    let is_in_place = |sibling: &Sibling| sibling.age == Some(Age::InPlace);
-    let all = |is: fn(&Age) -> bool| {
-        let mut rotated = found.iter().filter(|sibling| !is_in_place(sibling));
-        rotated.all(|sibling| sibling.age.as_ref().is_some_and(is))
-    };
-    let numbers = all(|age| matches!(age, Age::Number(_)));
-    let dates = all(|age| matches!(age, Age::Date(_)));
-    found.sort_by(|a, b| {
-        is_in_place(b)
-            .cmp(&is_in_place(a))
-            .then_with(|| match (&a.age, &b.age) {
-                (Some(Age::Number(a)), Some(Age::Number(b))) if numbers => a.cmp(b),
-                (Some(Age::Date(a)), Some(Age::Date(b))) if dates => b.cmp(a),
-                _ => b.stat.modified.cmp(&a.stat.modified),
-            })
-    });
 }
 
 #[cfg(test)]

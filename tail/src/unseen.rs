@@ -5,7 +5,7 @@ use std::io;
 use std::path::Path;
 use std::time::Instant;
 
-use crate::explain::{Content, came_since};
+use crate::explain::{Content, came_since, changed_since, since};
 use crate::file::{first_bytes, is_copy, open_found};
 use crate::generation::Generation;
 use crate::identity::{Head, Inode, Stat};
@@ -24,10 +24,12 @@ impl Watcher {
         let around = self.siblings()?;
         let unknown = around.iter().filter(|s| s.is_archive() && !self.is_known(s));
         let archives = unknown.map(|sibling| sibling.stat.inode).collect();
-        if let Some(old) = self.olds.last_mut() {
-            old.archives = archives;
-        }
-        self.open_plain_after(around, (stat.inode, stat.modified), but, now)
+        let Some(old) = self.olds.last_mut() else {
+            return Ok(());
+        };
+        old.archives = archives;
+        let known = Known::of(&old.generation.stream().record(), stat.inode, stat.modified);
+        self.open_plain_after(around, &known, but, now)
     }
 
     /// Opens what nobody saw between the youngest generation that is known and the file that is about to be read, once
@@ -39,17 +41,12 @@ impl Watcher {
             return Ok(());
         };
         let around = older(self.siblings()?, live, &self.spec.path)?;
-        self.open_plain_after(around, (youngest.inode, youngest.modified), live, now)
+        let known = Known::of(&youngest, youngest.inode, youngest.modified);
+        self.open_plain_after(around, &known, live, now)
     }
 
-    /// Opens those that are plain of what lies after a generation, known by its inode and modification time.
-    fn open_plain_after(
-        &mut self,
-        around: Vec<Sibling>,
-        known: (Inode, i64),
-        but: Inode,
-        now: Instant,
-    ) -> io::Result<()> {
+    /// Opens those that are plain of what lies after a generation.
+    fn open_plain_after(&mut self, around: Vec<Sibling>, known: &Known, but: Inode, now: Instant) -> io::Result<()> {
         let unseen = after(around, known, but);
         for sibling in unseen.iter().rev().filter(|sibling| !sibling.is_archive()) {
             self.open_unseen(sibling, now)?;
@@ -68,8 +65,10 @@ impl Watcher {
         generation: &Generation,
         live: &Stat,
     ) -> io::Result<Vec<Sibling>> {
-        let between = after(self.siblings()?, (copy.inode, copy.modified), live.inode);
-        let mut unseen = self.unknown_since(between, &generation.stream().record());
+        let record = generation.stream().record();
+        let known = Known::of(&record, copy.inode, copy.modified);
+        let between = after(self.siblings()?, &known, live.inode);
+        let mut unseen = self.unknown_since(between, &record);
         // Of a file without a name, an archive may be its own.
         unseen.retain(|sibling| !sibling.is_archive() || live.links > 0 && !self.has_other_owner(sibling.stat.inode));
         let mut contents = self.contents();
@@ -81,11 +80,13 @@ impl Watcher {
     /// sight: what was written to it meanwhile may have been copied away, and the copy be rotated with it.
     pub(crate) fn unseen_before(&mut self, inode: Inode, record: &StreamRecord) -> io::Result<Vec<Sibling>> {
         let mut around = self.siblings()?;
+        let are_ours = self.confirms(&around);
         match around.iter().position(|sibling| sibling.stat.inode == inode) {
             Some(index) => drop(around.drain(..=index)),
             None => self.drop_younger(&mut around)?,
         }
-        let unknown = self.unknown_since(around, record);
+        let mut unknown = self.unknown_since(around, record);
+        unknown.retain(|sibling| are_ours || !sibling.is_ambiguous());
         let mut contents = self.contents();
         contents.extend(self.live.as_ref().map(Content::in_file));
         self.unexplained(unknown, contents)
@@ -118,6 +119,20 @@ impl Watcher {
         around
     }
 
+    /// Whether siblings with ambiguous names are generations of this path: one of them is, as is known.
+    pub(crate) fn confirms(&self, around: &[Sibling]) -> bool {
+        let mut ambiguous = around.iter().filter(|sibling| sibling.is_ambiguous());
+        ambiguous.any(|sibling| self.is_known(sibling))
+    }
+
+    /// Whether a sibling is left to a watcher of its own: it may be a log of its own, and if not, its lines ship all the same.
+    fn is_left_to_its_own(&self, sibling: &Sibling) -> io::Result<bool> {
+        let looks = &self.world.claims.looks;
+        Ok(sibling.is_ambiguous()
+            && looks.is_watched(&self.spec.log, &sibling.path)
+            && !self.confirms(&self.siblings()?))
+    }
+
     /// Whether a stream knows a file, and not as what may be a copy of ours.
     pub(crate) fn is_someones(&self, inode: Inode) -> bool {
         let known = self.world.positions.known(&self.spec.log, inode);
@@ -148,6 +163,9 @@ impl Watcher {
     pub(crate) fn unseen(&mut self, sibling: &Sibling, now: Instant) -> io::Result<Option<Old>> {
         // One of the path's own name may have been there for years.
         if sibling.is_in_place() || self.is_known(sibling) || does(Wrong::UnseenGenerationSkipped) {
+            return Ok(None);
+        }
+        if self.is_left_to_its_own(sibling)? {
             return Ok(None);
         }
         let Some((source, stat)) = self.open_sibling(sibling)? else {
@@ -195,9 +213,23 @@ pub(crate) fn older(siblings: Vec<Sibling>, file: Inode, path: &Path) -> io::Res
     Ok(before(siblings, file))
 }
 
-/// Of siblings, youngest first, those after a generation, known by its inode and modification time, and before the file `but`,
-/// whatever its name.
-fn after(around: Vec<Sibling>, (inode, modified): (Inode, i64), but: Inode) -> Vec<Sibling> {
+/// A generation, and the file that holds it.
+struct Known {
+    inode: Inode,
+    modified: i64,
+    since: i64,
+}
+
+impl Known {
+    fn of(record: &StreamRecord, inode: Inode, modified: i64) -> Self {
+        let since = since(record, inode, modified);
+        Self { inode, modified, since }
+    }
+}
+
+/// Of siblings, youngest first, those after a generation and before the file `but`, whatever its name.
+fn after(around: Vec<Sibling>, known: &Known, but: Inode) -> Vec<Sibling> {
+    let Known { inode, modified, since } = *known;
     let mut around = if but == inode { around } else { before(around, but) };
     if let Some(index) = around.iter().position(|sibling| sibling.stat.inode == inode) {
         let known = around.split_off(index).swap_remove(0);
@@ -208,7 +240,7 @@ fn after(around: Vec<Sibling>, (inode, modified): (Inode, i64), but: Inode) -> V
             _ => sibling.stat.modified > modified,
         });
     }
-    around.retain(|sibling| sibling.stat.inode != but);
+    around.retain(|sibling| sibling.stat.inode != but && changed_since(sibling, since));
     around
 }
 
@@ -235,7 +267,7 @@ mod tests {
     fn what_was_rotated_after_a_file_that_was_opened_does_not_come_before_it() {
         let dir = tempfile::tempdir().unwrap();
         let live = dir.path().join("app.log");
-        for name in ["app.log", "app.log.1", "app.log.2", "app.log.3"] {
+        for name in ["app.log.3", "app.log.2", "app.log.1", "app.log"] {
             fs::write(dir.path().join(name), name).unwrap();
         }
         let inode = |name: &str| Stat::from(&fs::metadata(dir.path().join(name)).unwrap()).inode;
