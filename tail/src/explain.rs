@@ -218,7 +218,9 @@ impl Watcher {
             let older = later
                 .take_while(|old| place_of(old).is_some_and(|place| place > at))
                 .count();
-            if let Some(unseen) = self.unseen(sibling, now)? {
+            if let Some(unseen) = self.open_unseen(sibling.clone())?
+                && let Some(unseen) = self.unseen(unseen, now)?
+            {
                 self.olds.insert(index + 1 + older, unseen);
             }
         }

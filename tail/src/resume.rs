@@ -108,8 +108,10 @@ impl Watcher {
             .filter(|(index, sibling)| is_unseen(*index, sibling) || is_between(*index, sibling))
             .filter(|(_, sibling)| !is_found(sibling));
         let unseen = unseen.map(|(_, sibling)| sibling.clone()).collect();
-        let mut unseen = self.unexplained(unseen, self.contents_at_resume(&found, &missing))?;
+        let unseen = self.unexplained(unseen, self.contents_at_resume(&found, &missing))?;
         self.inspections.close(&around);
+        // Before anything is taken up: the next try, where this one fails, must find what this one found.
+        let mut unseen = self.open_each(unseen)?;
         for stream in missing {
             self.gone(&stream, Arc::ptr_eq(&stream, youngest));
         }
@@ -118,9 +120,9 @@ impl Watcher {
         let place_of = |other: &Sibling| around.iter().position(|s| s.stat.inode == other.stat.inode);
         let mut is_behind = false;
         for hit in found {
-            let is_older = |other: &mut Sibling| hit.sibling.is_none_or(|place| place_of(other) > Some(place));
-            while let Some(sibling) = unseen.pop_if(is_older) {
-                self.open_unseen(&sibling, now)?;
+            let is_older = |other: &Sibling| hit.sibling.is_none_or(|place| place_of(other) > Some(place));
+            while let Some(older) = unseen.pop_if(|unseen| is_older(&unseen.sibling)) {
+                self.take_in(vec![older], now)?;
                 is_behind = true;
             }
             if is_behind {
@@ -128,9 +130,7 @@ impl Watcher {
             }
             self.take_up(hit, now)?;
         }
-        for sibling in unseen.iter().rev() {
-            self.open_unseen(sibling, now)?;
-        }
+        self.take_in(unseen, now)?;
         if let Some((file, stat)) = live
             && !live_is_known
             && !self.adopt(&file, &stat, now)?
