@@ -22,7 +22,8 @@ impl Watcher {
         if self.parked.is_empty() && self.missing.is_empty() {
             return Ok(());
         }
-        let around = self.siblings()?;
+        let looked = self.around()?;
+        let (around, is_whole) = (looked.siblings, looked.unreadable.is_empty());
         let (parked, missing) = (std::mem::take(&mut self.parked), std::mem::take(&mut self.missing));
         for stream in parked.into_iter().chain(missing) {
             let record = stream.record();
@@ -36,7 +37,7 @@ impl Watcher {
             // Not where another generation of ours took its place.
             let place = around.iter().find(|sibling| sibling.stat.inode == record.inode);
             let place = place.filter(|_| self.inodes().all(|held| held != record.inode));
-            let could_look = place.is_none() && self.could_look(&record);
+            let could_look = place.is_none() && self.could_look(&record, is_whole);
             match place {
                 Some(sibling) if sibling.is_archive() => {
                     if !record.is_left_in(&sibling.stat)

@@ -12,10 +12,10 @@ use crate::generation::Generation;
 use crate::identity::{Head, Inode, Stat};
 use crate::olds::Old;
 use crate::position::{Life, StreamRecord};
-use crate::siblings::{Sibling, siblings};
+use crate::siblings::{Around, Sibling, around, leads_nowhere};
 use crate::source::Source;
 use crate::stream::Stream;
-use crate::watcher::Watcher;
+use crate::watcher::{Condition, Watcher};
 
 /// A saved generation and the file that holds it.
 pub(crate) struct Found {
@@ -61,7 +61,8 @@ impl Watcher {
         let opened = self.olds.len();
         // Before the siblings are looked at: a truncation after this moment shows by another beginning.
         let beginning = live.as_ref().map(|(file, _)| first_bytes(file)).transpose()?;
-        let around = self.siblings()?;
+        let looked = self.around()?;
+        let (around, is_whole) = (looked.siblings, looked.unreadable.is_empty());
         let mut found: Vec<Found> = Vec::new();
         let mut missing: Vec<Arc<Stream>> = Vec::new();
         for stream in streams.iter().rev() {
@@ -113,7 +114,8 @@ impl Watcher {
         // Before anything is taken up: the next try, where this one fails, must find what this one found.
         let mut unseen = self.open_each(unseen)?;
         for stream in missing {
-            self.gone(&stream, Arc::ptr_eq(&stream, youngest));
+            let could_look = self.could_look(&stream.record(), is_whole);
+            self.gone(&stream, Arc::ptr_eq(&stream, youngest), could_look);
         }
         let live_is_known = found.iter().any(|hit| hit.sibling.is_none());
         found.sort_by_key(|hit| hit.stream.record().order);
@@ -192,30 +194,30 @@ impl Watcher {
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             // Not readable now: looked at again when it changes. Its record waits for it.
-            Err(error)
-                if matches!(
-                    error.kind(),
-                    io::ErrorKind::PermissionDenied | io::ErrorKind::InvalidInput
-                ) =>
-            {
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied || leads_nowhere(&error) => {
+                self.set_condition(Condition::Refused(error.to_string()));
                 Ok(None)
             }
+            Err(error) if error.kind() == io::ErrorKind::InvalidInput => Ok(None),
             Err(error) => Err(error),
         }
     }
 
+    /// The rotated generations of the path, as far as they can be seen.
     pub(crate) fn siblings(&self) -> io::Result<Vec<Sibling>> {
-        let directory = self.spec.path.parent().unwrap_or(&self.spec.path);
-        match siblings(&self.spec.path, &self.spec.rotated, &self.world.listings) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
-            // A directory that can be searched but not listed: rotated files cannot be found there.
-            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-                log::warn!(directory:% = directory.display(), help = "give the service's user the right to list it";
-                    "directory cannot be listed; files rotated while the service is down will not be found");
-                Ok(Vec::new())
-            }
-            listed => listed,
+        Ok(self.around()?.siblings)
+    }
+
+    /// The same, and whether all could be seen.
+    pub(crate) fn around(&self) -> io::Result<Around> {
+        let around = match around(&self.spec.path, &self.spec.rotated, &self.world.listings) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Around::default()),
+            around => around?,
+        };
+        for (path, error) in &around.unreadable {
+            self.world.listings.refused(path, error);
         }
+        Ok(around)
     }
 
     /// The file that holds a stream: its inode is asked first, its content decides.
@@ -361,10 +363,9 @@ impl Watcher {
     }
 
     /// No file holds this stream any more.
-    fn gone(&mut self, stream: &Arc<Stream>, was_youngest: bool) {
+    fn gone(&mut self, stream: &Arc<Stream>, was_youngest: bool, could_look: bool) {
         let record = stream.record();
         let unread = record.size.saturating_sub(record.mark.offset);
-        let could_look = self.could_look(&record);
         if was_youngest && could_look && unread > 0 && !record.copy {
             stream.unreachable(unread);
             log::warn!(path:% = self.spec.path.display(), bytes = unread;
@@ -382,9 +383,14 @@ impl Watcher {
 
     /// Whether a file that is not found is gone. A directory that is away, as a late mount is, says nothing of its files; nor
     /// does the empty mount point in its place, which is on another file system. That the device number of the same one
-    /// may change with a reboot does not matter where the live file is found.
-    pub(crate) fn could_look(&self, record: &StreamRecord) -> bool {
+    /// may change with a reboot does not matter where the live file is found. What may not be opened at the path may be that
+    /// file; and one that has unread lines may be where not all could be seen.
+    pub(crate) fn could_look(&self, record: &StreamRecord, is_whole: bool) -> bool {
         use std::os::unix::fs::MetadataExt;
+        let is_refused = matches!(self.condition, Condition::Refused(_));
+        if is_refused || (!is_whole && record.size > record.mark.offset) {
+            return false;
+        }
         let Some(Ok(directory)) = self.spec.path.parent().map(std::fs::metadata) else {
             return false;
         };
