@@ -113,10 +113,12 @@ impl Watcher {
     pub(crate) fn is_known(&self, sibling: &Sibling) -> bool {
         let inode = sibling.stat.inode;
         let open = self.olds.iter().map(|old| &old.generation).chain(&self.live);
-        let is_left =
-            |record: StreamRecord| record.inode == inode && (!sibling.is_archive() || record.is_left_in(&sibling.stat));
+        let is_left = |record: StreamRecord| !sibling.is_archive() || record.is_left_in(&sibling.stat);
         open.map(Generation::inode).any(|known| known == inode)
-            || self.parked.iter().any(|stream| is_left(stream.record()))
+            || self
+                .parked
+                .iter()
+                .any(|stream| stream.inode() == inode && is_left(stream.record()))
     }
 
     /// What is known of the generations that are in no archive yet.

@@ -1,6 +1,7 @@
 //! Finding generations again: after a restart by their saved records, after a rotation or truncation by their content,
 //! and those that nobody saw because they were born and rotated away meanwhile.
 
+use std::collections::HashSet;
 use std::fs::File;
 use std::io;
 use std::sync::Arc;
@@ -65,9 +66,13 @@ impl Watcher {
         let (around, is_whole) = (looked.siblings, looked.unreadable.is_empty());
         let mut found: Vec<Found> = Vec::new();
         let mut missing: Vec<Arc<Stream>> = Vec::new();
+        let mut held: HashSet<Inode> = self.inodes().collect();
         for stream in streams.iter().rev() {
-            match self.find(stream, live.as_ref(), &around, &found)? {
-                Some(hit) => found.push(hit),
+            match self.find(stream, live.as_ref(), &around, &held)? {
+                Some(hit) => {
+                    held.insert(hit.stat.inode);
+                    found.push(hit);
+                }
                 None => missing.push(Arc::clone(stream)),
             }
         }
@@ -174,7 +179,7 @@ impl Watcher {
         let closed = self.closed.iter().map(|closed| closed.paused.inode());
         open.map(Generation::inode)
             .chain(closed)
-            .chain(self.parked.iter().map(|stream| stream.record().inode))
+            .chain(self.parked.iter().map(|stream| stream.inode()))
     }
 
     /// The file at the path, when no other watcher has it.
@@ -226,11 +231,10 @@ impl Watcher {
         stream: &Arc<Stream>,
         live: Option<&(File, Stat)>,
         around: &[Sibling],
-        taken: &[Found],
+        held: &HashSet<Inode>,
     ) -> io::Result<Option<Found>> {
         let record = stream.record();
-        let held: Vec<Inode> = self.inodes().collect();
-        let is_free = |inode: Inode| !held.contains(&inode) && taken.iter().all(|hit| hit.stat.inode != inode);
+        let is_free = |inode: Inode| !held.contains(&inode);
         let found = |source, stat, sibling| {
             Some(Found {
                 stream: Arc::clone(stream),
