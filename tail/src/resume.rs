@@ -58,7 +58,9 @@ impl Watcher {
                 .map(|s| s.record())
                 .rfind(|record| record.inode == stat.inode)
         };
-        let before_cut = live.as_ref().and_then(|(_, stat)| had_inode(stat));
+        // Or an earlier try found the copy that is left of it, which has another.
+        let was_cut = || youngest.is_in_copy().then(|| youngest.record());
+        let before_cut = live.as_ref().and_then(|(_, stat)| had_inode(stat).or_else(was_cut));
         let opened = self.olds.len();
         // Before the siblings are looked at: a truncation after this moment shows by another beginning.
         let beginning = live.as_ref().map(|(file, _)| first_bytes(file)).transpose()?;

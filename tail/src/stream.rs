@@ -302,6 +302,11 @@ impl Stream {
         self.dirty.push(self);
     }
 
+    /// Whether that was found since the start.
+    pub(crate) fn is_in_copy(&self) -> bool {
+        self.lock().end.is_some()
+    }
+
     /// The copy grew, so that it is read on beyond its end; nothing is in flight.
     pub(crate) fn goes_on_in_copy(&self) {
         self.lock().end = None;

@@ -141,4 +141,25 @@ fn without_a_handle_left_everything_waits_and_nothing_is_lost() {
             });
         });
     }
+
+    // Of a hole at a start, when more was read than was copied, and the copy was found.
+    let lines: Vec<String> = (0..200).map(|n| format!("line {n:04}")).collect();
+    let mut expected: Vec<&str> = lines.iter().map(String::as_str).collect();
+    expected.extend(["u1", "z"]);
+    with_few_handles(&expected, |rig, with| {
+        append(&rig.spec.path, &(lines.join("\n") + "\n"));
+        rig.settle();
+        rig.stop();
+        rig::copy(&rig.spec.path, &rig.path("app.log.2"));
+        let copy = File::options().write(true).open(rig.path("app.log.2")).unwrap();
+        copy.set_len(1500).unwrap();
+        later();
+        append(&rig.path("app.log.1"), "u1\n");
+        later();
+        let writer = File::options().write(true).open(&rig.spec.path).unwrap();
+        writer.set_len(0).unwrap();
+        writer.write_at(b"z\n", 2000).unwrap();
+        rig.start();
+        with(&mut || assert!(rig.run(usize::MAX)));
+    });
 }
