@@ -183,7 +183,14 @@ impl Watcher {
     pub(crate) fn release(&self, inode: Inode) {
         let suspect = self.suspect.as_ref().map(|suspect| suspect.inode);
         let is_held = self.inodes().chain(suspect).any(|held| held == inode);
-        if !self.world.lease.is_revoked() && !is_held {
+        if !is_held {
+            self.release_unheld(inode);
+        }
+    }
+
+    /// The same of a file that none of this path is in.
+    pub(crate) fn release_unheld(&self, inode: Inode) {
+        if !self.world.lease.is_revoked() {
             self.world.claims.release(&self.spec.log, inode, &self.spec.path);
         }
     }

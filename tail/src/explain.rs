@@ -116,10 +116,12 @@ impl Watcher {
     pub(crate) fn is_known(&self, sibling: &Sibling) -> bool {
         let inode = sibling.stat.inode;
         let open = self.olds.iter().map(|old| &old.generation).chain(&self.live);
-        let is_left =
-            |record: StreamRecord| record.inode == inode && (!sibling.is_archive() || record.is_left_in(&sibling.stat));
+        let is_left = |record: StreamRecord| !sibling.is_archive() || record.is_left_in(&sibling.stat);
         open.map(Generation::inode).any(|known| known == inode)
-            || self.parked.iter().any(|stream| is_left(stream.record()))
+            || self
+                .parked
+                .iter()
+                .any(|stream| stream.inode() == inode && is_left(stream.record()))
     }
 
     /// What is known of the generations that are in no archive yet.
@@ -223,7 +225,9 @@ impl Watcher {
             let older = later
                 .take_while(|old| place_of(old).is_some_and(|place| place > at))
                 .count();
-            if let Some(unseen) = self.unseen(sibling, now)? {
+            if let Some(unseen) = self.open_unseen(sibling.clone())?
+                && let Some(unseen) = self.unseen(unseen, now)?
+            {
                 self.olds.insert(index + 1 + older, unseen);
             }
         }

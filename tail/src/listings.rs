@@ -4,7 +4,7 @@
 //! 10,000 names took 40 s of a core at a start. What is kept here answers only while it cannot be told from a fresh listing:
 //! the kernel changes a directory's times before the caller of `rename`, `open` or `unlink` goes on.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, Metadata};
 use std::io;
@@ -25,6 +25,9 @@ const SETTLED_FINE: Duration = Duration::from_millis(100);
 /// A listing that nobody asked for this long is given back.
 const UNUSED: Duration = Duration::from_secs(30);
 
+/// So many paths that may not be looked at are remembered, so that each is said once.
+const MOST_REFUSED: usize = 1024;
+
 /// File systems of this machine, whose directories change only here and whose times tell: ext2 to ext4, xfs, btrfs, tmpfs,
 /// overlay, f2fs; from linux/magic.h. On others each listing is read.
 const TRUSTED: [i64; 6] = [0xEF53, 0x5846_5342, 0x9123_683E, 0x0102_1994, 0x794C_7630, 0xF2F5_2010];
@@ -34,6 +37,8 @@ const TRUSTED: [i64; 6] = [0xEF53, 0x5846_5342, 0x9123_683E, 0x0102_1994, 0x794C
 pub struct Listings {
     known: Mutex<HashMap<PathBuf, Known>>,
     read: AtomicU64,
+    /// What may not be looked at, and was said.
+    refused: Mutex<HashSet<PathBuf>>,
 }
 
 #[derive(Debug)]
@@ -104,6 +109,20 @@ impl Listings {
     /// What is known of a directory was found to be out of date.
     pub(crate) fn forget(&self, directory: &Path) {
         self.lock().remove(directory);
+    }
+
+    /// Says that a path may not be looked at: once, for all watchers that look.
+    pub(crate) fn refused(&self, path: &Path, error: &io::Error) {
+        let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        if refused.contains(path) {
+            return;
+        }
+        if refused.len() >= MOST_REFUSED {
+            refused.clear();
+        }
+        refused.insert(path.to_owned());
+        log::warn!(path:% = path.display(), cause:% = error, help = "give the service's user the right to read it";
+            "this cannot be looked at; rotated files there are not found");
     }
 
     /// How many directories were read so far.

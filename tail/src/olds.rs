@@ -8,10 +8,16 @@ use crate::generation::{Ending, Generation};
 use crate::identity::Inode;
 use crate::watcher::{KEEP_NAMED, KEEP_NAMELESS, OLD_LOOK, Pick, QUIET, SETTLE_LOOK, Todo, Watcher};
 
+/// The live file waits no longer than this for the end of a line in an old one to which a writer adds all the while: it
+/// may never come.
+const HOLD: Duration = Duration::from_secs(30);
+
 /// A generation that is no longer what the path leads to.
 #[derive(Debug)]
 pub(crate) struct Old {
     pub(crate) generation: Generation,
+    /// Since when it is an old one, or open again as such.
+    pub(crate) since: Instant,
     /// Since when it has not changed.
     pub(crate) quiet: Instant,
     /// Size and modification time then.
@@ -29,6 +35,7 @@ impl Old {
     pub(crate) fn new(generation: Generation, now: Instant) -> Self {
         Self {
             generation,
+            since: now,
             quiet: now,
             seen: (0, 0),
             complete: false,
@@ -77,7 +84,8 @@ impl Watcher {
                 continue;
             }
             let is_unfinished = (rest || is_cut) && now < quiet_at;
-            if is_unfinished {
+            // An archive ends when its program does.
+            if is_unfinished && (is_archive || now < self.olds[index].since + HOLD) {
                 until.block(group_ends.map_or(quiet_at, |ends| ends.min(quiet_at)));
                 if group_ends.is_some() {
                     // What every rotation leaves in its file must not make younger lines overtake it.

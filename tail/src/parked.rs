@@ -1,15 +1,13 @@
 //! Generations that were read to their end and whose handle is closed: they are followed by looking.
 
+use std::collections::{HashMap, HashSet};
 use std::io;
-use std::sync::Arc;
 use std::time::Instant;
 
 use crate::file::open_regular;
 use crate::generation::Generation;
-use crate::identity::Inode;
 use crate::olds::Old;
 use crate::resume::record_fits;
-use crate::stream::Stream;
 use crate::watcher::{KEEP_ABSENT, Watcher};
 
 impl Watcher {
@@ -22,8 +20,14 @@ impl Watcher {
         if self.parked.is_empty() && self.missing.is_empty() {
             return Ok(());
         }
-        let around = self.siblings()?;
+        let looked = self.around()?;
+        let (around, is_whole) = (looked.siblings, looked.unreadable.is_empty());
         let (parked, missing) = (std::mem::take(&mut self.parked), std::mem::take(&mut self.missing));
+        // There may be thousands of each. Of two names of a file the younger one counts.
+        let places: HashMap<_, _> = around.iter().rev().map(|place| (place.stat.inode, place)).collect();
+        let mut held: HashSet<_> = self.inodes().collect();
+        let mut known: HashSet<_> = self.generations().map(Generation::inode).collect();
+        let suspect = self.suspect.as_ref().map(|suspect| suspect.inode);
         for stream in parked.into_iter().chain(missing) {
             let record = stream.record();
             if self.has_other_owner(record.inode) {
@@ -34,18 +38,24 @@ impl Watcher {
                 continue;
             }
             // Not where another generation of ours took its place.
-            let place = around.iter().find(|sibling| sibling.stat.inode == record.inode);
-            let place = place.filter(|_| self.inodes().all(|held| held != record.inode));
-            let could_look = place.is_none() && self.could_look(&record);
+            let is_held = held.contains(&record.inode);
+            let place = places.get(&record.inode).filter(|_| !is_held);
+            if place.is_some() {
+                held.insert(record.inode);
+            } else if !is_held && suspect != Some(record.inode) {
+                self.release_unheld(record.inode);
+            }
+            let could_look = place.is_none() && self.could_look(&record, is_whole);
             match place {
                 Some(sibling) if sibling.is_archive() => {
-                    if !record.is_left_in(&sibling.stat)
-                        && let Ok((source, stat)) = self.inspections.open(sibling)
-                    {
+                    let is_left = record.is_left_in(&sibling.stat);
+                    if !is_left && let Ok((source, stat)) = self.inspections.open(sibling) {
                         let generation = Generation::open(source, &stat, stream)?;
                         self.olds.push(Old::new(generation, now));
+                        known.insert(record.inode);
                     } else {
                         self.parked.push(stream);
+                        known.extend(is_left.then_some(record.inode));
                     }
                 }
                 Some(sibling) if sibling.stat.size > record.mark.offset && stream.is_settled() => {
@@ -61,8 +71,10 @@ impl Watcher {
                         let generation = Generation::open(file, &stat, stream)?;
                         self.olds.push(Old::new(generation, now));
                     } else {
-                        // The inode went to another file.
-                        self.forget(&stream, record.inode);
+                        // The inode went to another file, perhaps of ours.
+                        held.remove(&record.inode);
+                        self.release_unheld(record.inode);
+                        stream.retire();
                     }
                 }
                 Some(_) => {
@@ -74,23 +86,18 @@ impl Watcher {
                     self.parked.push(stream);
                 }
                 None if could_look && record.absent_seconds + elapsed >= KEEP_ABSENT.as_secs() => {
-                    self.forget(&stream, record.inode);
+                    stream.retire();
                 }
                 None => {
                     if elapsed > 0 && could_look {
                         stream.update(|record| record.absent_seconds += elapsed);
                     }
-                    self.release(record.inode);
                     self.missing.push(stream);
                 }
             }
         }
-        self.look_into = !self.missing.is_empty() && around.iter().any(|s| s.is_archive() && !self.is_known(s));
+        let mut archives = around.iter().filter(|sibling| sibling.is_archive());
+        self.look_into = !self.missing.is_empty() && archives.any(|archive| !known.contains(&archive.stat.inode));
         Ok(())
-    }
-
-    fn forget(&self, stream: &Arc<Stream>, inode: Inode) {
-        self.release(inode);
-        stream.retire();
     }
 }

@@ -1,6 +1,7 @@
 //! Finding generations again: after a restart by their saved records, after a rotation or truncation by their content,
 //! and those that nobody saw because they were born and rotated away meanwhile.
 
+use std::collections::HashSet;
 use std::fs::File;
 use std::io;
 use std::sync::Arc;
@@ -12,10 +13,10 @@ use crate::generation::Generation;
 use crate::identity::{Head, Inode, Stat};
 use crate::olds::Old;
 use crate::position::{Life, StreamRecord};
-use crate::siblings::{Sibling, siblings};
+use crate::siblings::{Around, Sibling, around, leads_nowhere};
 use crate::source::Source;
 use crate::stream::Stream;
-use crate::watcher::Watcher;
+use crate::watcher::{Condition, Watcher};
 
 /// A saved generation and the file that holds it.
 pub(crate) struct Found {
@@ -57,16 +58,23 @@ impl Watcher {
                 .map(|s| s.record())
                 .rfind(|record| record.inode == stat.inode)
         };
-        let before_cut = live.as_ref().and_then(|(_, stat)| had_inode(stat));
+        // Or an earlier try found the copy that is left of it, which has another.
+        let was_cut = || youngest.is_in_copy().then(|| youngest.record());
+        let before_cut = live.as_ref().and_then(|(_, stat)| had_inode(stat).or_else(was_cut));
         let opened = self.olds.len();
         // Before the siblings are looked at: a truncation after this moment shows by another beginning.
         let beginning = live.as_ref().map(|(file, _)| first_bytes(file)).transpose()?;
-        let around = self.siblings()?;
+        let looked = self.around()?;
+        let (around, is_whole) = (looked.siblings, looked.unreadable.is_empty());
         let mut found: Vec<Found> = Vec::new();
         let mut missing: Vec<Arc<Stream>> = Vec::new();
+        let mut held: HashSet<Inode> = self.inodes().collect();
         for stream in streams.iter().rev() {
-            match self.find(stream, live.as_ref(), &around, &found)? {
-                Some(hit) => found.push(hit),
+            match self.find(stream, live.as_ref(), &around, &held)? {
+                Some(hit) => {
+                    held.insert(hit.stat.inode);
+                    found.push(hit);
+                }
                 None => missing.push(Arc::clone(stream)),
             }
         }
@@ -111,19 +119,22 @@ impl Watcher {
             .filter(|(index, sibling)| is_unseen(*index, sibling) || is_between(*index, sibling))
             .filter(|(_, sibling)| !is_found(sibling) && !self.is_at_path(live.as_ref(), sibling));
         let unseen = unseen.map(|(_, sibling)| sibling.clone()).collect();
-        let mut unseen = self.unexplained(unseen, self.contents_at_resume(&found, &missing))?;
+        let unseen = self.unexplained(unseen, self.contents_at_resume(&found, &missing))?;
         self.inspections.close(&around);
+        // Before anything is taken up: the next try, where this one fails, must find what this one found.
+        let mut unseen = self.open_each(unseen)?;
         for stream in missing {
-            self.gone(&stream, Arc::ptr_eq(&stream, youngest));
+            let could_look = self.could_look(&stream.record(), is_whole);
+            self.gone(&stream, Arc::ptr_eq(&stream, youngest), could_look);
         }
         let live_is_known = found.iter().any(|hit| hit.sibling.is_none());
         found.sort_by_key(|hit| hit.stream.record().order);
         let place_of = |other: &Sibling| around.iter().position(|s| s.stat.inode == other.stat.inode);
         let mut is_behind = false;
         for hit in found {
-            let is_older = |other: &mut Sibling| hit.sibling.is_none_or(|place| place_of(other) > Some(place));
-            while let Some(sibling) = unseen.pop_if(is_older) {
-                self.open_unseen(&sibling, now)?;
+            let is_older = |other: &Sibling| hit.sibling.is_none_or(|place| place_of(other) > Some(place));
+            while let Some(older) = unseen.pop_if(|unseen| is_older(&unseen.sibling)) {
+                self.take_in(vec![older], now)?;
                 is_behind = true;
             }
             if is_behind {
@@ -131,9 +142,7 @@ impl Watcher {
             }
             self.take_up(hit, now)?;
         }
-        for sibling in unseen.iter().rev() {
-            self.open_unseen(sibling, now)?;
-        }
+        self.take_in(unseen, now)?;
         if let Some((file, stat)) = live
             && !live_is_known
             && !self.adopt(&file, &stat, now)?
@@ -175,7 +184,7 @@ impl Watcher {
         let closed = self.closed.iter().map(|closed| closed.paused.inode());
         open.map(Generation::inode)
             .chain(closed)
-            .chain(self.parked.iter().map(|stream| stream.record().inode))
+            .chain(self.parked.iter().map(|stream| stream.inode()))
     }
 
     /// The file at the path, when no other watcher has it.
@@ -195,30 +204,30 @@ impl Watcher {
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             // Not readable now: looked at again when it changes. Its record waits for it.
-            Err(error)
-                if matches!(
-                    error.kind(),
-                    io::ErrorKind::PermissionDenied | io::ErrorKind::InvalidInput
-                ) =>
-            {
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied || leads_nowhere(&error) => {
+                self.set_condition(Condition::Refused(error.to_string()));
                 Ok(None)
             }
+            Err(error) if error.kind() == io::ErrorKind::InvalidInput => Ok(None),
             Err(error) => Err(error),
         }
     }
 
+    /// The rotated generations of the path, as far as they can be seen.
     pub(crate) fn siblings(&self) -> io::Result<Vec<Sibling>> {
-        let directory = self.spec.path.parent().unwrap_or(&self.spec.path);
-        match siblings(&self.spec.path, &self.spec.rotated, &self.world.listings) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
-            // A directory that can be searched but not listed: rotated files cannot be found there.
-            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-                log::warn!(directory:% = directory.display(), help = "give the service's user the right to list it";
-                    "directory cannot be listed; files rotated while the service is down will not be found");
-                Ok(Vec::new())
-            }
-            listed => listed,
+        Ok(self.around()?.siblings)
+    }
+
+    /// The same, and whether all could be seen.
+    pub(crate) fn around(&self) -> io::Result<Around> {
+        let around = match around(&self.spec.path, &self.spec.rotated, &self.world.listings) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Around::default()),
+            around => around?,
+        };
+        for (path, error) in &around.unreadable {
+            self.world.listings.refused(path, error);
         }
+        Ok(around)
     }
 
     /// The file that holds a stream: its inode is asked first, its content decides.
@@ -227,11 +236,10 @@ impl Watcher {
         stream: &Arc<Stream>,
         live: Option<&(File, Stat)>,
         around: &[Sibling],
-        taken: &[Found],
+        held: &HashSet<Inode>,
     ) -> io::Result<Option<Found>> {
         let record = stream.record();
-        let held: Vec<Inode> = self.inodes().collect();
-        let is_free = |inode: Inode| !held.contains(&inode) && taken.iter().all(|hit| hit.stat.inode != inode);
+        let is_free = |inode: Inode| !held.contains(&inode);
         let found = |source, stat, sibling| {
             Some(Found {
                 stream: Arc::clone(stream),
@@ -328,10 +336,9 @@ impl Watcher {
     }
 
     /// No file holds this stream any more.
-    fn gone(&mut self, stream: &Arc<Stream>, was_youngest: bool) {
+    fn gone(&mut self, stream: &Arc<Stream>, was_youngest: bool, could_look: bool) {
         let record = stream.record();
         let unread = record.size.saturating_sub(record.mark.offset);
-        let could_look = self.could_look(&record);
         if was_youngest && could_look && unread > 0 && !record.copy {
             stream.unreachable(unread);
             log::warn!(path:% = self.spec.path.display(), bytes = unread;
@@ -349,9 +356,14 @@ impl Watcher {
 
     /// Whether a file that is not found is gone. A directory that is away, as a late mount is, says nothing of its files; nor
     /// does the empty mount point in its place, which is on another file system. That the device number of the same one
-    /// may change with a reboot does not matter where the live file is found.
-    pub(crate) fn could_look(&self, record: &StreamRecord) -> bool {
+    /// may change with a reboot does not matter where the live file is found. What may not be opened at the path may be that
+    /// file; and one that has unread lines may be where not all could be seen.
+    pub(crate) fn could_look(&self, record: &StreamRecord, is_whole: bool) -> bool {
         use std::os::unix::fs::MetadataExt;
+        let is_refused = matches!(self.condition, Condition::Refused(_));
+        if is_refused || (!is_whole && record.size > record.mark.offset) {
+            return false;
+        }
         let Some(Ok(directory)) = self.spec.path.parent().map(std::fs::metadata) else {
             return false;
         };

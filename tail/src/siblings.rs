@@ -185,27 +185,51 @@ impl Sibling {
     }
 }
 
-/// The rotated generations of `live` that exist, youngest first. What is there plain and compressed is there once, plain.
+/// What could be seen of the rotated generations of a path.
+#[derive(Debug, Default)]
+pub struct Around {
+    /// Those that exist, youngest first. What is there plain and compressed is there once, plain.
+    pub siblings: Vec<Sibling>,
+    /// What may not be looked at, and why. Nothing is known of what is there.
+    pub unreadable: Vec<(PathBuf, io::Error)>,
+}
+
+/// The rotated generations of `live`, all of them.
 ///
 /// # Errors
-/// When a directory cannot be read: "could not look" is never "there is none".
+/// When something cannot be looked at: "could not look" is never "there is none".
 pub fn siblings(live: &Path, rotated: &Rotated, listings: &Listings) -> io::Result<Vec<Sibling>> {
+    let Around { siblings, unreadable } = around(live, rotated, listings)?;
+    let refused = unreadable.into_iter().next();
+    refused.map_or(Ok(siblings), |(_, error)| Err(error))
+}
+
+/// The rotated generations of `live`, as far as rights reach.
+///
+/// # Errors
+/// When something cannot be looked at for another reason, which may pass.
+pub fn around(live: &Path, rotated: &Rotated, listings: &Listings) -> io::Result<Around> {
     let (Some(directory), Some(name)) = (live.parent(), live.file_name()) else {
-        return Ok(Vec::new());
+        return Ok(Around::default());
     };
+    let mut unreadable = Vec::new();
     // Who rotates the file that a link leads to does it there, as kubelet.
     let is_link = fs::symlink_metadata(live).is_ok_and(|meta| meta.is_symlink());
     let real = is_link.then(|| fs::canonicalize(live).ok()).flatten();
     let mut found = Vec::new();
     if rotated.beside {
-        beside(directory, name, listings, &mut found)?;
+        unreadable.extend(beside(directory, name, listings, &mut found)?);
         if let Some((directory, name)) = real.as_deref().and_then(|real| real.parent().zip(real.file_name())) {
-            beside(directory, name, listings, &mut found)?;
+            unreadable.extend(beside(directory, name, listings, &mut found)?);
         }
     }
-    let mut swept = sweep(&rotated.globs, &[]);
-    if let Some((_, error)) = swept.unreadable.pop() {
-        return Err(error);
+    let swept = sweep(&rotated.globs, &[]);
+    for (path, error) in swept.unreadable {
+        match error.kind() {
+            io::ErrorKind::PermissionDenied => unreadable.push((path, error)),
+            _ if leads_nowhere(&error) => {}
+            _ => return Err(error),
+        }
     }
     let files = swept
         .files
@@ -215,12 +239,28 @@ pub fn siblings(live: &Path, rotated: &Rotated, listings: &Listings) -> io::Resu
     found.sort_by(|a, b| (a.stem(), a.coding).cmp(&(b.stem(), b.coding)));
     found.dedup_by(|later, kept| later.stem() == kept.stem());
     order::sort(&mut found);
-    Ok(found)
+    Ok(Around {
+        siblings: found,
+        unreadable,
+    })
+}
+
+/// Whether there is nothing where a link leads, as with one that leads to itself.
+pub(crate) fn leads_nowhere(error: &io::Error) -> bool {
+    let is_loop = error.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error());
+    is_loop || error.kind() == io::ErrorKind::NotFound
 }
 
 /// Files are renamed while they are listed and looked at. One that nobody sees, because it left its name before the look and came
 /// to one that was looked at before, would be no generation of anybody: its lines would be lost, or read again as another's.
-fn beside(directory: &Path, live: &OsStr, listings: &Listings, found: &mut Vec<Sibling>) -> io::Result<()> {
+/// Returns what may not be looked at, of several the first.
+fn beside(
+    directory: &Path,
+    live: &OsStr,
+    listings: &Listings,
+    found: &mut Vec<Sibling>,
+) -> io::Result<Option<(PathBuf, io::Error)>> {
+    let is_refused = |error: &io::Error| error.kind() == io::ErrorKind::PermissionDenied;
     let list = || -> io::Result<Vec<Entry>> {
         let mut names = listings.around(directory, live)?;
         names.retain(|(name, _)| {
@@ -232,9 +272,14 @@ fn beside(directory: &Path, live: &OsStr, listings: &Listings, found: &mut Vec<S
         Ok(names)
     };
     let begin = found.len();
-    let mut names = list()?;
+    let mut names = match list() {
+        Err(error) if is_refused(&error) => return Ok(Some((directory.to_owned(), error))),
+        names => names?,
+    };
+    let mut refused = None;
     for _ in 0..LOOKS {
         let (mut is_as_listed, mut is_gone) = (true, false);
+        refused = None;
         found.truncate(begin);
         for (name, number) in &names {
             let path = directory.join(name);
@@ -246,14 +291,15 @@ fn beside(directory: &Path, live: &OsStr, listings: &Listings, found: &mut Vec<S
                     }
                 }
                 // A link to nowhere stays what it is; what is no link came back since, and may have been elsewhere.
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                Err(error) if leads_nowhere(&error) => {
                     is_gone |= !fs::symlink_metadata(&path).is_ok_and(|meta| meta.is_symlink());
                 }
+                Err(error) if is_refused(&error) => refused = refused.or(Some((path, error))),
                 Err(error) => return Err(error),
             }
         }
         if is_as_listed && !is_gone {
-            return Ok(());
+            return Ok(refused);
         }
         if is_gone {
             listings.forget(directory);
@@ -261,7 +307,7 @@ fn beside(directory: &Path, live: &OsStr, listings: &Listings, found: &mut Vec<S
         // A link leads to another number than its own, and some file systems list others than they show.
         let again = list()?;
         if again == names && !is_gone {
-            return Ok(());
+            return Ok(refused);
         }
         names = again;
     }
@@ -269,7 +315,7 @@ fn beside(directory: &Path, live: &OsStr, listings: &Listings, found: &mut Vec<S
         return Err(undecided());
     }
     // As on NFS, which lists names for a minute after they are gone.
-    Ok(())
+    Ok(refused)
 }
 
 #[cfg(test)]

@@ -221,22 +221,32 @@ impl Store {
                         store.database = Some(database);
                         return Ok((store, found));
                     }
-                    Err(Some(redb::Error::Io(error))) if !is_damage(&error) => {
-                        let source = Box::new(redb::Error::Io(error));
+                    Err(Some(redb::Error::DatabaseAlreadyOpen)) => {
+                        // Whoever it is has another lock: its file was deleted.
+                        let (path, pid) = (directory.to_owned(), None);
+                        return Err(StoreError::Held { path, pid });
+                    }
+                    Err(Some(source)) if !is_damage(&source) => {
                         return Err(StoreError::Database {
                             path: store.path,
-                            source,
+                            source: Box::new(source),
                         });
                     }
-                    Err(_) => contents.damaged = Some(store.move_aside()?),
+                    Err(_) => {
+                        store.create()?;
+                        contents.damaged = Some(store.move_aside()?);
+                        store.publish()?;
+                        return Ok((store, contents));
+                    }
                 }
             }
         }
-        if contents.damaged.is_none() {
-            // Moved aside by a start that then failed: still a reason to begin at the beginning, and to say so.
+        if store.fresh().exists() {
+            // A start that moved a damaged one aside ended there: still a reason to begin at the beginning, and to say so.
             contents.damaged = store.find_aside();
         }
         store.create()?;
+        store.publish()?;
         Ok((store, contents))
     }
 
@@ -267,15 +277,21 @@ impl Store {
         self.database.as_ref().ok_or(redb::Error::DatabaseClosed)
     }
 
-    /// Creates it under another name and renames it, so that a kill never leaves half a store.
+    /// Where a new one is until it is whole.
+    fn fresh(&self) -> PathBuf {
+        self.path.with_extension("redb.new")
+    }
+
+    fn failed(&self, source: std::io::Error) -> StoreError {
+        let path = self.path.clone();
+        StoreError::Directory { path, source }
+    }
+
+    /// Creates it under another name, so that a kill never leaves half a store.
     fn create(&mut self) -> Result<(), StoreError> {
-        let fresh = self.path.with_extension("redb.new");
-        let failed = |source: std::io::Error| StoreError::Directory {
-            path: self.path.clone(),
-            source,
-        };
+        let fresh = self.fresh();
         match fs::remove_file(&fresh) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(failed(error)),
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(self.failed(error)),
             _ => {}
         }
         let created = builder()
@@ -289,27 +305,29 @@ impl Store {
             path: self.path.clone(),
             source: Box::new(source),
         })?;
-        fs::rename(&fresh, &self.path).map_err(failed)?;
-        sync_directory(&self.path).map_err(failed)?;
         self.database = Some(database);
         Ok(())
     }
 
-    /// A damaged store that an earlier start moved aside.
+    /// The new one takes its place.
+    fn publish(&self) -> Result<(), StoreError> {
+        fs::rename(self.fresh(), &self.path)
+            .and_then(|()| sync_directory(&self.path))
+            .map_err(|source| self.failed(source))
+    }
+
+    /// The damaged store that was moved aside last.
     fn find_aside(&self) -> Option<PathBuf> {
         let prefix = format!("{FILE}.damaged-");
         let entries = fs::read_dir(self.path.parent()?).ok()?;
         let is_aside = |entry: &fs::DirEntry| entry.file_name().to_string_lossy().starts_with(&prefix);
-        entries.flatten().find(is_aside).map(|entry| entry.path())
+        entries.flatten().filter(is_aside).map(|entry| entry.path()).max()
     }
 
     fn move_aside(&self) -> Result<PathBuf, StoreError> {
         let since = std::time::UNIX_EPOCH.elapsed().unwrap_or_default();
         let aside = self.path.with_extension(format!("redb.damaged-{}", since.as_secs()));
-        fs::rename(&self.path, &aside).map_err(|source| StoreError::Directory {
-            path: self.path.clone(),
-            source,
-        })?;
+        fs::rename(&self.path, &aside).map_err(|source| self.failed(source))?;
         Ok(aside)
     }
 }
@@ -383,12 +401,17 @@ fn write(database: &Database, changes: &Changes) -> Result<(), redb::Error> {
     Ok(())
 }
 
-/// Whether an error says that the contents are wrong; a disk that is full or fails is no damaged store.
-fn is_damage(error: &std::io::Error) -> bool {
-    matches!(
-        error.kind(),
-        std::io::ErrorKind::InvalidData | std::io::ErrorKind::UnexpectedEof
-    )
+/// Whether an error says that the contents are wrong. A disk that is full or fails is no damaged store, nor is one that
+/// another version of redb has written.
+fn is_damage(error: &redb::Error) -> bool {
+    match error {
+        redb::Error::Io(error) => matches!(
+            error.kind(),
+            std::io::ErrorKind::InvalidData | std::io::ErrorKind::UnexpectedEof
+        ),
+        redb::Error::UpgradeRequired(_) => false,
+        _ => true,
+    }
 }
 
 fn sync_directory(path: &Path) -> std::io::Result<()> {
@@ -396,103 +419,4 @@ fn sync_directory(path: &Path) -> std::io::Result<()> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::identity::{Head, Inode};
-    use crate::position::{FileId, Mark};
-
-    fn record(path: &str, offset: u64) -> StreamRecord {
-        StreamRecord {
-            order: 1,
-            inode: Inode {
-                dev: 1,
-                ino: 2,
-                born: Some(3),
-            },
-            head: Head::of(b"abc"),
-            mark: Mark {
-                offset,
-                ..Mark::default()
-            },
-            size: 9,
-            modified: 4,
-            ..StreamRecord::example(path.as_ref(), FileId(7))
-        }
-    }
-
-    fn saved(directory: &Path, offset: u64) {
-        let lock = StateLock::acquire(directory).unwrap();
-        let (mut store, _) = Store::open(directory, &lock).unwrap();
-        let changes = Changes {
-            puts: vec![record("/a", offset)],
-            entries: vec!["app".into()],
-            ..Changes::default()
-        };
-        store.save(&changes).unwrap();
-    }
-
-    #[test]
-    fn what_was_saved_is_read_back() {
-        let directory = tempfile::tempdir().unwrap();
-        saved(directory.path(), 5);
-        saved(directory.path(), 6);
-        let lock = StateLock::acquire(directory.path()).unwrap();
-        let (mut store, found) = Store::open(directory.path(), &lock).unwrap();
-        assert_eq!(found.streams, [record("/a", 6)]);
-        assert_eq!(found.entries, ["app"]);
-        store
-            .save(&Changes {
-                removes: vec![record("/a", 0).key()],
-                ..Changes::default()
-            })
-            .unwrap();
-        drop(store);
-        assert!(Store::open(directory.path(), &lock).unwrap().1.streams.is_empty());
-    }
-
-    #[test]
-    fn a_path_that_is_not_utf8_survives() {
-        use std::os::unix::ffi::OsStrExt;
-        let path = Path::new(std::ffi::OsStr::from_bytes(b"/a/\xff.log"));
-        let before = StreamRecord {
-            path: path.into(),
-            ..record("", 1)
-        };
-        let json = serde_json::to_vec(&before).unwrap();
-        assert_eq!(serde_json::from_slice::<StreamRecord>(&json).unwrap(), before);
-    }
-
-    #[test]
-    fn a_damaged_store_is_moved_aside_and_said() {
-        for damage in [&b""[..], b"garbage", &[0; 8192]] {
-            let directory = tempfile::tempdir().unwrap();
-            saved(directory.path(), 5);
-            fs::write(directory.path().join(FILE), damage).unwrap();
-            let lock = StateLock::acquire(directory.path()).unwrap();
-            let (_, found) = Store::open(directory.path(), &lock).unwrap();
-            assert_eq!(fs::read(found.damaged.unwrap()).unwrap(), damage);
-            assert!(found.streams.is_empty());
-        }
-    }
-
-    #[test]
-    fn a_directory_in_its_place_is_an_error_that_names_it() {
-        let directory = tempfile::tempdir().unwrap();
-        fs::create_dir(directory.path().join(FILE)).unwrap();
-        let lock = StateLock::acquire(directory.path()).unwrap();
-        let error = Store::open(directory.path(), &lock).unwrap_err();
-        assert!(error.to_string().contains(FILE), "{error}");
-    }
-
-    #[test]
-    fn a_second_holder_learns_the_first_ones_pid() {
-        let directory = tempfile::tempdir().unwrap();
-        let first = StateLock::acquire(directory.path()).unwrap();
-        match StateLock::acquire(directory.path()) {
-            Err(StoreError::Held { pid, .. }) => assert_eq!(pid, Some(std::process::id())),
-            other => panic!("{other:?}"),
-        }
-        drop(first);
-        StateLock::acquire(directory.path()).unwrap();
-    }
-}
+mod tests;

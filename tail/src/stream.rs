@@ -122,6 +122,11 @@ impl Stream {
         self.lock().record.clone()
     }
 
+    /// Device and inode of the file that holds it, as far as is known: what [`Stream::record`] says, for less.
+    pub(crate) fn inode(&self) -> Inode {
+        self.lock().record.inode
+    }
+
     /// What would be saved: none when it was forgotten.
     pub(crate) fn to_save(&self) -> Option<StreamRecord> {
         let state = self.lock();
@@ -295,6 +300,11 @@ impl Stream {
             }
         }
         self.dirty.push(self);
+    }
+
+    /// Whether that was found since the start.
+    pub(crate) fn is_in_copy(&self) -> bool {
+        self.lock().end.is_some()
     }
 
     /// The copy grew, so that it is read on beyond its end; nothing is in flight.

@@ -15,6 +15,7 @@ use crate::olds::Old;
 use crate::position::{Archived, Life, Mark, StreamRecord};
 use crate::source::Source;
 use crate::stream::Stream;
+use crate::unseen::Later;
 use crate::watcher::{Condition, Watcher};
 use crate::wrong::{Wrong, does};
 
@@ -174,19 +175,24 @@ impl Watcher {
         log::debug!(path:% = self.spec.path.display(), unread = generation.unread(), names = stat.links; "file was rotated or deleted");
         // What was written to one that was empty whenever it was looked at may have been copied away, and the copy be
         // rotated with it.
-        let looked = before
-            .iter()
-            .rev()
-            .try_for_each(|sibling| self.open_unseen(sibling, now));
-        if !before.is_empty() {
+        let is_behind = !before.is_empty();
+        let looked = self.open_each(before);
+        // Where it could not be looked what came before or after it, it stays what it was until it can.
+        let record = generation.stream().record();
+        let looked = looked.and_then(|before| Ok((before, self.unseen_after(&record, &stat, stat.inode)?)));
+        let (before, later) = match looked {
+            Ok(looked) => looked,
+            Err(error) => {
+                self.live = Some(generation);
+                return Err(error);
+            }
+        };
+        self.take_in(before, now)?;
+        if is_behind {
             self.is_youngest(generation.stream());
         }
-        let place = self.olds.len();
         self.olds.push(Old::new(generation, now));
-        // Where it could not be looked what came before or after it, it stays what it was until it can.
-        looked
-            .and_then(|()| self.open_unseen_after(&stat, stat.inode, now))
-            .inspect_err(|_| self.live = Some(self.olds.remove(place).generation))
+        self.take_in_after(later, now)
     }
 
     /// The live file was cut or written anew in place: what was unread is in a copy beside it, or nowhere.
@@ -213,6 +219,21 @@ impl Watcher {
             Source::Plain(file) => generation.outreaches(file, &copy.stat),
             Source::Archive(_) => false,
         });
+        // What came after the copy was copied as well, if it was cut more than once since the last look.
+        let later = match &copied {
+            None => Ok(Later::default()),
+            Some(copy) if copy.is_whole && !is_in_memory => {
+                self.unseen_after(&generation.stream().record(), &copy.stat, stat.inode)
+            }
+            Some(shorter) => self.unseen_after_copy(&shorter.stat, &generation, &stat),
+        };
+        let later = match later {
+            Ok(later) => later,
+            Err(error) => {
+                self.live = Some(generation);
+                return Err(error);
+            }
+        };
         match copied {
             Some(copy) if copy.is_whole && !is_in_memory => {
                 // What the copying program did not copy, nobody can read.
@@ -233,22 +254,10 @@ impl Watcher {
                     ..Old::new(in_copy, now)
                 });
                 let opened = self.olds.len();
-                self.open_unseen_after(&copy.stat, stat.inode, now)?;
+                self.take_in_after(later, now)?;
                 self.are_written_in(opened, generation.charset());
             }
             shorter => {
-                // What came after the copy was copied as well, if it was cut more than once since the last look.
-                let unseen = match &shorter {
-                    Some(copy) => self.unseen_after_copy(&copy.stat, &generation, &stat),
-                    None => Ok(Vec::new()),
-                };
-                let unseen = match unseen {
-                    Ok(unseen) => unseen,
-                    Err(error) => {
-                        self.live = Some(generation);
-                        return Err(error);
-                    }
-                };
                 if let Some(chunk) = generation.take_rest(&self.recipe) {
                     self.rescued = hand_out(&mut generation, &stat, chunk).map(Box::new);
                 }
@@ -265,9 +274,7 @@ impl Watcher {
                     }
                     self.parked.push(Arc::clone(generation.stream()));
                     let opened = self.olds.len();
-                    for sibling in unseen.iter().rev() {
-                        self.open_unseen(sibling, now)?;
-                    }
+                    self.take_in(later.unseen, now)?;
                     self.are_written_in(opened, generation.charset());
                 } else {
                     self.lost(

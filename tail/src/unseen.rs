@@ -17,19 +17,40 @@ use crate::source::Source;
 use crate::watcher::Watcher;
 use crate::wrong::{Wrong, does};
 
+/// A generation that nobody saw, open and not taken in yet.
+pub(crate) struct Unseen {
+    pub(crate) sibling: Sibling,
+    source: Source,
+    stat: Stat,
+}
+
+/// What lies after a generation, and that no stream knows.
+#[derive(Default)]
+pub(crate) struct Later {
+    /// Of archives only their content can tell, once the generation is read.
+    archives: Vec<Inode>,
+    pub(crate) unseen: Vec<Unseen>,
+}
+
 impl Watcher {
-    /// Opens what lies between a generation and the live file and that no stream knows, oldest first. `but` is no such
-    /// file, whatever its name.
-    pub(crate) fn open_unseen_after(&mut self, stat: &Stat, but: Inode, now: Instant) -> io::Result<()> {
+    /// Opens what lies between a generation, whose file is or was this, and the live file, and that no stream knows; takes nothing
+    /// in, so that all is as it was where that fails. `but` is no such file, whatever its name.
+    pub(crate) fn unseen_after(&mut self, record: &StreamRecord, stat: &Stat, but: Inode) -> io::Result<Later> {
         let around = self.siblings()?;
         let unknown = around.iter().filter(|s| s.is_archive() && !self.is_known(s));
-        let archives = unknown.map(|sibling| sibling.stat.inode).collect();
-        let Some(old) = self.olds.last_mut() else {
-            return Ok(());
-        };
-        old.archives = archives;
-        let known = Known::of(&old.generation.stream().record(), stat.inode, stat.modified);
-        self.open_plain_after(around, &known, but, now)
+        let known = Known::of(record, stat.inode, stat.modified);
+        Ok(Later {
+            archives: unknown.map(|sibling| sibling.stat.inode).collect(),
+            unseen: self.plain_after(around, &known, but)?,
+        })
+    }
+
+    /// Takes in what was opened after the youngest of the old ones.
+    pub(crate) fn take_in_after(&mut self, later: Later, now: Instant) -> io::Result<()> {
+        if let Some(old) = self.olds.last_mut() {
+            old.archives = later.archives;
+        }
+        self.take_in(later.unseen, now)
     }
 
     /// Opens what nobody saw between the youngest generation that is known and the file that is about to be read, once
@@ -42,16 +63,15 @@ impl Watcher {
         };
         let around = older(self.siblings()?, live, &self.spec.path)?;
         let known = Known::of(&youngest, youngest.inode, youngest.modified);
-        self.open_plain_after(around, &known, live, now)
+        let unseen = self.plain_after(around, &known, live)?;
+        self.take_in(unseen, now)
     }
 
     /// Opens those that are plain of what lies after a generation.
-    fn open_plain_after(&mut self, around: Vec<Sibling>, known: &Known, but: Inode, now: Instant) -> io::Result<()> {
-        let unseen = after(around, known, but);
-        for sibling in unseen.iter().rev().filter(|sibling| !sibling.is_archive()) {
-            self.open_unseen(sibling, now)?;
-        }
-        Ok(())
+    fn plain_after(&mut self, around: Vec<Sibling>, known: &Known, but: Inode) -> io::Result<Vec<Unseen>> {
+        let mut unseen = after(around, known, but);
+        unseen.retain(|sibling| !sibling.is_archive());
+        self.open_each(unseen)
     }
 
     /// What lies between a copy of a generation that was cut, and of which nothing is read, and what is in its file now, of
@@ -59,12 +79,7 @@ impl Watcher {
     ///
     /// # Errors
     /// When that is not known yet, see [`crate::inspect`]; when a file or directory cannot be read.
-    pub(crate) fn unseen_after_copy(
-        &mut self,
-        copy: &Stat,
-        generation: &Generation,
-        live: &Stat,
-    ) -> io::Result<Vec<Sibling>> {
+    pub(crate) fn unseen_after_copy(&mut self, copy: &Stat, generation: &Generation, live: &Stat) -> io::Result<Later> {
         let record = generation.stream().record();
         let known = Known::of(&record, copy.inode, copy.modified);
         let between = after(self.siblings()?, &known, live.inode);
@@ -73,7 +88,11 @@ impl Watcher {
         unseen.retain(|sibling| !sibling.is_archive() || live.links > 0 && !self.has_other_owner(sibling.stat.inode));
         let mut contents = self.contents();
         contents.push(Content::in_file(generation));
-        self.unexplained(unseen, contents)
+        let unseen = self.unexplained(unseen, contents)?;
+        Ok(Later {
+            archives: Vec::new(),
+            unseen: self.open_each(unseen)?,
+        })
     }
 
     /// What lies before a file in which nothing was ever seen and that is rotated now, and came to be after its first
@@ -144,31 +163,38 @@ impl Watcher {
         let Some(since) = self.world.positions.damaged_since() else {
             return Ok(());
         };
-        for sibling in self.siblings()?.iter().rev() {
-            if sibling.stat.modified >= since {
-                self.open_unseen(sibling, now)?;
-            }
+        let mut unseen = self.siblings()?;
+        unseen.retain(|sibling| sibling.stat.modified >= since);
+        let unseen = self.open_each(unseen)?;
+        self.take_in(unseen, now)
+    }
+
+    /// Opens generations that nobody saw, or fails and changes nothing: of a part that was taken in, the next try would know,
+    /// and put the rest elsewhere.
+    pub(crate) fn open_each(&mut self, siblings: Vec<Sibling>) -> io::Result<Vec<Unseen>> {
+        let opened = siblings.into_iter().map(|sibling| self.open_unseen(sibling));
+        opened.filter_map(io::Result::transpose).collect()
+    }
+
+    /// The old ones go on with generations that nobody saw, of which the youngest comes first.
+    pub(crate) fn take_in(&mut self, unseen: Vec<Unseen>, now: Instant) -> io::Result<()> {
+        for unseen in unseen.into_iter().rev() {
+            let old = self.unseen(unseen, now)?;
+            self.olds.extend(old);
         }
         Ok(())
     }
 
-    pub(crate) fn open_unseen(&mut self, sibling: &Sibling, now: Instant) -> io::Result<()> {
-        if let Some(old) = self.unseen(sibling, now)? {
-            self.olds.push(old);
-        }
-        Ok(())
-    }
-
-    /// A generation that nobody saw, from its start.
-    pub(crate) fn unseen(&mut self, sibling: &Sibling, now: Instant) -> io::Result<Option<Old>> {
+    /// Opens a generation that nobody saw, unless it is none.
+    pub(crate) fn open_unseen(&mut self, sibling: Sibling) -> io::Result<Option<Unseen>> {
         // One of the path's own name may have been there for years.
-        if sibling.is_in_place() || self.is_known(sibling) || does(Wrong::UnseenGenerationSkipped) {
+        if sibling.is_in_place() || self.is_known(&sibling) || does(Wrong::UnseenGenerationSkipped) {
             return Ok(None);
         }
-        if self.is_left_to_its_own(sibling)? {
+        if self.is_left_to_its_own(&sibling)? {
             return Ok(None);
         }
-        let Some((source, stat)) = self.open_sibling(sibling)? else {
+        let Some((source, stat)) = self.open_sibling(&sibling)? else {
             return Ok(None);
         };
         // A copy of what is read anyway.
@@ -178,8 +204,14 @@ impl Watcher {
         {
             return Ok(None);
         }
+        Ok(Some(Unseen { sibling, source, stat }))
+    }
+
+    /// Such a generation is read from its start.
+    pub(crate) fn unseen(&mut self, unseen: Unseen, now: Instant) -> io::Result<Option<Old>> {
+        let Unseen { sibling, source, stat } = unseen;
         // Also from a watcher of its own path that does not know what it is.
-        if !self.take(stat.inode) {
+        if self.is_known(&sibling) || !self.take(stat.inode) {
             return Ok(None);
         }
         log::info!(path:% = self.spec.path.display(), generation:% = sibling.path.display(), bytes = stat.size;
