@@ -206,7 +206,7 @@ impl Desk {
         let planned = blocking(move || {
             let environment: &Environment<'_> = &|name| std::env::var(name).ok();
             let loaded = load(&path, environment).map_err(|refused| Refused {
-                error: refused.to_string(),
+                error: refused.in_full(),
                 help: Some("correct what is named; applying it would change nothing".to_owned()),
                 settings: true,
             })?;

@@ -2,11 +2,13 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Seek, Write};
+use std::os::unix::fs::{MetadataExt, fchown};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use redb::backends::FileBackend;
 use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
 use rustix::fs::{FlockOperation, flock};
 use thiserror::Error;
@@ -142,13 +144,7 @@ impl StateLock {
         };
         fs::create_dir_all(directory).map_err(failed(directory))?;
         let path = directory.join(LOCK);
-        let mut file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(&path)
-            .map_err(failed(&path))?;
+        let mut file = opened_or_created(&path).map_err(failed(&path))?;
         if flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
             let mut text = String::new();
             // Who holds it is a help, not a condition.
@@ -165,6 +161,15 @@ impl StateLock {
             .map_err(failed(&path))?;
         Ok(Self { _file: file })
     }
+}
+
+/// Whether positions were ever kept in a state directory, as far as can be seen.
+#[must_use]
+pub fn has_store(directory: &Path) -> bool {
+    let path = directory.join(FILE);
+    let store = Store { path, database: None };
+    // One that cannot be looked at may well be there.
+    store.path.try_exists().unwrap_or(true) || store.find_aside().is_some()
 }
 
 /// The open database.
@@ -278,9 +283,9 @@ impl Store {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(failed(error)),
             _ => {}
         }
-        let created = builder()
-            .create(&fresh)
-            .map_err(redb::Error::from)
+        let created = created(&fresh)
+            .map_err(redb::Error::Io)
+            .and_then(|file| Ok(builder().create_with_backend(FileBackend::new(file)?)?))
             .and_then(|database| {
                 write(&database, &Changes::default())?;
                 Ok(database)
@@ -311,6 +316,36 @@ impl Store {
             source,
         })?;
         Ok(aside)
+    }
+}
+
+fn opened_or_created(path: &Path) -> std::io::Result<File> {
+    let open = || OpenOptions::new().read(true).write(true).open(path);
+    match open() {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => match created(path) {
+            // Another was faster.
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => open(),
+            created => created,
+        },
+        opened => opened,
+    }
+}
+
+/// Creates a file. What root makes in the directory of another user, as a command does where no service runs, is that
+/// user's: the service could not start on it otherwise.
+fn created(path: &Path) -> std::io::Result<File> {
+    let file = OpenOptions::new().read(true).write(true).create_new(true).open(path)?;
+    if let Some(directory) = path.parent() {
+        give_to(&file, &fs::metadata(directory)?);
+    }
+    Ok(file)
+}
+
+/// Gives a file that this process created to the owner of another one.
+pub fn give_to(file: &File, of: &fs::Metadata) {
+    if of.uid() != rustix::process::geteuid().as_raw() {
+        // Others than root may not give files away, and need not.
+        let _ = fchown(file, Some(of.uid()), Some(of.gid()));
     }
 }
 
@@ -482,6 +517,22 @@ mod tests {
         let lock = StateLock::acquire(directory.path()).unwrap();
         let error = Store::open(directory.path(), &lock).unwrap_err();
         assert!(error.to_string().contains(FILE), "{error}");
+    }
+
+    /// Another user's only where root runs the test: nobody else could make it so.
+    #[test]
+    fn what_is_created_belongs_to_whom_the_directory_belongs() {
+        let directory = tempfile::tempdir().unwrap();
+        let is_root = rustix::process::geteuid().is_root();
+        if is_root {
+            std::os::unix::fs::chown(directory.path(), Some(65_534), Some(65_534)).unwrap();
+        }
+        saved(directory.path(), 5);
+        for file in [LOCK, FILE] {
+            let meta = fs::metadata(directory.path().join(file)).unwrap();
+            let owner = fs::metadata(directory.path()).unwrap();
+            assert_eq!((meta.uid(), meta.gid()), (owner.uid(), owner.gid()), "{file}");
+        }
     }
 
     #[test]
