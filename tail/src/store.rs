@@ -1,5 +1,8 @@
 //! The position store: a small transactional database (redb) in the state directory, one service at a time.
 
+#[cfg(test)]
+mod tests;
+
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Seek, Write};
 use std::os::unix::fs::{MetadataExt, fchown};
@@ -167,7 +170,7 @@ impl StateLock {
 #[must_use]
 pub fn has_store(directory: &Path) -> bool {
     let path = directory.join(FILE);
-    let store = Store { path, database: None };
+    let store = Store::at(path);
     // One that cannot be looked at may well be there.
     store.path.try_exists().unwrap_or(true) || store.find_aside().is_some()
 }
@@ -177,9 +180,19 @@ pub fn has_store(directory: &Path) -> bool {
 pub struct Store {
     path: PathBuf,
     database: Option<Database>,
+    /// Device and inode of its file.
+    file: Option<(u64, u64)>,
 }
 
 impl Store {
+    fn at(path: PathBuf) -> Self {
+        Self {
+            path,
+            database: None,
+            file: None,
+        }
+    }
+
     /// Opens the store in `directory`, whose lock the caller holds. A damaged one is moved aside and an empty one
     /// takes its place.
     ///
@@ -188,7 +201,7 @@ impl Store {
     pub fn open(directory: &Path, _lock: &StateLock) -> Result<(Self, Contents), StoreError> {
         let path = directory.join(FILE);
         let mut contents = Contents::default();
-        let mut store = Self { path, database: None };
+        let mut store = Self::at(path);
         match fs::metadata(&store.path) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
             Err(source) => {
@@ -223,7 +236,7 @@ impl Store {
                 };
                 match read {
                     Ok((database, found)) => {
-                        store.database = Some(database);
+                        store.opened(database);
                         return Ok((store, found));
                     }
                     Err(Some(redb::Error::Io(error))) if !is_damage(&error) => {
@@ -248,9 +261,13 @@ impl Store {
     /// Saves all changes in one durable transaction.
     ///
     /// # Errors
-    /// [`StoreError::Database`]; nothing of the changes is then saved, and the next call opens the store anew.
+    /// [`StoreError::Database`]; the next call then opens the store anew. Nothing of the changes is saved, or only in a file
+    /// that is no longer in its place.
     pub fn save(&mut self, changes: &Changes) -> Result<(), StoreError> {
-        let save = || self.reopened().and_then(|database| write(database, changes));
+        let save = || {
+            write(self.reopened()?, changes)?;
+            self.look()
+        };
         // redb may panic on damaged pages, and the thread that saves must not end.
         let saved = catch_unwind(AssertUnwindSafe(save))
             .unwrap_or_else(|_| Err(redb::Error::Corrupted("the database panicked".to_owned())));
@@ -264,8 +281,33 @@ impl Store {
         })
     }
 
+    /// Whether what was saved is still where the next start looks for it.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`]
+    pub fn check(&self) -> Result<(), StoreError> {
+        self.look().map_err(|source| StoreError::Database {
+            path: self.path.clone(),
+            source: Box::new(source),
+        })
+    }
+
+    /// An open file outlives its name: a state directory that was removed would take everything with it at the end.
+    fn look(&self) -> Result<(), redb::Error> {
+        let now = inode_of(&self.path).map_err(redb::Error::Io);
+        match now {
+            Ok(now) if self.file.is_none_or(|file| file == now) => Ok(()),
+            Err(redb::Error::Io(error)) if error.kind() != std::io::ErrorKind::NotFound => Err(redb::Error::Io(error)),
+            _ => Err(redb::Error::Io(std::io::Error::other(
+                "it was removed or replaced while it was in use: put it back, or restart the service",
+            ))),
+        }
+    }
+
     fn reopened(&mut self) -> Result<&Database, redb::Error> {
         if self.database.is_none() {
+            // Nor another one, which says nothing of these files.
+            self.look()?;
             // Never a new one: what was saved before would be missing from it.
             self.database = Some(builder().open(&self.path)?);
         }
@@ -296,8 +338,13 @@ impl Store {
         })?;
         fs::rename(&fresh, &self.path).map_err(failed)?;
         sync_directory(&self.path).map_err(failed)?;
-        self.database = Some(database);
+        self.opened(database);
         Ok(())
+    }
+
+    fn opened(&mut self, database: Database) {
+        self.file = inode_of(&self.path).ok();
+        self.database = Some(database);
     }
 
     /// A damaged store that an earlier start moved aside.
@@ -329,6 +376,10 @@ fn opened_or_created(path: &Path) -> std::io::Result<File> {
         },
         opened => opened,
     }
+}
+
+fn inode_of(path: &Path) -> std::io::Result<(u64, u64)> {
+    fs::metadata(path).map(|meta| (meta.dev(), meta.ino()))
 }
 
 /// Creates a file. What root makes in the directory of another user, as a command does where no service runs, is that
@@ -428,122 +479,4 @@ fn is_damage(error: &std::io::Error) -> bool {
 
 fn sync_directory(path: &Path) -> std::io::Result<()> {
     path.parent().map_or(Ok(()), |parent| File::open(parent)?.sync_all())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::identity::{Head, Inode};
-    use crate::position::{FileId, Mark};
-
-    fn record(path: &str, offset: u64) -> StreamRecord {
-        StreamRecord {
-            order: 1,
-            inode: Inode {
-                dev: 1,
-                ino: 2,
-                born: Some(3),
-            },
-            head: Head::of(b"abc"),
-            mark: Mark {
-                offset,
-                ..Mark::default()
-            },
-            size: 9,
-            modified: 4,
-            ..StreamRecord::example(path.as_ref(), FileId(7))
-        }
-    }
-
-    fn saved(directory: &Path, offset: u64) {
-        let lock = StateLock::acquire(directory).unwrap();
-        let (mut store, _) = Store::open(directory, &lock).unwrap();
-        let changes = Changes {
-            puts: vec![record("/a", offset)],
-            entries: vec!["app".into()],
-            ..Changes::default()
-        };
-        store.save(&changes).unwrap();
-    }
-
-    #[test]
-    fn what_was_saved_is_read_back() {
-        let directory = tempfile::tempdir().unwrap();
-        saved(directory.path(), 5);
-        saved(directory.path(), 6);
-        let lock = StateLock::acquire(directory.path()).unwrap();
-        let (mut store, found) = Store::open(directory.path(), &lock).unwrap();
-        assert_eq!(found.streams, [record("/a", 6)]);
-        assert_eq!(found.entries, ["app"]);
-        store
-            .save(&Changes {
-                removes: vec![record("/a", 0).key()],
-                ..Changes::default()
-            })
-            .unwrap();
-        drop(store);
-        assert!(Store::open(directory.path(), &lock).unwrap().1.streams.is_empty());
-    }
-
-    #[test]
-    fn a_path_that_is_not_utf8_survives() {
-        use std::os::unix::ffi::OsStrExt;
-        let path = Path::new(std::ffi::OsStr::from_bytes(b"/a/\xff.log"));
-        let before = StreamRecord {
-            path: path.into(),
-            ..record("", 1)
-        };
-        let json = serde_json::to_vec(&before).unwrap();
-        assert_eq!(serde_json::from_slice::<StreamRecord>(&json).unwrap(), before);
-    }
-
-    #[test]
-    fn a_damaged_store_is_moved_aside_and_said() {
-        for damage in [&b""[..], b"garbage", &[0; 8192]] {
-            let directory = tempfile::tempdir().unwrap();
-            saved(directory.path(), 5);
-            fs::write(directory.path().join(FILE), damage).unwrap();
-            let lock = StateLock::acquire(directory.path()).unwrap();
-            let (_, found) = Store::open(directory.path(), &lock).unwrap();
-            assert_eq!(fs::read(found.damaged.unwrap()).unwrap(), damage);
-            assert!(found.streams.is_empty());
-        }
-    }
-
-    #[test]
-    fn a_directory_in_its_place_is_an_error_that_names_it() {
-        let directory = tempfile::tempdir().unwrap();
-        fs::create_dir(directory.path().join(FILE)).unwrap();
-        let lock = StateLock::acquire(directory.path()).unwrap();
-        let error = Store::open(directory.path(), &lock).unwrap_err();
-        assert!(error.to_string().contains(FILE), "{error}");
-    }
-
-    /// Another user's only where root runs the test: nobody else could make it so.
-    #[test]
-    fn what_is_created_belongs_to_whom_the_directory_belongs() {
-        let directory = tempfile::tempdir().unwrap();
-        let is_root = rustix::process::geteuid().is_root();
-        if is_root {
-            std::os::unix::fs::chown(directory.path(), Some(65_534), Some(65_534)).unwrap();
-        }
-        saved(directory.path(), 5);
-        for file in [LOCK, FILE] {
-            let meta = fs::metadata(directory.path().join(file)).unwrap();
-            let owner = fs::metadata(directory.path()).unwrap();
-            assert_eq!((meta.uid(), meta.gid()), (owner.uid(), owner.gid()), "{file}");
-        }
-    }
-
-    #[test]
-    fn a_second_holder_learns_the_first_ones_pid() {
-        let directory = tempfile::tempdir().unwrap();
-        let first = StateLock::acquire(directory.path()).unwrap();
-        match StateLock::acquire(directory.path()) {
-            Err(StoreError::Held { pid, .. }) => assert_eq!(pid, Some(std::process::id())),
-            other => panic!("{other:?}"),
-        }
-        drop(first);
-        StateLock::acquire(directory.path()).unwrap();
-    }
 }
