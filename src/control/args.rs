@@ -83,7 +83,7 @@ Examples:
 What is before the new position and was not shipped is passed over; what is after it and was shipped is shipped again.
 
 Examples:
-  logcatch positions set /var/log/app.log end        skips what is there
+  logcatch positions set /var/log/app.log end        skips what is there, but for a line without its end
   logcatch positions set /var/log/app.log begin      ships it again
   logcatch positions set /var/log/app.log 52430      goes on with the line that starts at this byte")]
     Set(SetPosition),
