@@ -14,7 +14,8 @@ use crate::cli::{self, DeadLettersArgs, DeadLettersCommand, LetterFilter, ListLe
 use crate::control::client::{Client, ConnectError, state_of};
 use crate::control::{Answer, Meant, Named, Request, ResendError, resend, unexpected};
 use crate::error::{CannotPrint, Failure};
-use crate::run::{kafka_failure, state_failure};
+use crate::run::kafka_failure;
+use crate::state_failure::state_failure;
 
 /// Lists dead letters, or sends them again.
 pub fn run(config: &Path, args: &DeadLettersArgs) -> Result<(), Failure> {

@@ -14,7 +14,8 @@ pub fn fall_back(config: &Path) -> Option<Loaded> {
     let kept = last_good(&state, config, &environment)?;
     kept.inspect_err(|refused| {
         cli::note(&format!(
-            "the settings that were in force last are refused, too: {refused}"
+            "the settings that were in force last are refused, too: {}",
+            refused.in_full()
         ))
     })
     .ok()

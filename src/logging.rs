@@ -6,6 +6,7 @@ mod repeats;
 use std::env;
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -22,8 +23,21 @@ const RUST_LOG: &str = "RUST_LOG";
 /// The members of a JSON object that every message has; a key-value of such a name gets a `_` behind it.
 const OWN_MEMBERS: [&str; 4] = ["ts", "level", "target", "message"];
 
-/// Installs the logger of the process; a second call changes nothing but the level.
+/// Installs the logger of the process; a second call changes nothing but what [`apply`] does.
 pub fn install(settings: &LogSettings) {
+    let logger = LOGGER.get_or_init(|| Logger {
+        text: writer(LogFormat::Text),
+        json: writer(LogFormat::Json),
+        is_json: AtomicBool::new(settings.format == LogFormat::Json),
+        repeats: Mutex::default(),
+    });
+    if log::set_logger(logger).is_ok() {
+        log::set_max_level(logger.text.filter());
+    }
+    apply(settings);
+}
+
+fn writer(format: LogFormat) -> env_logger::Logger {
     let mut builder = Builder::new();
     // It says each event of a directory. Where the log itself is in one that is watched, each would bring the next.
     builder.filter_module("notify", LevelFilter::Debug);
@@ -35,22 +49,13 @@ pub fn install(settings: &LogSettings) {
             .filter_level(LevelFilter::Trace)
             .filter_module("actix_server", LevelFilter::Warn),
     };
-    match (settings.format, journal::is_stderr()) {
+    match (format, journal::is_stderr()) {
         (LogFormat::Text, false) => builder.format_timestamp_millis(),
         (LogFormat::Text, true) => builder.format(write_journal_text),
         (LogFormat::Json, false) => builder.format(write_json),
         (LogFormat::Json, true) => builder.format(write_journal_json),
     };
-    let inner = builder.build();
-    let most = inner.filter();
-    let logger = LOGGER.get_or_init(|| Logger {
-        inner,
-        repeats: Mutex::default(),
-    });
-    if log::set_logger(logger).is_ok() {
-        log::set_max_level(most);
-    }
-    set_level(settings.level);
+    builder.build()
 }
 
 /// Says what was held back because it was said often, when its time has come, for ever.
@@ -78,11 +83,22 @@ static LOGGER: OnceLock<Logger> = OnceLock::new();
 const REPEATS: Duration = Duration::from_secs(5);
 
 struct Logger {
-    inner: env_logger::Logger,
+    text: env_logger::Logger,
+    json: env_logger::Logger,
+    /// Which of the two writes: that may change at any time.
+    is_json: AtomicBool,
     repeats: Mutex<Repeats>,
 }
 
 impl Logger {
+    fn inner(&self) -> &env_logger::Logger {
+        if self.is_json.load(Ordering::Relaxed) {
+            &self.json
+        } else {
+            &self.text
+        }
+    }
+
     fn repeats(&self) -> MutexGuard<'_, Repeats> {
         self.repeats.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -94,7 +110,7 @@ impl Logger {
                 .into_iter()
                 .filter_map(|(name, value)| value.map(|value| (name, Value::from(value))));
             let values: Vec<_> = about.chain([("repeated", Value::from(*times))]).collect();
-            self.inner.log(
+            self.inner().log(
                 &Record::builder()
                     .level(key.level)
                     .target(&key.target)
@@ -108,11 +124,11 @@ impl Logger {
 
 impl Log for Logger {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        self.inner.enabled(metadata)
+        self.inner().enabled(metadata)
     }
 
     fn log(&self, record: &Record<'_>) {
-        if !self.inner.matches(record) {
+        if !self.inner().matches(record) {
             return;
         }
         let value = |name: &str| record.key_values().get(Key::from(name)).map(|value| value.to_string());
@@ -125,19 +141,24 @@ impl Log for Logger {
         };
         // Who asks for details gets them all.
         if record.level() > log::Level::Info || self.repeats().hear(same, Instant::now()) {
-            self.inner.log(record);
+            self.inner().log(record);
         }
     }
 
     fn flush(&self) {
-        self.inner.flush();
+        self.inner().flush();
     }
 }
 
-/// Changes the level of the messages that are shown, unless the environment sets it.
-pub fn set_level(level: Level) {
+/// Changes the format of messages, and the level of those that are shown unless the environment sets it.
+pub fn apply(settings: &LogSettings) {
+    if let Some(logger) = LOGGER.get() {
+        logger
+            .is_json
+            .store(settings.format == LogFormat::Json, Ordering::Relaxed);
+    }
     if rust_log().is_none() {
-        log::set_max_level(match level {
+        log::set_max_level(match settings.level {
             Level::Off => LevelFilter::Off,
             Level::Error => LevelFilter::Error,
             Level::Warn => LevelFilter::Warn,

@@ -18,6 +18,7 @@ mod preview;
 mod run;
 mod service_manager;
 mod settings_command;
+mod state_failure;
 mod status;
 mod web;
 

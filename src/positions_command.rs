@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use logcatch_actors::{Change, change};
-use logcatch_tail::{Positions, StateLock};
+use logcatch_tail::{Positions, StateLock, has_store};
 
 use crate::cli;
 use crate::control::args::{PositionsArgs, PositionsCommand};
@@ -12,7 +12,7 @@ use crate::control::client::{Client, ConnectError, state_of};
 use crate::control::{Answer, Done, Named, PositionRow, Refused, Request, offline, unexpected};
 use crate::error::Failure;
 use crate::orders::said;
-use crate::run::state_failure;
+use crate::state_failure::state_failure;
 
 /// Every change is saved at once.
 const AT_ONCE: Duration = Duration::ZERO;
@@ -51,6 +51,10 @@ pub fn run(config: &Path, args: &PositionsArgs) -> Result<(), Failure> {
 
 /// No service runs: the lock sees to it that none starts meanwhile.
 fn on_the_store(state: &Path, request: &Request) -> Result<Answer, Failure> {
+    if !has_store(state) {
+        // Whoever only looks leaves nothing behind.
+        return nothing_kept(state, request);
+    }
     let lock = StateLock::acquire(state).map_err(state_failure)?;
     let (positions, damaged) = Positions::open(state, lock, AT_ONCE).map_err(state_failure)?;
     if let Some(moved) = damaged {
@@ -82,6 +86,20 @@ fn on_the_store(state: &Path, request: &Request) -> Result<Answer, Failure> {
     }
 }
 
+/// Answers for a state directory in which no service ever ran.
+fn nothing_kept(state: &Path, request: &Request) -> Result<Answer, Failure> {
+    let (of, verb) = match request {
+        Request::PositionsSet { path, .. } => (Some(path), "set a position in"),
+        Request::PositionsReset { of } => (Some(of), "reset"),
+        Request::PositionsList { of } => (of.as_ref(), "list positions of"),
+        _ => (None, "answer"),
+    };
+    let of = of.map(|of| offline::pick(&[], of, verb)).transpose();
+    of.map_err(|refused| refused.help("no positions are kept there yet: start the service first"))?;
+    cli::note(&format!("no positions are kept in `{}` yet", state.display()));
+    Ok(Answer::Positions(Vec::new()))
+}
+
 fn each(positions: &std::sync::Arc<Positions>, of: &Named, verb: &str, wanted: Change) -> Result<Answer, Refused> {
     let mut done = Vec::new();
     for (log, path) in offline::pick(&offline::keys_of(positions), of, verb)? {
@@ -109,4 +127,24 @@ fn table(rows: &[PositionRow]) -> String {
         };
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_look_where_no_service_ever_ran_leaves_nothing_behind() {
+        let state = tempfile::tempdir().unwrap();
+        let list = Request::PositionsList { of: None };
+        assert!(matches!(on_the_store(state.path(), &list), Ok(Answer::Positions(rows)) if rows.is_empty()));
+        let of = Named::new("nginx");
+        let refused = on_the_store(state.path(), &Request::PositionsReset { of }).unwrap_err();
+        assert!(
+            refused.sentence().starts_with("cannot reset `nginx`: "),
+            "{}",
+            refused.sentence()
+        );
+        assert_eq!(std::fs::read_dir(state.path()).unwrap().count(), 0);
+    }
 }

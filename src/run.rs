@@ -15,7 +15,7 @@ use logcatch_actors::{
 };
 use logcatch_kafka::StartError;
 use logcatch_settings::{Loaded, Refused, Settings, Texts, load};
-use logcatch_tail::{Claims, Handles, Lease, Positions, StateLock, StoreError, World};
+use logcatch_tail::{Claims, Handles, Lease, Positions, StateLock, World};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::sync::watch;
 
@@ -26,6 +26,7 @@ use crate::exactly_once;
 use crate::last_good::{self, Keeper};
 use crate::logging;
 use crate::service_manager::{ServiceManager, feed_watchdog};
+use crate::state_failure::state_failure;
 use crate::web::Web;
 
 /// Runs until SIGTERM or SIGINT.
@@ -41,7 +42,7 @@ pub fn run(config: &Path) -> Result<(), Failure> {
     logging::install(&loaded.settings.log);
     if let Some(refused) = &refused {
         log::error!(help = "correct the file; it is applied as soon as it is good";
-            "settings refused; running on those that were in force last, and not ready: {refused}");
+            "settings refused; running on those that were in force last, and not ready: {}", refused.in_full());
     }
     for notice in &loaded.notices {
         log::warn!("{notice}");
@@ -264,7 +265,7 @@ impl Herald for Outside {
     }
 
     fn in_force(&self, settings: &Settings, texts: &Texts) {
-        logging::set_level(settings.log.level);
+        logging::apply(&settings.log);
         self.letters.set_limit(settings.state.dead_letters);
         self.keeper.keep(texts);
         self.web.in_force(settings, texts);
@@ -348,20 +349,6 @@ pub fn kafka_failure(error: StartError) -> Failure {
     Failure::new(error)
         .help("correct [kafka.properties] in the settings; `logcatch check --broker` tries them and starts nothing")
         .exit(Exit::Settings)
-}
-
-/// A state directory that cannot be used.
-pub fn state_failure(error: StoreError) -> Failure {
-    match error {
-        StoreError::Held { .. } => Failure::new(error)
-            .help("stop the other one, or give this one another state.directory")
-            .exit(Exit::Held),
-        StoreError::Directory { .. } => Failure::new(error)
-            .help("make it writable for this user, or name another as state.directory in the settings"),
-        StoreError::Database { .. } => {
-            Failure::new(error).help("free space on its disk, or name another state.directory")
-        }
-    }
 }
 
 /// Each watched file takes a handle, and common limits are low for historic reasons only.

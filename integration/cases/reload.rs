@@ -127,10 +127,14 @@ fn c1_memory_interval_and_level_change_live() {
     fixture.caught_up();
     assert!(!service.log().contains("unsaid.log"), "{}", service.log());
     let loud = quiet.replace("warn", "debug").replace("4MiB", "8MiB");
-    fixture.host.settings(&fixture.parts(&["one"], &loud));
+    let json = format!("{loud}format = \"json\"\n");
+    fixture.host.settings(&fixture.parts(&["one"], &json));
     // Said by a reading at the new level, whether this one or the one that the change brings.
     service.signal(Signal::HUP);
-    service.wait_log(SAME);
+    service.wait_log(&format!("\"message\":\"{SAME}"));
+    fixture.host.settings(&fixture.parts(&["one"], &loud));
+    service.signal(Signal::HUP);
+    service.wait_log(&format!("] {SAME}"));
     fixture.log("one/said.log").write(10);
     service.wait_log("said.log");
     one.write(50_000);
@@ -204,7 +208,13 @@ fn c3_every_way_to_change_the_file_applies_once() {
     service.wait_log_count(SAME, 1);
     // Deleted, and restored with another content.
     fs::remove_file(&path).unwrap();
-    service.wait_log("cannot read the settings");
+    let missing = format!(
+        "cannot read the settings `{}`: No such file or directory",
+        path.display()
+    );
+    service.wait_log(&missing);
+    let told = fixture.host.run(&["plan"]);
+    assert!(told.stderr.contains(&missing), "{}", told.stderr);
     fs::write(&path, &texts[3]).unwrap();
     check(&mut fixture);
     // Its directory is away for a while, and comes back changed.

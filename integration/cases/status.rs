@@ -20,6 +20,7 @@ cases![
     status_while_kafka_is_away_and_after,
     status_of_a_file_without_rights_and_of_what_is_no_file,
     status_of_a_file_whose_dead_letters_are_full,
+    status_of_a_new_file_whose_store_is_gone_and_the_stop_claims_nothing,
 ];
 
 fn assert_caught_up(row: &Value) {
@@ -77,7 +78,10 @@ fn status_of_an_idle_file_and_of_one_whose_topic_is_missing() {
     let text = ok(host, &["status"]);
     let mut lines = text.lines();
     let verdict = lines.next().unwrap();
-    assert!(verdict.starts_with("keeping up: 1 of 2 files"), "{text}");
+    assert!(
+        verdict.starts_with("partly shipping: 1 of 2 files up to date"),
+        "{text}"
+    );
     assert!(verdict.ends_with("; 1 blocked"), "{text}");
     assert!(text.contains("no file matches entry `nobody`"), "{text}");
     let worst = text.lines().find(|line| line.contains(".log")).unwrap();
@@ -144,6 +148,7 @@ fn status_of_a_file_without_rights_and_of_what_is_no_file() {
     let row = wait_state(&fixture.host, log.path(), "blocked", Some("permission"));
     assert_eq!(row["lag_bytes"], fs::metadata(log.path()).unwrap().len(), "{row}");
     assert!(row["detail"].as_str().unwrap().contains("ermission"), "{row}");
+    assert!(row["lag_seconds"].as_f64().unwrap() > 0.0, "{row}");
     fs::set_permissions(log.path(), Permissions::from_mode(0o644)).unwrap();
     fixture.caught_up();
     wait_state(&fixture.host, log.path(), "idle", None);
@@ -180,4 +185,48 @@ fn status_of_a_file_whose_dead_letters_are_full() {
     assert_caught_up(&wait_state(&host, &path, "idle", None));
     assert!(ok(&host, &["status"]).contains("1 line kept as dead letters"));
     service.stop();
+}
+
+/// The store is moved away while it is open, as a removed state directory takes it.
+fn status_of_a_new_file_whose_store_is_gone_and_the_stop_claims_nothing() {
+    let mut fixture = Fixture::new("store-gone");
+    let (store, away) = (
+        fixture.host.path("state/positions.redb"),
+        fixture.host.path("state/away"),
+    );
+    let mut old = fixture.log("logs/old.log");
+    old.write(10);
+    let service = fixture.host.start();
+    fixture.caught_up();
+    wait_state(&fixture.host, old.path(), "idle", None);
+    fs::rename(&store, &away).unwrap();
+    let mut new = fixture.log("logs/new.log");
+    new.write(10);
+    let name = new.path().display().to_string();
+    let row = eventually("the new file waits for its position", || {
+        let report = json(&fixture.host, &["status"]);
+        let rows = report["files"].as_array().unwrap();
+        let row = rows
+            .iter()
+            .find(|row| row["path"] == *name)
+            .cloned()
+            .unwrap_or_default();
+        when(row["reason"] == "positions-not-saved", || row.to_string()).map(|()| row)
+    });
+    assert_eq!(row["state"], "blocked", "{row}");
+    assert_eq!(row["lag_bytes"], fs::metadata(new.path()).unwrap().len(), "{row}");
+    assert!(row["lag_seconds"].as_f64().unwrap() > 0.0, "{row}");
+    service.wait_log("it was removed or replaced");
+    let text = ok(&fixture.host, &["status"]);
+    assert!(text.starts_with("partly shipping: 1 of 2 files up to date"), "{text}");
+    // Back in its place it is used again.
+    fs::rename(&away, &store).unwrap();
+    fixture.caught_up();
+    wait_state(&fixture.host, new.path(), "idle", None);
+    service.wait_log("positions are saved again");
+    // Nothing is left to be saved, and what was is gone.
+    fs::remove_file(&store).unwrap();
+    let log = service.stop();
+    assert!(log.contains("the last positions could not be saved"), "{log}");
+    assert!(!log.contains("repeats nothing"), "{log}");
 }

@@ -68,6 +68,25 @@ impl Refused {
             Self::Invalid { problems, .. } => problems,
         }
     }
+
+    /// All that is known, for who reads it beside a running service: the cause and what to do, too.
+    #[must_use]
+    pub fn in_full(&self) -> String {
+        let Self::Unreadable { source, .. } = self else {
+            return self.to_string();
+        };
+        let help = match source.kind() {
+            io::ErrorKind::NotFound => "put it back",
+            io::ErrorKind::PermissionDenied => "let the service's user read it and enter its directories",
+            io::ErrorKind::IsADirectory => "put a file in its place",
+            _ => "make it readable",
+        };
+        let mut cause = source.to_string();
+        if let Some(number) = source.raw_os_error() {
+            cause = cause.replace(&format!(" (os error {number})"), "");
+        }
+        format!("{self}: {cause}\n    help: {help}")
+    }
 }
 
 // === impl Problem ===
@@ -186,5 +205,25 @@ mod tests {
              help: did you mean `brokers`?\n  \
              /etc/a.toml: no log is named"
         );
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_read_says_why_and_what_to_do() {
+        let cases = [
+            (2, "No such file or directory", "put it back"),
+            (
+                13,
+                "Permission denied",
+                "let the service's user read it and enter its directories",
+            ),
+            (21, "Is a directory", "put a file in its place"),
+        ];
+        for (number, cause, help) in cases {
+            let (path, source) = ("/etc/a.toml".into(), io::Error::from_raw_os_error(number));
+            assert_eq!(
+                Refused::Unreadable { path, source }.in_full(),
+                format!("cannot read the settings `/etc/a.toml`: {cause}\n    help: {help}")
+            );
+        }
     }
 }

@@ -26,10 +26,19 @@ pub struct StatusArgs {
     #[arg(long)]
     pub watch: bool,
     /// The status page of a service, on this host or another: http://127.0.0.1:5642
-    #[arg(long, value_name = "URL", conflicts_with = "state")]
+    #[arg(long, value_name = "URL", conflicts_with = "state", value_parser = page)]
     pub url: Option<String>,
     #[command(flatten)]
     pub client: ClientArgs,
+}
+
+/// The address of a page, with or without its scheme.
+fn page(text: &str) -> Result<String, String> {
+    match text.split_once("://") {
+        None => Ok(format!("http://{text}")),
+        Some((scheme, _)) if scheme.eq_ignore_ascii_case("http") => Ok(text.to_owned()),
+        Some(_) => Err("the page is plain http: for one that is reached by something else, take a tunnel".to_owned()),
+    }
 }
 
 /// For commands that are about all of the service.
@@ -74,7 +83,7 @@ Examples:
 What is before the new position and was not shipped is passed over; what is after it and was shipped is shipped again.
 
 Examples:
-  logcatch positions set /var/log/app.log end        skips what is there
+  logcatch positions set /var/log/app.log end        skips what is there, but for a line without its end
   logcatch positions set /var/log/app.log begin      ships it again
   logcatch positions set /var/log/app.log 52430      goes on with the line that starts at this byte")]
     Set(SetPosition),
@@ -120,5 +129,17 @@ fn to(text: &str) -> Result<To, String> {
             .parse()
             .map(To::Offset)
             .map_err(|_| "must be `begin`, `end` or a number of bytes".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::page;
+
+    #[test]
+    fn a_page_is_plain_http_or_a_usage_error() {
+        assert_eq!(page("h:5642").unwrap(), "http://h:5642");
+        assert_eq!(page("HTTP://h:5642/").unwrap(), "HTTP://h:5642/");
+        assert!(page("https://h").is_err() && page("file:///h").is_err());
     }
 }

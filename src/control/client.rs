@@ -14,6 +14,7 @@ use super::protocol::{Answer, LONGEST_ANSWER, Request};
 use super::socket;
 use crate::cli::environment;
 use crate::error::Failure;
+use crate::state_failure::name_in;
 
 /// A service that says nothing for so long hangs: it answers orders that take longer before.
 const SILENCE: Duration = Duration::from_secs(60);
@@ -141,6 +142,9 @@ impl From<ConnectError> for Failure {
                 "start it with `logcatch run`, or name its state directory by --state".to_owned()
             }
             ConnectError::Socket { path, source } if source.kind() == io::ErrorKind::PermissionDenied => allowed(path),
+            ConnectError::Socket { source, .. } if source.kind() == io::ErrorKind::NotADirectory => {
+                "its state directory is none: name another by --state, or as state.directory in the settings".to_owned()
+            }
             ConnectError::Socket { .. } => "the service's log says more".to_owned(),
         };
         Self::new(error).help(help)
@@ -159,17 +163,6 @@ fn allowed(socket: &Path) -> String {
             format!("run it as root or as user `{user}`; members of group `{group}` may look")
         },
     )
-}
-
-/// The name of a user or group, else its number.
-fn name_in(file: &str, id: u32) -> String {
-    let text = fs::read_to_string(file).unwrap_or_default();
-    let named = text.lines().find_map(|line| {
-        let mut fields = line.split(':');
-        let name = fields.next()?;
-        (fields.nth(1)?.parse() == Ok(id)).then(|| name.to_owned())
-    });
-    named.unwrap_or_else(|| id.to_string())
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use logcatch_actors::{
 };
 use logcatch_kafka::Stats;
 use logcatch_settings::{Environment, load};
-use logcatch_tail::{EditError, Positions};
+use logcatch_tail::{EditError, Moved, Positions};
 use tokio::sync::mpsc::Receiver;
 
 use super::letters;
@@ -206,7 +206,7 @@ impl Desk {
         let planned = blocking(move || {
             let environment: &Environment<'_> = &|name| std::env::var(name).ok();
             let loaded = load(&path, environment).map_err(|refused| Refused {
-                error: refused.to_string(),
+                error: refused.in_full(),
                 help: Some("correct what is named; applying it would change nothing".to_owned()),
                 settings: true,
             })?;
@@ -259,10 +259,20 @@ pub fn list(positions: &Positions, of: Option<&Named>) -> Result<Vec<PositionRow
 /// What became of a position, in words.
 pub fn said(changed: Changed) -> String {
     match changed {
-        Changed::Moved(moved) => format!(
-            "goes on at byte {} of {}; it was at {}",
-            moved.to, moved.size, moved.from
-        ),
+        Changed::Moved(moved) => {
+            let Moved {
+                from,
+                to,
+                size,
+                unfinished,
+            } = moved;
+            let line = if unfinished {
+                ", with the line that has no end yet"
+            } else {
+                ""
+            };
+            format!("goes on at byte {to} of {size}{line}; it was at {from}")
+        }
         Changed::Forgotten(0) => "had no position".to_owned(),
         Changed::Forgotten(1) => "forgotten; what is there is read from its beginning".to_owned(),
         Changed::Forgotten(count) => {

@@ -65,14 +65,11 @@ impl Origin {
 
     /// The service whose page is at `url`.
     pub fn page(url: &str, of: Option<Named>) -> Self {
-        let with_scheme = if url.contains("://") {
-            url.to_owned()
-        } else {
-            format!("http://{url}")
-        };
-        let config = ureq::Agent::config_builder().timeout_global(Some(SILENCE)).build();
+        let config = ureq::Agent::config_builder().timeout_global(Some(SILENCE));
+        // The page sends nobody elsewhere; what stands before it might, to https, for which this client is not built.
+        let config = config.max_redirects(0).build();
         Self::Page {
-            url: format!("{}/api/v1/status", with_scheme.trim_end_matches('/')),
+            url: format!("{}/api/v1/status", url.trim_end_matches('/')),
             of,
             agent: Box::new(config.into()),
         }
@@ -126,7 +123,31 @@ mod tests {
     use super::*;
 
     fn failure_of(address: &str) -> String {
-        Origin::page(address, None).report().unwrap_err().sentence()
+        Origin::page(&format!("http://{address}"), None)
+            .report()
+            .unwrap_err()
+            .sentence()
+    }
+
+    /// To https the client would panic: it is built without.
+    #[test]
+    fn a_page_that_sends_elsewhere_is_not_followed() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let location = format!("https://{address}/");
+        let page = thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let _ = stream.read(&mut [0; 4096]).unwrap();
+            let answer =
+                format!("HTTP/1.1 301 Moved\r\nlocation: {location}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+            stream.write_all(answer.as_bytes()).unwrap();
+            // One that follows is heard, and closed.
+            listener.set_nonblocking(true).unwrap();
+            listener
+        });
+        let said = failure_of(&address);
+        assert!(said.contains("this is no report of logcatch"), "{said}");
+        assert!(page.join().unwrap().accept().is_err(), "it was followed");
     }
 
     #[test]

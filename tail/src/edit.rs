@@ -17,12 +17,15 @@ use crate::stream::Stream;
 /// How far before an offset the start of its line is looked for.
 const LINE_LOOK: u64 = 64 * 1024;
 
+/// How far before the end of a file the start of its unfinished line is looked for: far beyond any line that ships whole.
+const LONGEST_LOOK: u64 = 16 * 1024 * 1024;
+
 /// Where a file is to be read from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Place {
     /// Its first byte.
     Beginning,
-    /// Its end as it is now.
+    /// Its end as it is now: that of its last whole line, because what comes of the unfinished one would ship torn.
     End,
     /// So many bytes from its start; the start of a line.
     Offset(u64),
@@ -37,6 +40,8 @@ pub struct Moved {
     pub to: u64,
     /// The size of the file.
     pub size: u64,
+    /// The end was meant, and the line before it has no end yet.
+    pub unfinished: bool,
 }
 
 /// Why a position stays as it is.
@@ -104,7 +109,7 @@ impl Positions {
         self.check_settled(std::slice::from_ref(stream), path)?;
         let (mark, head) = match place {
             Place::Beginning => first_bytes(&file).map(|bytes| (Mark::default(), Head::of(&bytes))),
-            Place::End => mark_at(&file, stat.size),
+            Place::End => last_start(&file, stat.size).and_then(|start| mark_at(&file, start)),
             Place::Offset(0) => return self.set(log, path, Place::Beginning),
             Place::Offset(offset) => {
                 check_line(&file, &stat, path, offset)?;
@@ -117,6 +122,7 @@ impl Positions {
             from,
             to: mark.offset,
             size: stat.size,
+            unfinished: place == Place::End && mark.offset < stat.size,
         };
         stream.skip(Skip::Start, moved.to.saturating_sub(from));
         stream.update(|record| {
@@ -147,6 +153,33 @@ impl Positions {
         }
     }
 }
+
+/// Where the unfinished line at the end starts; the end if there is none, or if none was found nearby.
+fn last_start(file: &File, size: u64) -> io::Result<u64> {
+    let mut bytes = Vec::new();
+    read_at(file, &mut bytes, 0, WIDE.len())?;
+    let has_wide_mark = bytes == WIDE;
+    let mut end = size;
+    while end > 0 && size - end < LONGEST_LOOK {
+        let from = end.saturating_sub(LINE_LOOK);
+        bytes.clear();
+        read_at(file, &mut bytes, from, usize::try_from(end - from).unwrap_or(0) + 1)?;
+        let until = bytes.len().min(usize::try_from(end - from).unwrap_or(0));
+        if let Some(found) = bytes[..until].iter().rposition(|byte| *byte == b'\n') {
+            let offset = from + found as u64;
+            // Of UTF-16LE the end has a second byte. NULs may also stand for what a writer has room for.
+            let is_after_wide = found > 0 && bytes[found - 1] == 0;
+            let is_wide =
+                offset.is_multiple_of(2) && bytes.get(found + 1) == Some(&0) && (has_wide_mark || is_after_wide);
+            return Ok((offset + if is_wide { 2 } else { 1 }).min(size));
+        }
+        end = from;
+    }
+    Ok(if end == 0 { 0 } else { size })
+}
+
+/// The byte-order mark of UTF-16LE.
+const WIDE: [u8; 2] = [0xFF, 0xFE];
 
 /// Whether a line starts at an offset.
 fn check_line(file: &File, stat: &Stat, path: &Path, offset: u64) -> Result<(), EditError> {
@@ -259,6 +292,39 @@ mod tests {
         }
         assert_eq!(rig.positions.reset("app", &rig.path()).unwrap(), 1);
         assert_eq!(rig.shipped(), "one two three ");
+    }
+
+    #[test]
+    fn the_end_is_that_of_the_last_whole_line() {
+        let long = "x".repeat(100_000);
+        let cases = [
+            ("old1\nold2\nhalf", 10),
+            ("half", 0),
+            ("old\n", 4),
+            ("one\n\0\0\0\0", 4),
+            ("ones\n\0\0\0", 5),
+            ("o\0\n\0t\0", 4),
+            ("o\0\n\0", 4),
+            ("\0o\0\n\0t", 4),
+            (&format!("one\n{long}"), 4),
+        ];
+        for (text, start) in cases {
+            let rig = Rig::new(text);
+            rig.shipped();
+            let moved = rig.positions.set("app", &rig.path(), Place::End).unwrap();
+            assert_eq!(
+                (moved.to, moved.unfinished),
+                (start, start < moved.size),
+                "{:?}",
+                &text[..text.len().min(20)]
+            );
+        }
+        let rig = Rig::new("old1\nold2\nhalf");
+        rig.shipped();
+        rig.positions.set("app", &rig.path(), Place::End).unwrap();
+        let mut file = File::options().append(true).open(rig.path()).unwrap();
+        io::Write::write_all(&mut file, b"rest\n").unwrap();
+        assert_eq!(rig.shipped(), "halfrest ");
     }
 
     #[test]

@@ -79,7 +79,7 @@ pub use position::{Archived, FileId, Life, Mark, Placement, StreamKey, StreamRec
 pub use positions::Positions;
 pub use shape::Shape;
 pub use siblings::{Rotated, live_names};
-pub use store::{Changes, Contents, Mode, StateLock, Store, StoreError};
+pub use store::{Changes, Contents, Mode, StateLock, Store, StoreError, give_to, has_store};
 pub use stream::{Settled, Stream};
 pub use topic::{FoundRecord, Owner, TopicContents, TopicError, TopicRecord, TopicWriter};
 pub use watcher::{Condition, QUIET, Todo, WatchError, WatchSpec, Watcher, World};

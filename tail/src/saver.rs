@@ -149,7 +149,7 @@ pub(crate) fn save_until_stopped(mut store: Store, dirty: &Dirty, figures: &Figu
             }
         }
         let saved = if changes.is_empty() {
-            Ok(())
+            if stop { store.check() } else { Ok(()) }
         } else {
             store.save(&changes)
         };

@@ -1,16 +1,22 @@
 //! The position store: a small transactional database (redb) in the state directory, one service at a time.
 
+mod lock;
+#[cfg(test)]
+mod tests;
+
 use std::fs::{self, File, OpenOptions};
-use std::io::{Read, Seek, Write};
+use std::os::unix::fs::MetadataExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use redb::backends::FileBackend;
 use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
-use rustix::fs::{FlockOperation, flock};
 use thiserror::Error;
 
+use self::lock::created;
+pub use self::lock::{StateLock, give_to};
 use crate::position::{StreamKey, StreamRecord};
 
 /// `entry name NUL file id` to a [`StreamRecord`] as JSON.
@@ -23,7 +29,6 @@ const META: TableDefinition<&str, &[u8]> = TableDefinition::new("meta");
 const MODE: &str = "mode";
 
 const FILE: &str = "positions.redb";
-const LOCK: &str = "logcatch.lock";
 /// Records are small and all of them are held in memory anyway; redb's default would be a gibibyte.
 const CACHE_BYTES: usize = 1 << 20;
 
@@ -124,47 +129,13 @@ impl Changes {
     }
 }
 
-/// An exclusive lock on a state directory; a file in it names the process. Ends with the value, or the process.
-#[derive(Debug)]
-pub struct StateLock {
-    _file: File,
-}
-
-impl StateLock {
-    /// Creates the directory where it is missing and locks it.
-    ///
-    /// # Errors
-    /// [`StoreError::Directory`], or [`StoreError::Held`] when another process has it.
-    pub fn acquire(directory: &Path) -> Result<Self, StoreError> {
-        let failed = |path: &Path| {
-            let path = path.to_owned();
-            move |source| StoreError::Directory { path, source }
-        };
-        fs::create_dir_all(directory).map_err(failed(directory))?;
-        let path = directory.join(LOCK);
-        let mut file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(&path)
-            .map_err(failed(&path))?;
-        if flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
-            let mut text = String::new();
-            // Who holds it is a help, not a condition.
-            let _ = file.read_to_string(&mut text);
-            return Err(StoreError::Held {
-                path: directory.to_owned(),
-                pid: text.trim().parse().ok(),
-            });
-        }
-        // Written over in place: the lock is on this inode.
-        file.rewind()
-            .and_then(|()| file.set_len(0))
-            .and_then(|()| writeln!(file, "{}", std::process::id()))
-            .map_err(failed(&path))?;
-        Ok(Self { _file: file })
-    }
+/// Whether positions were ever kept in a state directory, as far as can be seen.
+#[must_use]
+pub fn has_store(directory: &Path) -> bool {
+    let path = directory.join(FILE);
+    let store = Store::at(path);
+    // One that cannot be looked at may well be there.
+    store.path.try_exists().unwrap_or(true) || store.find_aside().is_some()
 }
 
 /// The open database.
@@ -172,9 +143,19 @@ impl StateLock {
 pub struct Store {
     path: PathBuf,
     database: Option<Database>,
+    /// Device and inode of its file.
+    file: Option<(u64, u64)>,
 }
 
 impl Store {
+    fn at(path: PathBuf) -> Self {
+        Self {
+            path,
+            database: None,
+            file: None,
+        }
+    }
+
     /// Opens the store in `directory`, whose lock the caller holds. A damaged one is moved aside and an empty one
     /// takes its place.
     ///
@@ -183,7 +164,7 @@ impl Store {
     pub fn open(directory: &Path, _lock: &StateLock) -> Result<(Self, Contents), StoreError> {
         let path = directory.join(FILE);
         let mut contents = Contents::default();
-        let mut store = Self { path, database: None };
+        let mut store = Self::at(path);
         match fs::metadata(&store.path) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
             Err(source) => {
@@ -218,7 +199,7 @@ impl Store {
                 };
                 match read {
                     Ok((database, found)) => {
-                        store.database = Some(database);
+                        store.opened(database);
                         return Ok((store, found));
                     }
                     Err(Some(redb::Error::DatabaseAlreadyOpen)) => {
@@ -253,9 +234,13 @@ impl Store {
     /// Saves all changes in one durable transaction.
     ///
     /// # Errors
-    /// [`StoreError::Database`]; nothing of the changes is then saved, and the next call opens the store anew.
+    /// [`StoreError::Database`]; the next call then opens the store anew. Nothing of the changes is saved, or only in a file
+    /// that is no longer in its place.
     pub fn save(&mut self, changes: &Changes) -> Result<(), StoreError> {
-        let save = || self.reopened().and_then(|database| write(database, changes));
+        let save = || {
+            write(self.reopened()?, changes)?;
+            self.look()
+        };
         // redb may panic on damaged pages, and the thread that saves must not end.
         let saved = catch_unwind(AssertUnwindSafe(save))
             .unwrap_or_else(|_| Err(redb::Error::Corrupted("the database panicked".to_owned())));
@@ -269,8 +254,33 @@ impl Store {
         })
     }
 
+    /// Whether what was saved is still where the next start looks for it.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`]
+    pub fn check(&self) -> Result<(), StoreError> {
+        self.look().map_err(|source| StoreError::Database {
+            path: self.path.clone(),
+            source: Box::new(source),
+        })
+    }
+
+    /// An open file outlives its name: a state directory that was removed would take everything with it at the end.
+    fn look(&self) -> Result<(), redb::Error> {
+        let now = inode_of(&self.path).map_err(redb::Error::Io);
+        match now {
+            Ok(now) if self.file.is_none_or(|file| file == now) => Ok(()),
+            Err(redb::Error::Io(error)) if error.kind() != std::io::ErrorKind::NotFound => Err(redb::Error::Io(error)),
+            _ => Err(redb::Error::Io(std::io::Error::other(
+                "it was removed or replaced while it was in use: put it back, or restart the service",
+            ))),
+        }
+    }
+
     fn reopened(&mut self) -> Result<&Database, redb::Error> {
         if self.database.is_none() {
+            // Nor another one, which says nothing of these files.
+            self.look()?;
             // Never a new one: what was saved before would be missing from it.
             self.database = Some(builder().open(&self.path)?);
         }
@@ -294,9 +304,9 @@ impl Store {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(self.failed(error)),
             _ => {}
         }
-        let created = builder()
-            .create(&fresh)
-            .map_err(redb::Error::from)
+        let created = created(&fresh)
+            .map_err(redb::Error::Io)
+            .and_then(|file| Ok(builder().create_with_backend(FileBackend::new(file)?)?))
             .and_then(|database| {
                 write(&database, &Changes::default())?;
                 Ok(database)
@@ -310,10 +320,17 @@ impl Store {
     }
 
     /// The new one takes its place.
-    fn publish(&self) -> Result<(), StoreError> {
+    fn publish(&mut self) -> Result<(), StoreError> {
         fs::rename(self.fresh(), &self.path)
             .and_then(|()| sync_directory(&self.path))
-            .map_err(|source| self.failed(source))
+            .map_err(|source| self.failed(source))?;
+        self.file = inode_of(&self.path).ok();
+        Ok(())
+    }
+
+    fn opened(&mut self, database: Database) {
+        self.file = inode_of(&self.path).ok();
+        self.database = Some(database);
     }
 
     /// The damaged store that was moved aside last.
@@ -330,6 +347,10 @@ impl Store {
         fs::rename(&self.path, &aside).map_err(|source| self.failed(source))?;
         Ok(aside)
     }
+}
+
+fn inode_of(path: &Path) -> std::io::Result<(u64, u64)> {
+    fs::metadata(path).map(|meta| (meta.dev(), meta.ino()))
 }
 
 fn builder() -> redb::Builder {
@@ -417,6 +438,3 @@ fn is_damage(error: &redb::Error) -> bool {
 fn sync_directory(path: &Path) -> std::io::Result<()> {
     path.parent().map_or(Ok(()), |parent| File::open(parent)?.sync_all())
 }
-
-#[cfg(test)]
-mod tests;

@@ -81,7 +81,7 @@ impl ConfigActor {
             refused: refused.is_some(),
             is_first: true,
             board: Arc::default(),
-            broken: refused.map(ToString::to_string),
+            broken: refused.map(Refused::in_full),
         }
     }
 
@@ -192,7 +192,7 @@ impl ConfigActor {
             self.follow(sources.clone());
         }
         self.herald.refused();
-        let why = refused.to_string();
+        let why = refused.in_full();
         let is_known = self.broken.as_ref() == Some(&why);
         if !is_known {
             log::error!("settings refused; everything stays as it was: {why}");

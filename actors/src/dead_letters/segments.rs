@@ -7,6 +7,7 @@ use std::io::{self, BufRead, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use logcatch_tail::give_to;
 use thiserror::Error;
 
 use super::entry::DeadLetter;
@@ -151,7 +152,12 @@ impl Segments {
         let write = || -> io::Result<()> {
             let mut options = OpenOptions::new();
             options.write(true).create(true).truncate(true).mode(MODE);
-            let mut file = BufWriter::new(options.open(&rest)?);
+            let file = options.open(&rest)?;
+            if let Ok(meta) = fs::metadata(&segment.path) {
+                // Root may send them again where no service runs; they stay the service's.
+                give_to(&file, &meta);
+            }
+            let mut file = BufWriter::new(file);
             let mut kept = false;
             for (index, line) in segment.raw_lines()?.enumerate() {
                 let line = line?;

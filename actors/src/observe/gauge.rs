@@ -86,6 +86,8 @@ struct Published {
     followed: usize,
     waits_for_handle: bool,
     on_disk: u64,
+    /// When the file was first seen to have more than before, while nothing of it could be read.
+    grew: Option<Instant>,
     restarts: u64,
     /// None while nothing was acknowledged for some time: what few files need is in a box.
     rate: Option<Box<Rate>>,
@@ -128,6 +130,7 @@ impl Gauge {
                 followed: 0,
                 waits_for_handle: false,
                 on_disk: 0,
+                grew: None,
                 restarts: 0,
                 rate: None,
                 rested: false,
@@ -219,6 +222,9 @@ impl Gauge {
             count += 1;
         }
         files.truncate(count);
+        if count > 0 {
+            published.grew = None;
+        }
         published.newest = newest;
     }
 
@@ -265,7 +271,11 @@ impl Gauge {
 
     /// The file at the path had so many bytes when directories were last looked at: what is known of one that cannot be opened.
     pub(crate) fn on_disk(&self, size: u64) {
-        self.change().on_disk = size;
+        let mut published = self.change();
+        if published.files.is_empty() && size > published.on_disk {
+            published.grew.get_or_insert_with(Instant::now);
+        }
+        published.on_disk = size;
     }
 
     /// So much of its files was acknowledged.
@@ -295,11 +305,15 @@ impl Gauge {
         let mut published = self.lock();
         let mut row = published.figures(now);
         if published.files.is_empty() {
-            published.figures_at_rest(&resting(), &mut row);
+            published.figures_at_rest(&resting(), &mut row, now);
+        } else if around.saves_fail {
+            published.figures_unsaved(&mut row, now);
         }
         let (state, reason, detail) = published.judge(&row, around, now);
         (row.state, row.reason, row.detail) = (state, reason, detail);
-        let is_quiet = row.lag_bytes == 0 && published.rate.is_none();
+        // What waits for a first position is behind as soon as saving fails, which nobody publishes.
+        let is_quiet =
+            row.lag_bytes == 0 && published.rate.is_none() && !matches!(published.activity, Activity::Saving);
         self.quiet.store(is_quiet, Ordering::Release);
         row
     }
@@ -350,17 +364,8 @@ impl Shown {
 
 impl Known {
     fn new(seen: &Seen<'_>, record: &StreamRecord, now: Instant) -> Self {
-        // What was there at first sight was there since then. Later on, what is beyond the saved position may have come at
-        // any time since the file was last seen to change.
-        let first = if record.mark.offset == 0 {
-            i64::try_from(record.id.0).unwrap_or(i64::MAX)
-        } else {
-            record.modified
-        };
-        let age = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
-        let age = age.saturating_sub(Duration::from_nanos(u64::try_from(first).unwrap_or(0)));
         let mut clock = LagClock::default();
-        clock.seen(seen.size, now.checked_sub(age).unwrap_or(now));
+        clock.seen(seen.size, behind_since(record, now));
         Self {
             stream: Arc::clone(seen.stream),
             target: None,
@@ -381,6 +386,19 @@ impl Known {
         self.clock.reached(self.stream.acknowledged());
         self.clock.seen(seen.size, now);
     }
+}
+
+/// What was there at first sight was there since then. Later on, what is beyond the saved position may have come at any time
+/// since the file was last seen to change.
+fn behind_since(record: &StreamRecord, now: Instant) -> Instant {
+    let first = if record.mark.offset == 0 {
+        i64::try_from(record.id.0).unwrap_or(i64::MAX)
+    } else {
+        record.modified
+    };
+    let age = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
+    let age = age.saturating_sub(Duration::from_nanos(u64::try_from(first).unwrap_or(0)));
+    now.checked_sub(age).unwrap_or(now)
 }
 
 impl Published {
@@ -435,20 +453,43 @@ impl Published {
     }
 
     /// No file is open: what was known of the path before still says how far it got.
-    fn figures_at_rest(&self, streams: &[Arc<Stream>], row: &mut FileRow) {
-        let Some(record) = streams.last().map(|stream| stream.record()) else {
-            let is_ours = matches!(self.condition, Condition::Refused(_));
-            row.lag_bytes = if is_ours { self.on_disk } else { 0 };
-            return;
-        };
-        row.position = record.mark.offset;
-        let cannot_look =
-            matches!(self.condition, Condition::Refused(_)) || matches!(self.activity, Activity::Failed(_));
-        row.size = if cannot_look {
-            record.size.max(self.on_disk)
-        } else {
-            record.size
-        };
-        row.lag_bytes = row.size.saturating_sub(row.position);
+    fn figures_at_rest(&self, streams: &[Arc<Stream>], row: &mut FileRow, now: Instant) {
+        let is_refused = matches!(self.condition, Condition::Refused(_));
+        let cannot_look = is_refused || matches!(self.activity, Activity::Failed(_));
+        let record = streams.last().map(|stream| stream.record());
+        match &record {
+            None => row.lag_bytes = if is_refused { self.on_disk } else { 0 },
+            Some(record) => {
+                row.position = record.mark.offset;
+                row.size = if cannot_look {
+                    record.size.max(self.on_disk)
+                } else {
+                    record.size
+                };
+                row.lag_bytes = row.size.saturating_sub(row.position);
+            }
+        }
+        if cannot_look && row.lag_bytes > 0 {
+            let known = record.map(|record| behind_since(&record, now));
+            // Of a file that was read since the start, what came later is younger than that.
+            let since = match self.newest {
+                Some(_) => self.grew.or(known),
+                None => known.or(self.grew),
+            };
+            row.lag_seconds = since.map_or(0.0, |since| now.saturating_duration_since(since).as_secs_f64());
+        }
+    }
+
+    /// Its first position cannot be saved, and nothing was read: what is there is known from the look at its directory.
+    fn figures_unsaved(&self, row: &mut FileRow, now: Instant) {
+        let is_new = matches!(self.activity, Activity::Saving) && self.condition == Condition::Present;
+        let unseen = self.on_disk.saturating_sub(row.size.max(row.position));
+        if is_new && unseen > 0 {
+            row.size = self.on_disk;
+            row.lag_bytes += unseen;
+            row.lag_seconds = row
+                .lag_seconds
+                .max(now.saturating_duration_since(self.since).as_secs_f64());
+        }
     }
 }

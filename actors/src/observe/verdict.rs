@@ -39,7 +39,7 @@ pub fn mood(report: &Report) -> Mood {
     }
 }
 
-/// "keeping up: 131 of 132 files, worst lag 70 s, 2.0 KiB to ship; 1 blocked"
+/// "partly shipping: 131 of 132 files up to date, worst lag 70 s, 2.0 KiB to ship; 1 blocked"
 #[must_use]
 pub fn sentence(report: &Report) -> String {
     let files = &report.files;
@@ -49,12 +49,17 @@ pub fn sentence(report: &Report) -> String {
     if files.is_empty() {
         return "nothing to ship: no file matches".to_owned();
     }
-    let up = files.iter().filter(|file| keeps_up(file)).count();
+    let is_away = report.kafka.up == Some(false);
+    // While Kafka is away none keeps up that has something to ship, however short that has been so.
+    let is_up = |file: &&FileRow| keeps_up(file) && !(is_away && is_moving(file) && file.lag_bytes > 0);
+    let up = files.iter().filter(is_up).count();
+    let is_stuck = |file: &FileRow| matches!(file.state, State::Blocked | State::Failed);
     let late = files.iter().any(|file| is_moving(file) && !keeps_up(file));
     let head = match () {
-        () if report.kafka.up == Some(false) => "waiting for Kafka",
+        () if is_away => "waiting for Kafka",
         () if late => "behind",
         () if up == 0 => "not shipping",
+        () if files.iter().any(is_stuck) => "partly shipping",
         () => "keeping up",
     };
     // Of those that wait for somebody, too: their lines are late all the same.
@@ -198,7 +203,7 @@ pub(crate) mod tests {
         let blocked = report(files.clone());
         assert_eq!(
             sentence(&blocked),
-            "keeping up: 131 of 132 files, worst lag 70 s, 2.0 KiB to ship; 1 blocked"
+            "partly shipping: 131 of 132 files up to date, worst lag 70 s, 2.0 KiB to ship; 1 blocked"
         );
         assert_eq!(mood(&blocked), Mood::Bad);
         assert_eq!(mood(&report(files[..131].to_vec())), Mood::Good);
@@ -209,6 +214,14 @@ pub(crate) mod tests {
         late.kafka.up = Some(false);
         late.kafka.since_seconds = Some(61.0);
         assert!(sentence(&late).starts_with("waiting for Kafka: "));
+        let mut soon = report(vec![file("a", State::Waiting, 0.4), file("b", State::Idle, 0.0)]);
+        assert!(sentence(&soon).starts_with("keeping up: 2 of 2 files"));
+        soon.kafka.up = Some(false);
+        assert!(
+            sentence(&soon).starts_with("waiting for Kafka: 1 of 2 files up to date"),
+            "{}",
+            sentence(&soon)
+        );
         assert_eq!(remarks(&late), ["Kafka is away for 61 s: no broker answers"]);
         late.files[0].time_to_loss_seconds = Some(7000.0);
         late.files[1].time_to_loss_seconds = Some(60.0);

@@ -1,3 +1,4 @@
+use super::lock::LOCK;
 use super::*;
 use crate::identity::{Head, Inode};
 use crate::position::{FileId, Mark};
@@ -83,6 +84,62 @@ fn a_directory_in_its_place_is_an_error_that_names_it() {
     let lock = StateLock::acquire(directory.path()).unwrap();
     let error = Store::open(directory.path(), &lock).unwrap_err();
     assert!(error.to_string().contains(FILE), "{error}");
+}
+
+#[test]
+fn a_store_that_is_not_in_its_place_saves_nothing_until_it_is_back() {
+    let directory = tempfile::tempdir().unwrap();
+    let lock = StateLock::acquire(directory.path()).unwrap();
+    let (mut store, _) = Store::open(directory.path(), &lock).unwrap();
+    let (path, away) = (directory.path().join(FILE), directory.path().join("away"));
+    let mut save = || {
+        let changes = Changes {
+            puts: vec![record("/a", 5)],
+            ..Changes::default()
+        };
+        store.save(&changes)
+    };
+    save().unwrap();
+    fs::rename(&path, &away).unwrap();
+    save().unwrap_err();
+    save().unwrap_err();
+    assert!(!path.exists(), "never a new one");
+    // Nor is another one taken for it.
+    fs::copy(&away, &path).unwrap();
+    save().unwrap_err();
+    fs::rename(&away, &path).unwrap();
+    save().unwrap();
+    fs::remove_file(&path).unwrap();
+    store.check().unwrap_err();
+}
+
+#[test]
+fn positions_that_were_removed_are_not_said_to_be_saved() {
+    let directory = tempfile::tempdir().unwrap();
+    let lock = StateLock::acquire(directory.path()).unwrap();
+    let open = crate::Positions::open(directory.path(), lock, std::time::Duration::ZERO);
+    let (positions, _) = open.unwrap();
+    fs::remove_dir_all(directory.path()).unwrap();
+    assert!(
+        !positions.close(),
+        "nothing is left to save, and what was saved is gone"
+    );
+}
+
+/// Another user's only where root runs the test: nobody else could make it so.
+#[test]
+fn what_is_created_belongs_to_whom_the_directory_belongs() {
+    let directory = tempfile::tempdir().unwrap();
+    let is_root = rustix::process::geteuid().is_root();
+    if is_root {
+        std::os::unix::fs::chown(directory.path(), Some(65_534), Some(65_534)).unwrap();
+    }
+    saved(directory.path(), 5);
+    for file in [LOCK, FILE] {
+        let meta = fs::metadata(directory.path().join(file)).unwrap();
+        let owner = fs::metadata(directory.path()).unwrap();
+        assert_eq!((meta.uid(), meta.gid()), (owner.uid(), owner.gid()), "{file}");
+    }
 }
 
 #[test]

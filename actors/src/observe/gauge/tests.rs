@@ -108,3 +108,13 @@ fn a_watcher_is_quiet_from_a_look_at_its_row_until_something_happens() {
     assert_eq!(lag(), 7);
     assert!(!gauge.is_quiet(), "it is behind");
 }
+
+#[test]
+fn the_lag_of_what_was_never_read_has_bytes_and_grows_old() {
+    let gauge = Gauge::new();
+    gauge.on_disk(7);
+    let later = Instant::now() + Duration::from_secs(30);
+    gauge.change().condition = Condition::Refused("cannot open".into());
+    let row = gauge.row(FINE, Vec::new, later);
+    assert!(row.lag_bytes == 7 && row.lag_seconds >= 30.0, "{row:?}");
+}

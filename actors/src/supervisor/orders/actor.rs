@@ -121,7 +121,7 @@ impl Handler<ChangePosition> for SupervisorActor {
         Box::pin(changed.into_actor(self).map(move |changed, actor, ctx| {
             let (log, path) = (&key.0, key.1.display());
             match &changed {
-                Ok(Changed::Moved(Moved { from, to, size })) => {
+                Ok(Changed::Moved(Moved { from, to, size, .. })) => {
                     log::info!(log, path:%, from, to, size; "position was moved by an operator");
                 }
                 Ok(Changed::Forgotten(forgotten)) => {
