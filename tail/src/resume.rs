@@ -6,7 +6,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::explain::{came_since, changed_since, since};
+use crate::explain::{came_since, changed_since, is_ahead, since};
 use crate::file::{first_bytes, fits, mark_at, open_regular};
 use crate::generation::Generation;
 use crate::identity::{Head, Inode, Stat};
@@ -101,7 +101,10 @@ impl Watcher {
             // What the youngest record knew is gone; younger is what was changed after it was last looked at.
             (None, _) => {
                 // And what took its place in its inode.
-                sibling.stat.modified > youngest_record.modified || sibling.stat.inode == youngest_record.inode
+                let modified = youngest_record.modified;
+                sibling.stat.modified > modified
+                    || (is_ahead(modified) && came_since(sibling, &youngest_record))
+                    || sibling.stat.inode == youngest_record.inode
             }
         };
         let is_found = |sibling: &Sibling| found.iter().any(|hit| hit.stat.inode == sibling.stat.inode);
