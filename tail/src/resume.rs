@@ -61,7 +61,8 @@ impl Watcher {
         let opened = self.olds.len();
         // Before the siblings are looked at: a truncation after this moment shows by another beginning.
         let beginning = live.as_ref().map(|(file, _)| first_bytes(file)).transpose()?;
-        let around = self.siblings()?;
+        let mut around = self.siblings()?;
+        self.add_former(&streams, &mut around)?;
         let mut found: Vec<Found> = Vec::new();
         let mut missing: Vec<Arc<Stream>> = Vec::new();
         for stream in streams.iter().rev() {
@@ -306,10 +307,12 @@ impl Watcher {
             sibling,
         } = hit;
         let life = if sibling.is_none() { Life::Live } else { Life::Rotated };
+        let target = sibling.is_none().then(|| self.target());
         stream.update(|record| {
             record.inode = stat.inode;
             record.life = life;
             record.absent_seconds = 0;
+            record.target = target.unwrap_or_else(|| record.target.take());
             if matches!(source, Source::Plain(_)) {
                 record.archived = None;
             }
