@@ -147,6 +147,7 @@ fn record(number: u64) -> StreamRecord {
         absent_seconds: 0,
         archived: None,
         charset: None,
+        target: None,
         placement: None,
     }
 }

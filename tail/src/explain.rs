@@ -4,7 +4,7 @@
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use crate::file::{fits, is_exhausted, open_regular};
 use crate::generation::Generation;
@@ -424,8 +424,8 @@ pub(crate) fn came_since(sibling: &Sibling, record: &StreamRecord) -> bool {
 /// Since when what is younger than a generation came to be, or changed, at the earliest: the clock of the file system may not
 /// be ours, and then what it says of the generation's own file holds.
 pub(crate) fn since(record: &StreamRecord, inode: Inode, modified: i64) -> i64 {
-    let first_seen = i64::try_from(record.id.0).unwrap_or(i64::MAX);
-    first_seen.min(modified).min(inode.born.unwrap_or(i64::MAX))
+    let since = first_seen(record).min(modified).min(inode.born.unwrap_or(i64::MAX));
+    if is_ahead(since) { i64::MIN } else { since }
 }
 
 /// Whether a sibling came to be or was changed since: whatever its name says, what was there before and left alone is
@@ -438,7 +438,23 @@ pub(crate) fn changed_since(sibling: &Sibling, since: i64) -> bool {
 
 /// Whether a plain file came to be after a generation was first seen.
 pub(crate) fn came_after(stat: &Stat, record: &StreamRecord) -> bool {
-    // Ids are nanoseconds of first sight.
-    let first_seen = i64::try_from(record.id.0).unwrap_or(i64::MAX);
-    stat.inode.born.unwrap_or(stat.modified).saturating_add(TICK) >= first_seen
+    let first_seen = first_seen(record);
+    let came = stat.inode.born.unwrap_or(stat.modified).saturating_add(TICK);
+    if came >= first_seen || !is_ahead(first_seen) {
+        return came >= first_seen;
+    }
+    // Then its own file was there before, unless that is an archive.
+    let born = record.inode.born.filter(|_| record.archived.is_none());
+    born.is_none_or(|born| is_ahead(born) || came >= born)
+}
+
+/// Ids are nanoseconds of first sight.
+fn first_seen(record: &StreamRecord) -> i64 {
+    i64::try_from(record.id.0).unwrap_or(i64::MAX)
+}
+
+/// Whether the clock was ahead when it said so: what is earlier may have come later.
+pub(crate) fn is_ahead(time: i64) -> bool {
+    let now = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default().as_nanos();
+    i64::try_from(now).is_ok_and(|now| time.saturating_sub(TICK) > now)
 }

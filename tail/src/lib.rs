@@ -18,6 +18,7 @@ mod envelope;
 mod explain;
 mod file;
 mod filter;
+mod former;
 mod frame;
 mod generation;
 mod glob;

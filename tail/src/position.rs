@@ -182,6 +182,9 @@ pub struct StreamRecord {
     /// Set when it was read in an archive.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub archived: Option<Archived>,
+    /// Where its path led, as a link, when it was first seen, or later when it was what the path leads to. Only UTF-8.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target: Option<Arc<String>>,
     /// Where its records go, once chosen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub placement: Option<Placement>,
@@ -211,6 +214,7 @@ impl StreamRecord {
             absent_seconds: 0,
             archived: None,
             charset: None,
+            target: None,
             placement: None,
         }
     }

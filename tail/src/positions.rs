@@ -188,11 +188,7 @@ impl Positions {
     #[must_use]
     pub fn new_id(&self) -> FileId {
         let now = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default().as_nanos();
-        let mut index = self.lock();
-        index.last_id = u64::try_from(now)
-            .unwrap_or(u64::MAX)
-            .max(index.last_id.saturating_add(1));
-        FileId(index.last_id)
+        self.lock().new_id(u64::try_from(now).unwrap_or(u64::MAX))
     }
 
     /// Calls back, from another thread, when everything changed before now is on disk; at once where nothing is kept;

@@ -7,7 +7,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::explain::{came_since, changed_since, since};
+use crate::explain::{came_since, changed_since, is_ahead, since};
 use crate::file::{first_bytes, fits, mark_at, open_regular};
 use crate::generation::Generation;
 use crate::identity::{Head, Inode, Stat};
@@ -65,7 +65,8 @@ impl Watcher {
         // Before the siblings are looked at: a truncation after this moment shows by another beginning.
         let beginning = live.as_ref().map(|(file, _)| first_bytes(file)).transpose()?;
         let looked = self.around()?;
-        let (around, is_whole) = (looked.siblings, looked.unreadable.is_empty());
+        let (mut around, is_whole) = (looked.siblings, looked.unreadable.is_empty());
+        self.add_former(&streams, &mut around)?;
         let mut found: Vec<Found> = Vec::new();
         let mut missing: Vec<Arc<Stream>> = Vec::new();
         let mut held: HashSet<Inode> = self.inodes().collect();
@@ -109,7 +110,10 @@ impl Watcher {
             // What the youngest record knew is gone; younger is what was changed after it was last looked at.
             (None, _) => {
                 // And what took its place in its inode.
-                sibling.stat.modified > youngest_record.modified || sibling.stat.inode == youngest_record.inode
+                let modified = youngest_record.modified;
+                sibling.stat.modified > modified
+                    || (is_ahead(modified) && came_since(sibling, &youngest_record))
+                    || sibling.stat.inode == youngest_record.inode
             }
         };
         let is_found = |sibling: &Sibling| found.iter().any(|hit| hit.stat.inode == sibling.stat.inode);
@@ -311,10 +315,12 @@ impl Watcher {
             sibling,
         } = hit;
         let life = if sibling.is_none() { Life::Live } else { Life::Rotated };
+        let target = sibling.is_none().then(|| self.target());
         stream.update(|record| {
             record.inode = stat.inode;
             record.life = life;
             record.absent_seconds = 0;
+            record.target = target.unwrap_or_else(|| record.target.take());
             if matches!(source, Source::Plain(_)) {
                 record.archived = None;
             }

@@ -130,7 +130,7 @@ pub struct Sibling {
 }
 
 impl Sibling {
-    fn new(live: &OsStr, path: PathBuf, stat: Stat) -> Self {
+    pub(crate) fn new(live: &OsStr, path: PathBuf, stat: Stat) -> Self {
         let name = path.file_name().unwrap_or_default().as_bytes();
         let (coding, stem) = Coding::of(name);
         let is_in_place = coding != Coding::Plain && stem == live.as_bytes();

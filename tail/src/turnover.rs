@@ -143,6 +143,7 @@ impl Watcher {
             absent_seconds: 0,
             archived: None,
             charset: None,
+            target: self.target(),
             placement: None,
         };
         self.world.positions.begin_under(&self.world.lease, record)

@@ -5,7 +5,7 @@ use std::io;
 use std::path::Path;
 use std::time::Instant;
 
-use crate::explain::{Content, came_since, changed_since, since};
+use crate::explain::{Content, came_since, changed_since, is_ahead, since};
 use crate::file::{first_bytes, is_copy, open_found};
 use crate::generation::Generation;
 use crate::identity::{Head, Inode, Stat};
@@ -268,8 +268,8 @@ fn after(around: Vec<Sibling>, known: &Known, but: Inode) -> Vec<Sibling> {
         around.retain(|sibling| sibling.is_like(&known));
     } else {
         around.retain(|sibling| match (sibling.stat.inode.born, inode.born) {
-            (Some(sibling), Some(born)) => sibling > born,
-            _ => sibling.stat.modified > modified,
+            (Some(sibling), Some(born)) => sibling > born || is_ahead(born),
+            _ => sibling.stat.modified > modified || is_ahead(modified),
         });
     }
     around.retain(|sibling| sibling.stat.inode != but && changed_since(sibling, since));

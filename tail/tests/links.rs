@@ -76,3 +76,61 @@ fn a_file_that_was_empty_at_first_sight_is_no_copy_of_itself() {
         assert_eq!(rig.values(), ["a1", "a2"], "hard {hard}");
     }
 }
+
+/// As glog names its files, and as a container that starts anew gets its next log: the names have nothing in common.
+#[test]
+fn a_link_that_leads_to_an_unrelated_name_after_a_stop_loses_nothing() {
+    for rotated in [false, true] {
+        let mut rig = Rig::new();
+        let [one, two] = ["x-one.txt", "x-two.txt"].map(|name| rig.path(name));
+        append(&one, "a1\n");
+        link(&rig, false, "x-one.txt");
+        rig.settle();
+        rig.stop();
+        append(&one, "a2\n");
+        let mut expected = vec!["a1", "a2"];
+        if rotated {
+            fs::rename(&one, rig.path("x-one.txt.20261126-101112")).unwrap();
+            append(&one, "b1\n");
+            expected.push("b1");
+        }
+        append(&two, "c1\n");
+        link(&rig, false, "x-two.txt");
+        rig.start();
+        rig.settle();
+        expected.push("c1");
+        assert_eq!(rig.values(), expected, "rotated {rotated}");
+        (0..26).for_each(|_| rig.pass(Duration::from_secs(3600)));
+        for _ in 0..2 {
+            rig.restart();
+            rig.settle();
+        }
+        append(&rig.spec.path, "c2\n");
+        rig.settle();
+        expected.push("c2");
+        assert_eq!(rig.values(), expected, "rotated {rotated}");
+    }
+}
+
+/// The other has a watcher of its own, as all files in a pattern have.
+#[test]
+fn what_a_link_led_to_before_may_be_watched_itself() {
+    let mut rig = Rig::new();
+    append(&rig.path("x-one.txt"), "a1\n");
+    link(&rig, false, "x-one.txt");
+    rig.watch("x-one.txt");
+    rig.watch("x-two.txt");
+    rig.settle();
+    rig.stop();
+    append(&rig.path("x-one.txt"), "a2\n");
+    append(&rig.path("x-two.txt"), "b1\n");
+    link(&rig, false, "x-two.txt");
+    rig.start();
+    rig.settle();
+    append(&rig.path("x-one.txt"), "a3\n");
+    append(&rig.path("x-two.txt"), "b2\n");
+    (0..3).for_each(|_| rig.pass(Duration::from_secs(70)));
+    let mut values = rig.values();
+    values.sort_unstable();
+    assert_eq!(values, ["a1", "a2", "a3", "b1", "b2"]);
+}

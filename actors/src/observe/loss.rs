@@ -197,6 +197,7 @@ mod tests {
             absent_seconds: 0,
             archived: None,
             charset: None,
+            target: None,
             placement: None,
         };
         let records = [

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::account::Account;
 use crate::identity::Inode;
-use crate::position::StreamRecord;
+use crate::position::{FileId, StreamRecord};
 use crate::saver::Dirty;
 use crate::stream::Stream;
 
@@ -14,11 +14,16 @@ use crate::stream::Stream;
 /// that files that come and go leave nothing, rarely enough to cost a new one next to nothing.
 const TIDY_AFTER: usize = 1024;
 
+/// Names that were asked for at one time, faster than the clock ticks or while it was set back a little, follow one another;
+/// nanoseconds.
+const SAME_TIME: u64 = 1_000_000_000;
+
 #[derive(Debug, Default)]
 pub(super) struct Index {
     pub(super) entries: HashMap<Arc<str>, Entry>,
     pub(super) applied: HashSet<String>,
-    pub(super) last_id: u64,
+    /// The greatest that is known, and the last that was given.
+    pub(super) ids: (u64, u64),
 }
 
 /// What is known of one settings entry. Names and paths are the same `Arc` wherever they are kept.
@@ -43,8 +48,29 @@ impl Index {
         (Arc::clone(&log), self.entries.entry(log).or_default())
     }
 
+    /// The time, in nanoseconds, or the first after it that no other has: also when the clock was ahead, because it says what
+    /// was there at first sight.
+    pub(super) fn new_id(&mut self, now: u64) -> FileId {
+        let (greatest, last) = self.ids;
+        let mut id = if (now..now.saturating_add(SAME_TIME)).contains(&last) {
+            last + 1
+        } else {
+            now
+        };
+        while id <= greatest && self.has(FileId(id)) {
+            id += 1;
+        }
+        self.ids = (greatest.max(id), id);
+        FileId(id)
+    }
+
+    fn has(&self, id: FileId) -> bool {
+        let mut streams = self.entries.values().flat_map(|entry| entry.by_path.values().flatten());
+        streams.any(|stream| stream.id() == id)
+    }
+
     pub(super) fn insert(&mut self, record: StreamRecord, dirty: &Arc<Dirty>) -> Arc<Stream> {
-        self.last_id = self.last_id.max(record.id.0);
+        self.ids.0 = self.ids.0.max(record.id.0);
         let (log, entry) = self.entry(&record.log);
         entry.insert(StreamRecord { log, ..record }, dirty)
     }
@@ -82,5 +108,23 @@ impl Entry {
             streams.retain(|stream| !stream.is_gone());
             !streams.is_empty()
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_times_also_after_the_clock_was_ahead() {
+        let (mut index, dirty) = (Index::default(), Arc::new(Dirty::new(std::time::Duration::ZERO)));
+        let hour = 3_600_000_000_000;
+        let mut given = HashSet::new();
+        for now in [2 * hour, 2 * hour, 0, 0, 1, 2 * hour, 1, hour] {
+            let id = index.new_id(now);
+            assert!((now..now + 10).contains(&id.0), "{id:?} at {now}");
+            assert!(given.insert(id), "{id:?} is given twice");
+            index.insert(StreamRecord::example("/a".as_ref(), id), &dirty);
+        }
     }
 }
