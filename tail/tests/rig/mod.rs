@@ -366,15 +366,15 @@ impl Drop for Rig {
 }
 
 fn open(state: &Path) -> World {
-    // A program that another test starts has a copy of every handle, of the lock too, until it executes.
-    let lock = loop {
-        match StateLock::acquire(state) {
+    // A program that another test starts has a copy of every handle, of the locks too, until it executes.
+    let positions = loop {
+        // Saved only when asked: a crash then forgets exactly what was not.
+        let lock = StateLock::acquire(state);
+        match lock.and_then(|lock| Positions::open(state, lock, Duration::from_secs(3600))) {
             Err(StoreError::Held { .. }) => std::thread::yield_now(),
-            lock => break lock.unwrap(),
+            opened => break opened.unwrap().0,
         }
     };
-    // Saved only when asked: a crash then forgets exactly what was not.
-    let (positions, _) = Positions::open(state, lock, Duration::from_secs(3600)).unwrap();
     World {
         claims: Arc::new(claims(&positions)),
         positions,
