@@ -322,8 +322,8 @@ mod tests {
         let rig = Rig::new("old1\nold2\nhalf");
         rig.shipped();
         rig.positions.set("app", &rig.path(), Place::End).unwrap();
-        let mut file = std::fs::File::options().append(true).open(rig.path()).unwrap();
-        std::io::Write::write_all(&mut file, b"rest\n").unwrap();
+        let mut file = File::options().append(true).open(rig.path()).unwrap();
+        io::Write::write_all(&mut file, b"rest\n").unwrap();
         assert_eq!(rig.shipped(), "halfrest ");
     }
 
