@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::SystemTime;
 
+use logcatch_actors::words::harmless;
 use logcatch_settings::{LogEntry, Settings, Start, load};
 use logcatch_tail::{Inode, sweep};
 use serde::Serialize;
@@ -97,6 +98,12 @@ pub fn run(config: &Path, args: &CheckArgs) -> Result<(), Failure> {
     } else {
         cli::print(&report.to_text())?;
     }
+    let waiting: usize = report.entries.iter().map(Entry::waiting).sum();
+    if waiting > 0 {
+        cli::note(&format!(
+            "{waiting} of the paths cannot be read by this user, or not be shipped: see `cannot` above"
+        ));
+    }
     unreachable.or(unusable).or(homeless).map_or(Ok(()), Err)
 }
 
@@ -128,7 +135,7 @@ impl Report {
             text.push_str(&entry.to_text());
         }
         for overlap in &self.overlaps {
-            let paths = overlap.paths.join("` = `");
+            let paths = harmless(&overlap.paths.join("` = `"));
             let entries = overlap.entries.join("`, `");
             text.push_str(&format!(
                 "overlap: `{paths}` is matched by `{entries}`: {}\n",
@@ -207,6 +214,11 @@ impl Entry {
         }
     }
 
+    /// How many paths would wait for somebody.
+    fn waiting(&self) -> usize {
+        self.unreadable.len() + self.untargeted.len()
+    }
+
     fn to_text(&self) -> String {
         let Self { name, topic, .. } = self;
         let files = match self.files.len() {
@@ -220,7 +232,7 @@ impl Entry {
             text.push_str(&format!("  pattern {path}\n"));
         }
         for file in self.files.iter().take(FILES_SHOWN) {
-            text.push_str(&format!("  {:>10}  {}\n", human(file.size), file.path));
+            text.push_str(&format!("  {:>10}  {}\n", human(file.size), harmless(&file.path)));
         }
         if let Some(more) = self.files.len().checked_sub(FILES_SHOWN).filter(|more| *more > 0) {
             text.push_str(&format!("  and {more} more\n"));
@@ -230,10 +242,10 @@ impl Entry {
             text.push_str(&format!("  topics {}\n", topics.join(", ")));
         }
         for Unreadable { path, reason } in &self.untargeted {
-            text.push_str(&format!("  cannot ship `{path}`: {reason}\n"));
+            text.push_str(&format!("  cannot ship `{}`: {reason}\n", harmless(path)));
         }
         for Unreadable { path, reason } in &self.unreadable {
-            text.push_str(&format!("  cannot read `{path}`: {reason}\n"));
+            text.push_str(&format!("  cannot read `{}`: {reason}\n", harmless(path)));
         }
         text
     }

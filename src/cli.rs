@@ -186,7 +186,7 @@ Examples:
     /// Sends dead letters again, each to the topic, with the key and into the partition it had
     #[command(after_help = "\
 Through the service, or by itself if none runs. What Kafka acknowledges is no longer kept; what it refuses again is. A crash
-halfway loses no letter and sends some twice the next time. Exit code 0 only if none is left.
+halfway loses no letter and sends some twice the next time. Exit code 0 only if none is left, and if what is named is there.
 
 Examples:
   logcatch dead-letters resend
@@ -222,11 +222,16 @@ pub struct ResendLetters {
     #[command(flatten)]
     pub letters: LetterFilter,
     /// Sends them to this topic instead
-    #[arg(long)]
+    #[arg(long, value_parser = topic)]
     pub topic: Option<String>,
     /// Prints JSON
     #[arg(long)]
     pub json: bool,
+}
+
+/// What no topic can be called is said before anything is tried.
+fn topic(text: &str) -> Result<String, logcatch_settings::IllegalTopic> {
+    logcatch_settings::topic_name(text.to_owned())
 }
 
 #[derive(Debug, Args)]

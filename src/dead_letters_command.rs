@@ -1,6 +1,7 @@
 //! `logcatch dead-letters`: what Kafka refused, to be looked at and to be sent again; through the service, or on the files
 //! if none runs.
 
+use std::collections::BTreeSet;
 use std::io::{self, IsTerminal as _, Write};
 use std::path::{Path, PathBuf};
 
@@ -32,19 +33,23 @@ pub fn run(config: &Path, args: &DeadLettersArgs) -> Result<(), Failure> {
     match &args.command {
         DeadLettersCommand::List(list) => {
             // Asked once more for each reading of them.
-            let place = if service.is_some() {
-                Place::Service(state)
-            } else {
-                Place::Files(Segments::of(&state))
-            };
-            print_letters(&place, list)
+            print_letters(&Place::of(&state, service.is_some()), list)
         }
         DeadLettersCommand::Resend(args) => {
+            let place = Place::of(&state, service.is_some());
             let resent = match service {
                 Some(client) => through_the_service(client, args)?,
                 None => from_the_files(config, &state, args)?,
             };
-            say(resent, args.json)
+            let is_nothing = resent.sent == 0 && resent.left == 0 && !resent.cut;
+            say(resent, args.json)?;
+            match others(&place, &args.letters.meant()).filter(|_| is_nothing) {
+                Some(others) => Err(
+                    Failure::new("cannot send again what is not there: no dead letter is as named")
+                        .help(format!("{others}; `logcatch dead-letters list` shows them")),
+                ),
+                None => Ok(()),
+            }
         }
     }
 }
@@ -90,7 +95,10 @@ fn print_letters(place: &Place, args: &ListLetters) -> Result<(), Failure> {
             Ok(())
         })?;
         if count == 0 {
-            cli::note("no dead letters");
+            match others(place, &meant) {
+                Some(others) => cli::note(&format!("no dead letters as named; {others}")),
+                None => cli::note("no dead letters"),
+            }
             return Ok(());
         }
     }
@@ -132,6 +140,46 @@ enum Place {
     Service(PathBuf),
     /// From the files, because no service runs.
     Files(Segments),
+}
+
+impl Place {
+    fn of(state: &Path, has_service: bool) -> Self {
+        if has_service {
+            Self::Service(state.to_owned())
+        } else {
+            Self::Files(Segments::of(state))
+        }
+    }
+}
+
+/// Of a longer list of names so many are told.
+const NAMED: usize = 5;
+
+/// Whose letters there are besides those that are meant; none if all are, or none can be read.
+fn others(place: &Place, meant: &Meant) -> Option<String> {
+    if *meant == Meant::default() {
+        return None;
+    }
+    let (mut count, mut names) = (0_u64, BTreeSet::new());
+    let read = each(place, &Meant::default(), |_, letter| {
+        count += 1;
+        if names.len() < NAMED {
+            let (log, path) = (letter.log.escape_debug(), letter.path.escape_debug());
+            names.insert(if letter.log == letter.path {
+                format!("`{path}`")
+            } else {
+                format!("`{path}` ({log})")
+            });
+        }
+        Ok(())
+    });
+    let names: Vec<String> = names.into_iter().collect();
+    let are = if count == 1 {
+        "1 is kept".to_owned()
+    } else {
+        format!("{count} are kept")
+    };
+    (read.is_ok() && count > 0).then(|| format!("{are}, of {}", names.join(", ")))
 }
 
 /// Shows each letter that is meant, with the line that it stands in; returns how many lines are no letters.
@@ -273,7 +321,8 @@ fn say(resent: Resent, json: bool) -> Result<(), Failure> {
         reasons.push("the service stopped before all were tried".to_owned());
         "cannot send all dead letters again".to_owned()
     } else {
-        format!("cannot send `{}` dead letters again", resent.left)
+        let letters = if resent.left == 1 { "letter" } else { "letters" };
+        format!("cannot send {} dead {letters} again", resent.left)
     };
     let help = "mend what is named, or send them to another topic with --topic; those that are left are kept";
     Err(Failure::new(error).place(reasons.join("\n  ")).help(help))

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use logcatch_actors::words::harmless;
 use logcatch_actors::{Change, change};
 use logcatch_tail::{Positions, StateLock, has_store};
 
@@ -118,12 +119,17 @@ fn table(rows: &[PositionRow]) -> String {
     let mut text = format!("{:>14} {:>14} {:<8} PATH\n", "POSITION", "SIZE", "LIFE");
     for row in rows {
         let life = format!("{:?}", row.life).to_lowercase();
-        text += &format!("{:>14} {:>14} {life:<8} {}", row.position, row.size, row.path);
+        text += &format!(
+            "{:>14} {:>14} {life:<8} {}",
+            row.position,
+            row.size,
+            harmless(&row.path)
+        );
         // The first path is the name of an entry without one.
         text += &if row.log.contains('/') {
             "\n".to_owned()
         } else {
-            format!(" ({})\n", row.log)
+            format!(" ({})\n", harmless(&row.log))
         };
     }
     text

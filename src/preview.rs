@@ -83,6 +83,15 @@ pub fn run(config: &Path, args: &PreviewArgs) -> Result<(), Failure> {
     let mut out = io::BufWriter::new(io::stdout().lock());
     let mut print = |batch: &Batch| print(&mut out, batch, args.json, meant.as_ref());
     let printed = follow(&mut watcher, args.follow, &mut print)?;
+    let rest = watcher
+        .seen()
+        .map(|seen| seen.size.saturating_sub(seen.handed_over))
+        .sum::<u64>();
+    if rest > 0 && printed.is_ok() {
+        cli::note(&format!(
+            "{rest} bytes at the end are a line without its end: they ship when it comes"
+        ));
+    }
     match printed {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Failure::from(CannotPrint(error))),
         _ => Ok(()),

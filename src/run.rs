@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 use actix::prelude::*;
 use actix_rt::signal::unix::{SignalKind, signal};
 use logcatch_actors::{
-    ApplySettings, Budget, Common, ConfigActor, DeadLetterStore, Drain, DrainKafka, Herald, KafkaActor, Ping, Reload,
-    Side, Standing, SupervisorActor,
+    ApplySettings, Board, Budget, Common, ConfigActor, DeadLetterStore, Drain, DrainKafka, Herald, KafkaActor, Ping,
+    Reload, Side, Standing, SupervisorActor,
 };
 use logcatch_kafka::StartError;
 use logcatch_settings::{Loaded, Refused, Settings, Texts, load};
@@ -58,8 +58,10 @@ pub fn run(config: &Path) -> Result<(), Failure> {
     }
     let system = System::new();
     let keeper = Keeper::new(&loaded.settings.state.directory);
-    let ended = system.block_on(serve(config, loaded, refused, Arc::clone(&positions), keeper.clone()));
-    say_accounts(&positions);
+    let board = Arc::<Board>::default();
+    let kept = (Arc::clone(&positions), keeper.clone(), Arc::clone(&board));
+    let ended = system.block_on(serve(config, loaded, refused, kept));
+    say_accounts(&positions, &board);
     let saved = positions.close();
     keeper.flush();
     logging::flush();
@@ -76,14 +78,17 @@ pub fn run(config: &Path) -> Result<(), Failure> {
 }
 
 /// Where every byte that was read went, a line an entry: read = delivered + skipped + dead_lettered + in_flight.
-fn say_accounts(positions: &Positions) {
-    let mut unread: HashMap<String, u64> = HashMap::new();
+fn say_accounts(positions: &Positions, board: &Board) {
+    let mut unread = board.never_read(positions);
     for stream in positions.all() {
         *unread.entry(stream.key().log.to_string()).or_default() += stream.unread();
     }
-    for (log, account) in positions.accounts() {
-        let balance = account.balance();
-        let unread = unread.get(&log).copied().unwrap_or(0);
+    let accounts: HashMap<_, _> = positions.accounts().into_iter().collect();
+    for log in accounts.keys() {
+        unread.entry(log.clone()).or_default();
+    }
+    for (log, unread) in unread {
+        let balance = accounts.get(&log).map(|account| account.balance()).unwrap_or_default();
         log::info!(log, read = balance.read, delivered = balance.delivered, delivered_lines = balance.delivered_lines,
             skipped = balance.skipped(), dead_lettered = balance.dead_lettered, in_flight = balance.in_flight,
             unreachable = balance.unreachable, unread;
@@ -106,8 +111,7 @@ async fn serve(
     config: PathBuf,
     loaded: Loaded,
     refused: Option<Refused>,
-    positions: Arc<Positions>,
-    keeper: Keeper,
+    (positions, keeper, board): (Arc<Positions>, Keeper, Arc<Board>),
 ) -> Result<End, Failure> {
     let manager = Rc::new(ServiceManager::of_process());
     let settings = Arc::new(loaded.settings.clone());
@@ -131,7 +135,7 @@ async fn serve(
         budget: Arc::new(Budget::new(settings.limits.in_flight, settings.limits.in_flight_of_one)),
         lanes,
         host: settings.host.as_str().into(),
-        board: Arc::default(),
+        board,
         rates: Arc::default(),
     };
     let supervisor = SupervisorActor::new(common.clone(), kafka.clone()).when_open(standing.clone());
@@ -178,7 +182,8 @@ async fn serve(
     outside.etcd.follow(settings.etcd.as_ref());
     // Without it the service ships all the same.
     let _control = Server::start(&settings.state.directory, desk).inspect_err(|error| {
-        log::error!(cause:% = error, state:% = settings.state.directory.display();
+        log::error!(cause:% = error, state:% = settings.state.directory.display(),
+            help = "make the state directory writable for this user; its path must be short enough for a socket (107 bytes)";
             "no control socket: status, restart and the like do not work; shipping goes on");
     });
     // What changes from here on is noticed.

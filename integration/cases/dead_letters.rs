@@ -311,6 +311,21 @@ fn a_resend_without_kafka_keeps_everything() {
         (Some(1), "sent 0, refused again 0, left 10\n")
     );
     assert!(output.stderr.contains("does not answer"), "{output:?}");
+    assert!(
+        output.stderr.contains("cannot send 10 dead letters again"),
+        "{output:?}"
+    );
+    // What is named is not there, though others are.
+    let nothing = resend(&host, &["--path", "/nope"]);
+    assert_eq!(nothing.code, Some(1), "{nothing:?}");
+    assert!(nothing.stderr.contains("no dead letter is as named"), "{nothing:?}");
+    assert!(nothing.stderr.contains("10 are kept, of `"), "{nothing:?}");
+    let shown = host.run(&["dead-letters", "list", "--log", "nope"]);
+    assert!(
+        shown.stderr.contains("no dead letters as named; 10 are kept"),
+        "{shown:?}"
+    );
+    assert_eq!(resend(&host, &["--topic", "a/b"]).code, Some(2));
     assert_eq!(list(&host).len(), 10);
 }
 

@@ -149,6 +149,13 @@ fn status_of_a_file_without_rights_and_of_what_is_no_file() {
     assert_eq!(row["lag_bytes"], fs::metadata(log.path()).unwrap().len(), "{row}");
     assert!(row["detail"].as_str().unwrap().contains("ermission"), "{row}");
     assert!(row["lag_seconds"].as_f64().unwrap() > 0.0, "{row}");
+    // The account has what was never read, too.
+    let said = service.stop();
+    let unread = format!(" unread={}", fs::metadata(log.path()).unwrap().len());
+    let is_account = |line: &str| line.contains("account since the start") && line.contains(&unread);
+    assert!(said.lines().any(is_account), "{said}");
+    let service = fixture.host.start();
+    wait_state(&fixture.host, log.path(), "blocked", Some("permission"));
     fs::set_permissions(log.path(), Permissions::from_mode(0o644)).unwrap();
     fixture.caught_up();
     wait_state(&fixture.host, log.path(), "idle", None);

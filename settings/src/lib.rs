@@ -50,4 +50,4 @@ pub use sources::Sources;
 pub use state_directory::{default_state_directory, state_directory};
 pub use template::{Placeholder, Template, TemplateError, Values};
 pub use texts::{Text, Texts};
-pub use topic::IllegalTopic;
+pub use topic::{IllegalTopic, checked as topic_name};

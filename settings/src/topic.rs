@@ -17,7 +17,10 @@ pub struct IllegalTopic {
 }
 
 /// A name that Kafka allows.
-pub(crate) fn checked(topic: String) -> Result<String, IllegalTopic> {
+///
+/// # Errors
+/// It is none.
+pub fn checked(topic: String) -> Result<String, IllegalTopic> {
     match fault(&topic) {
         Some(why) => Err(IllegalTopic { topic, why }),
         None => Ok(topic),

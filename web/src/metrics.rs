@@ -33,10 +33,28 @@ struct Sheet {
 /// The metrics of a service that stands like this.
 pub fn text(snapshot: &Snapshot) -> Result<String, prometheus::Error> {
     let mut families = sheet(snapshot).families();
-    families.extend(ProcessCollector::for_self().collect());
+    families.extend(process());
     let text = TextEncoder::new().encode_to_string(&families)?;
     // As the format has it. In a label a line end is escaped.
     Ok(text.replace("} inf\n", "} +Inf\n"))
+}
+
+/// The families of the process. The collector tells its processor time in whole seconds, of which no rate can be made.
+fn process() -> Vec<MetricFamily> {
+    let mut families = ProcessCollector::for_self().collect();
+    let is_cpu = |family: &&mut MetricFamily| family.name() == "process_cpu_seconds_total";
+    for metric in families
+        .iter_mut()
+        .find(is_cpu)
+        .into_iter()
+        .flat_map(MetricFamily::mut_metric)
+    {
+        let used = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+        let mut counter = Counter::default();
+        counter.set_value(used.tv_sec as f64 + used.tv_nsec as f64 / 1e9);
+        metric.set_counter(counter);
+    }
+    families
 }
 
 fn sheet(snapshot: &Snapshot) -> Sheet {
@@ -366,6 +384,11 @@ mod tests {
             assert!(text.lines().any(|one| one == line), "{line} in\n{text}");
         }
         assert!(text.contains("\nprocess_open_fds "), "{text}");
+        let cpu = text
+            .lines()
+            .find_map(|line| line.strip_prefix("process_cpu_seconds_total "));
+        let cpu: f64 = cpu.unwrap().parse().unwrap();
+        assert!(cpu > 0.0 && cpu.fract() > 0.0, "{cpu}");
         assert_eq!(
             FAMILIES.len(),
             FAMILIES.iter().map(|family| family.name).collect::<BTreeSet<_>>().len()

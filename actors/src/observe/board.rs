@@ -7,6 +7,7 @@ use std::time::{Instant, SystemTime};
 
 use logcatch_kafka::{LaneState, Stats};
 use logcatch_settings::{Delivery, Settings};
+use logcatch_tail::Positions;
 
 use super::events::{EventKind, Events};
 use super::gauge::{Gauge, Surroundings};
@@ -298,6 +299,27 @@ impl Board {
             notes: lock(&self.notes).values().flatten().cloned().collect(),
             files,
         }
+    }
+
+    /// Bytes on disk of files of which nothing was ever read, by entry; 0 for the other entries in force.
+    #[must_use]
+    pub fn never_read(&self, positions: &Positions) -> BTreeMap<String, u64> {
+        let settings = self.settings();
+        let entries = settings.iter().flat_map(|settings| &settings.logs);
+        let mut unread: BTreeMap<String, u64> = entries.map(|entry| (entry.name.clone(), 0)).collect();
+        let around = Surroundings {
+            kafka: None,
+            refusal: None,
+            saves_fail: lock(&self.saves).failing,
+        };
+        for ((log, path), gauge) in &*lock(&self.watchers) {
+            let streams = positions.of(log, path);
+            if streams.iter().all(|stream| stream.record().size == 0) {
+                let row = gauge.row(around, || streams, Instant::now());
+                *unread.entry(log.to_string()).or_default() += row.lag_bytes;
+            }
+        }
+        unread
     }
 
     fn settings_row(&self, path: String) -> SettingsRow {

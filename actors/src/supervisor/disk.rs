@@ -175,7 +175,7 @@ impl Disk {
                 Err(error) => {
                     if !self.refused.contains(directory) {
                         log::warn!(directory:% = directory.display(), cause:% = error,
-                            help = "raise fs.inotify.max_user_watches if it says so";
+                            help = "let the service's user list it, or raise fs.inotify.max_user_watches, whichever the cause names";
                             "directory cannot be watched; its files are looked at each second");
                     }
                     refused.insert(directory.clone());

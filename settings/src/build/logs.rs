@@ -62,11 +62,17 @@ fn read(entry: &mut Entry, topic: Option<&Template>, max_line: u64, report: &mut
 
     let table = &mut entry.table;
     let named = table.text("name").is_some();
-    if !named && let Some(first) = paths.first() {
-        table.put_text("name", first.as_str(), Origin::Default(Some("the first path")));
-    }
     if let Some(name) = table.text("name") {
         refuse_control_characters(name, report);
+    } else if let Some(first) = paths.first() {
+        if first.as_str().chars().any(char::is_control) {
+            let problem = table.spot_of("path");
+            let problem = problem.problem("must not hold control characters, such as a newline: it names the entry");
+            report
+                .problems
+                .push(problem.help("give the entry a name, or correct the path"));
+        }
+        table.put_text("name", first.as_str(), Origin::Default(Some("the first path")));
     }
     let own_topic = table.text("topic").cloned();
     let topic = match (&own_topic, topic) {

@@ -211,6 +211,11 @@ fn names_are_unique_and_both_places_are_said() {
         in_logs("name = \"a\\nb\""),
         "f.toml:6: `logs[0].name` must not hold control characters, such as a newline"
     );
+    assert_eq!(
+        only(&format!("{KAFKA}[[logs]]\npath = \"/x\\u0000\"\n")),
+        "f.toml:5: `logs[0].path` must not hold control characters, such as a newline: it names the entry | give the \
+         entry a name, or correct the path"
+    );
 }
 
 #[test]
