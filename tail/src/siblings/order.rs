@@ -44,21 +44,20 @@ fn number(sibling: &Sibling) -> u32 {
 
 /// Whether the files of one rotation, by rising numbers, say that the greatest is the youngest, as log4j2 counts by default.
 /// A late line makes the modification time later, a restored backup the birth: only both together contradict the name, and
-/// most of them must. Plain files are compared with plain ones, because an archive may be made long after the next file.
+/// all of them must: what a rotation that counts back made is never in this order. Plain files are compared with plain ones, because an archive may be made long after the next file.
 fn counts_up<'a>(rotated: impl Iterator<Item = &'a Sibling> + Clone) -> bool {
-    let (mut up, mut back) = (0, 0);
+    let mut up = false;
     for is_archive in [false, true] {
         let kind = rotated.clone().filter(|sibling| sibling.is_archive() == is_archive);
         for (low, high) in kind.clone().zip(kind.skip(1)) {
             let (low, high) = (&low.stat, &high.stat);
-            if high.inode.born > low.inode.born && low.inode.born.is_some() && high.modified > low.modified {
-                up += 1;
-            } else {
-                back += 1;
+            if low.inode.born.is_none() || high.inode.born <= low.inode.born || high.modified <= low.modified {
+                return false;
             }
+            up = true;
         }
     }
-    up > back
+    up
 }
 
 /// Whether dates in order are in the order of time: not with the day or the month before the year.
