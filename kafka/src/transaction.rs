@@ -22,7 +22,7 @@ use crate::transact::{PositionLog, PositionRecord};
 pub struct Bounds {
     /// After this, from its first batch on.
     pub interval: Duration,
-    /// One that has [`BACKLOG`] bytes by then: after this.
+    /// One that has 4 MiB by then, as of a backlog: after this.
     pub of_backlog: Duration,
     /// When its batches have so many bytes.
     pub bytes: u64,
