@@ -117,16 +117,27 @@ impl Reader {
                     .map(|h| (h.key.to_owned(), h.value.unwrap_or_default().to_vec()))
                     .collect()
             });
-            self.next[usize::try_from(message.partition()).unwrap()] = message.offset() + 1;
-            self.records.push(Record {
+            let record = Record {
                 partition: message.partition(),
                 offset: message.offset(),
                 key: message.key().map(<[u8]>::to_vec),
                 value: message.payload().map(<[u8]>::to_vec),
                 headers: headers.unwrap_or_default(),
                 time: message.timestamp().to_millis().unwrap_or_default(),
-            });
+            };
+            if self.came_before(&record) {
+                continue;
+            }
+            self.next[usize::try_from(record.partition).unwrap()] = record.offset + 1;
+            self.records.push(record);
         }
+    }
+
+    /// A client whose broker was taken for gone goes back to an offset that it has passed, and gives the same records again: they
+    /// are in Kafka once. What has an old offset and is another record is that of a topic made anew.
+    fn came_before(&self, record: &Record) -> bool {
+        let is_old = record.offset < self.next[usize::try_from(record.partition).unwrap()];
+        is_old && self.records.iter().rev().any(|known| known == record)
     }
 
     /// All records read so far; order is that of arrival within each partition.
