@@ -186,7 +186,7 @@ Examples:
     /// Sends dead letters again, each to the topic, with the key and into the partition it had
     #[command(after_help = "\
 Through the service, or by itself if none runs. What Kafka acknowledges is no longer kept; what it refuses again is. A crash
-halfway loses no letter and sends some twice the next time. Exit code 0 only if none is left, and if what is named is there.
+halfway loses no letter and sends some twice the next time. Exit code 0 only if none is left; also where `--path` is no file, and others have some, it is not 0.
 
 Examples:
   logcatch dead-letters resend

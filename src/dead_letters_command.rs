@@ -43,7 +43,9 @@ pub fn run(config: &Path, args: &DeadLettersArgs) -> Result<(), Failure> {
             };
             let is_nothing = resent.sent == 0 && resent.left == 0 && !resent.cut;
             say(resent, args.json)?;
-            match others(&place, &args.letters.meant()).filter(|_| is_nothing) {
+            // A file that is there may have none left, which is all that was asked for; one that is not is rather misspelt.
+            let is_nowhere = args.letters.path.as_ref().is_some_and(|path| !path.exists());
+            match others(&place, &args.letters.meant()).filter(|_| is_nothing && is_nowhere) {
                 Some(others) => Err(
                     Failure::new("cannot send again what is not there: no dead letter is as named")
                         .help(format!("{others}; `logcatch dead-letters list` shows them")),
