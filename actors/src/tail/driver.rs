@@ -20,8 +20,7 @@ use crate::rate::{Rate, Rates};
 const ONE_READ: usize = STEP + STEP / 2;
 
 /// Bytes that a batch takes beside its lines, however few: its ticket, its place in the ledger and among those that wait for
-/// Kafka, its target, what librdkafka makes of it, 1.5 KB; and what they leave in the heap between that which stays. With 10,000
-/// files of a line each it was 15 MB.
+/// Kafka, its target, what librdkafka makes of it, some 1.5 KB; and what they leave in the heap between that which stays.
 const BESIDE: usize = 4 * 1024;
 
 /// Batches of one file that are settled behind one that is not: each is remembered, 0.1 KB, and sent again after a stop. Where
