@@ -6,13 +6,12 @@ use std::process::Stdio;
 
 use super::control::{fails, json, ok, wait_watched};
 use super::fixture::Fixture;
-use super::supervision::{Faults, GIVEN_UP};
+use super::supervision::{Faults, GIVEN_UP, with_neighbours};
 use crate::harness::case::cases;
 use crate::harness::eventually::{eventually, when};
 use crate::harness::kafka;
 use crate::harness::reader::texts;
-use crate::harness::service::{Host, Service};
-use crate::harness::writers::LogFile;
+use crate::harness::service::Host;
 
 cases![
     c1_reload_answers_when_the_file_is_applied_or_why_it_is_refused,
@@ -274,17 +273,6 @@ fn nothing_begins_a_watcher_while_its_position_is_changed() {
     fixture.reader.until_count(7 * FILES);
     service.stop();
     assert_eq!(fixture.reader.everything().len(), 7 * FILES);
-}
-
-/// Logs on all threads, and one that will hang.
-fn with_neighbours(fixture: &mut Fixture) -> (Service, Vec<LogFile>, LogFile) {
-    let mut logs: Vec<LogFile> = (0..8).map(|n| fixture.log(&format!("logs/{n}.log"))).collect();
-    let mut ill = fixture.log("logs/ill.log");
-    let service = fixture.host.start();
-    ill.write(100);
-    logs.iter_mut().for_each(|log| log.write(100));
-    fixture.caught_up();
-    (service, logs, ill)
 }
 
 fn an_order_to_a_thread_that_hangs_is_carried_out_on_another() {

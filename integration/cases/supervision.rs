@@ -247,8 +247,8 @@ fn s2_a_removed_watcher_is_not_resurrected() {
 /// What the service says when a thread is given up.
 pub const GIVEN_UP: &str = "a watcher does not answer";
 
-fn s4_a_watcher_that_hangs_is_replaced_and_its_neighbours_move() {
-    let (mut fixture, faults) = Faults::on(Fixture::new("hang"));
+/// A service that has caught up with logs on all threads, and with one that will hang.
+pub fn with_neighbours(fixture: &mut Fixture) -> (Service, Vec<LogFile>, LogFile) {
     // More than there are threads, so that the one that hangs has neighbours.
     let mut logs: Vec<LogFile> = (0..8).map(|n| fixture.log(&format!("logs/{n}.log"))).collect();
     let mut ill = fixture.log("logs/ill.log");
@@ -256,6 +256,12 @@ fn s4_a_watcher_that_hangs_is_replaced_and_its_neighbours_move() {
     ill.write(100);
     logs.iter_mut().for_each(|log| log.write(100));
     fixture.caught_up();
+    (service, logs, ill)
+}
+
+fn s4_a_watcher_that_hangs_is_replaced_and_its_neighbours_move() {
+    let (mut fixture, faults) = Faults::on(Fixture::new("hang"));
+    let (service, mut logs, mut ill) = with_neighbours(&mut fixture);
     let before = service.resources();
 
     // It hangs with lines to read, picked and paid for.

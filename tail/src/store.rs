@@ -208,10 +208,7 @@ impl Store {
                         return Err(StoreError::Held { path, pid });
                     }
                     Err(Some(source)) if !is_damage(&source) => {
-                        return Err(StoreError::Database {
-                            path: store.path,
-                            source: Box::new(source),
-                        });
+                        return Err(store.unusable(source));
                     }
                     Err(_) => {
                         store.create()?;
@@ -247,10 +244,7 @@ impl Store {
         saved.map_err(|source| {
             // After one I/O error redb refuses everything until it is opened again.
             self.database = None;
-            StoreError::Database {
-                path: self.path.clone(),
-                source: Box::new(source),
-            }
+            self.unusable(source)
         })
     }
 
@@ -259,10 +253,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::Database`]
     pub fn check(&self) -> Result<(), StoreError> {
-        self.look().map_err(|source| StoreError::Database {
-            path: self.path.clone(),
-            source: Box::new(source),
-        })
+        self.look().map_err(|source| self.unusable(source))
     }
 
     /// An open file outlives its name: a state directory that was removed would take everything with it at the end.
@@ -292,6 +283,11 @@ impl Store {
         self.path.with_extension("redb.new")
     }
 
+    fn unusable(&self, source: redb::Error) -> StoreError {
+        let (path, source) = (self.path.clone(), Box::new(source));
+        StoreError::Database { path, source }
+    }
+
     fn failed(&self, source: std::io::Error) -> StoreError {
         let path = self.path.clone();
         StoreError::Directory { path, source }
@@ -311,11 +307,7 @@ impl Store {
                 write(&database, &Changes::default())?;
                 Ok(database)
             });
-        let database = created.map_err(|source| StoreError::Database {
-            path: self.path.clone(),
-            source: Box::new(source),
-        })?;
-        self.database = Some(database);
+        self.database = Some(created.map_err(|source| self.unusable(source))?);
         Ok(())
     }
 
