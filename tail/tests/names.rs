@@ -27,6 +27,17 @@ fn rotate(rig: &Rig, to: &str, next: &str) {
     append(&rig.spec.path, next);
 }
 
+/// What happens while nobody looks: between two looks, or while the service is down.
+fn unseen(rig: &mut Rig, stopped: bool, work: impl FnOnce(&Rig)) {
+    if stopped {
+        rig.stop();
+    }
+    work(rig);
+    if stopped {
+        rig.start();
+    }
+}
+
 /// Files of these names are there at first sight, and the log; then it is rotated to each of the others, while nobody looks.
 #[track_caller]
 fn check(old: &[&str], rotated: &[&str]) {
@@ -38,19 +49,15 @@ fn check(old: &[&str], rotated: &[&str]) {
         }
         append(&rig.spec.path, "first\n");
         rig.settle();
-        if stopped {
-            rig.stop();
-        }
-        append(&rig.spec.path, "rest\n");
+        unseen(&mut rig, stopped, |rig| {
+            append(&rig.spec.path, "rest\n");
+            for name in rotated {
+                rotate(rig, name, &format!("after {name}\n"));
+            }
+        });
         let mut expected = vec!["first", "rest"];
-        for name in rotated {
-            rotate(&rig, name, &format!("after {name}\n"));
-        }
         let after: Vec<_> = rotated.iter().map(|name| format!("after {name}")).collect();
         expected.extend(after.iter().map(String::as_str));
-        if stopped {
-            rig.start();
-        }
         rig.settle();
         rig.pass(Duration::from_secs(3600));
         rig.restart();
@@ -91,16 +98,12 @@ fn a_late_line_does_not_hide_what_was_rotated_after_it() {
         let mut rig = Rig::new();
         append(&rig.spec.path, "a\n");
         rig.settle();
-        if stopped {
-            rig.stop();
-        }
-        rotate(&rig, "app.log.2", "b\n");
-        rotate(&rig, "app.log.1", "c\n");
-        tick(&rig);
-        append(&rig.path("app.log.2"), "late\n");
-        if stopped {
-            rig.start();
-        }
+        unseen(&mut rig, stopped, |rig| {
+            rotate(rig, "app.log.2", "b\n");
+            rotate(rig, "app.log.1", "c\n");
+            tick(rig);
+            append(&rig.path("app.log.2"), "late\n");
+        });
         rig.settle();
         rig.restart();
         rig.settle();
@@ -130,16 +133,12 @@ fn a_log_that_another_instance_writes_is_its_own() {
             rig.others_first = others_first;
             append(&rig.spec.path, "");
             rig.settle();
-            if stopped {
-                rig.stop();
-            }
-            tick(&rig);
-            append(&rig.path("app-3.log"), "three\n");
-            tick(&rig);
-            append(&rig.spec.path, "one\n");
-            if stopped {
-                rig.start();
-            }
+            unseen(&mut rig, stopped, |rig| {
+                tick(rig);
+                append(&rig.path("app-3.log"), "three\n");
+                tick(rig);
+                append(&rig.spec.path, "one\n");
+            });
             rig.watch("app-3.log");
             rig.settle();
             append(&rig.path("app-3.log"), "four\n");
@@ -157,16 +156,12 @@ fn a_log_that_another_instance_writes_outside_of_the_pattern_is_not_read() {
         let mut rig = Rig::new();
         append(&rig.spec.path, "");
         rig.settle();
-        if stopped {
-            rig.stop();
-        }
-        tick(&rig);
-        append(&rig.path("app-3.log"), "three\n");
-        tick(&rig);
-        append(&rig.spec.path, "one\n");
-        if stopped {
-            rig.start();
-        }
+        unseen(&mut rig, stopped, |rig| {
+            tick(rig);
+            append(&rig.path("app-3.log"), "three\n");
+            tick(rig);
+            append(&rig.spec.path, "one\n");
+        });
         (0..3).for_each(|_| rig.pass(Duration::from_secs(10)));
         assert_eq!(rig.values(), ["one"], "stopped {stopped}");
     }
@@ -178,16 +173,12 @@ fn a_log_that_another_instance_writes_is_its_own_also_where_the_file_before_is_g
         let mut rig = Rig::new();
         append(&rig.spec.path, "a1\n");
         rig.settle();
-        if stopped {
-            rig.stop();
-        }
-        tick(&rig);
-        fs::remove_file(&rig.spec.path).unwrap();
-        append(&rig.path("app-3.log"), "three\n");
-        append(&rig.spec.path, "b1\n");
-        if stopped {
-            rig.start();
-        }
+        unseen(&mut rig, stopped, |rig| {
+            tick(rig);
+            fs::remove_file(&rig.spec.path).unwrap();
+            append(&rig.path("app-3.log"), "three\n");
+            append(&rig.spec.path, "b1\n");
+        });
         rig.watch("app-3.log");
         rig.settle();
         append(&rig.path("app-3.log"), "four\n");
@@ -204,17 +195,13 @@ fn what_was_changed_after_a_file_is_no_copy_of_what_it_held() {
         let mut rig = Rig::new();
         append(&rig.spec.path, "");
         rig.settle();
-        if stopped {
-            rig.stop();
-        }
-        tick(&rig);
-        append(&rig.path("app.3.log"), "three\n");
-        append(&rig.spec.path, "one\n");
-        tick(&rig);
-        append(&rig.path("app.3.log"), "four\n");
-        if stopped {
-            rig.start();
-        }
+        unseen(&mut rig, stopped, |rig| {
+            tick(rig);
+            append(&rig.path("app.3.log"), "three\n");
+            append(&rig.spec.path, "one\n");
+            tick(rig);
+            append(&rig.path("app.3.log"), "four\n");
+        });
         (0..3).for_each(|_| rig.pass(Duration::from_secs(10)));
         assert_eq!(rig.values(), ["one"], "stopped {stopped}");
     }
