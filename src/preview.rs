@@ -60,6 +60,7 @@ pub fn run(config: &Path, args: &PreviewArgs) -> Result<(), Failure> {
         claims: Arc::new(Claims::default()),
         handles: Handles::new(usize::MAX),
         listings: Arc::default(),
+        spares: Arc::default(),
         lease: Lease::default(),
     };
     let spec = WatchSpec {

@@ -130,6 +130,7 @@ async fn serve(
             // What the settings say comes with them.
             handles: Handles::new(0),
             listings: Arc::default(),
+            spares: Arc::default(),
             lease: Lease::default(),
         }),
         budget: Arc::new(Budget::new(settings.limits.in_flight, settings.limits.in_flight_of_one)),

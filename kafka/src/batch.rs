@@ -62,6 +62,11 @@ pub trait Settle: Send {
         let _ = partition;
     }
 
+    /// The batch's buffer, which nobody looks at any more, before it is settled.
+    fn give_back(&self, buffer: Vec<u8>) {
+        drop(buffer);
+    }
+
     /// All records are accounted for.
     fn settle(self: Box<Self>, outcome: Outcome);
 }

@@ -302,6 +302,10 @@ impl Parcel {
     pub(crate) fn settle(self, committed: bool) {
         let partition = self.target.partition();
         let dead_lettered_bytes = self.dead.iter().map(|index| self.extent(*index)).sum();
+        // Not while a dead letter lies in it.
+        if let Ok(buffer) = Arc::try_unwrap(self.buffer) {
+            self.ticket.give_back(buffer);
+        }
         self.ticket.settle(Outcome {
             partition,
             dead_lettered: self.dead,

@@ -41,6 +41,20 @@ fn lines_arrive_in_order_in_the_partition_of_their_key_and_batches_are_settled_o
     );
 }
 
+/// It is lent to librdkafka, which has let go of it by then.
+#[test]
+fn the_buffer_of_a_batch_is_given_back_with_its_settlement() {
+    let mut rig = Rig::new(&[("t", 1)]);
+    let lines = lines(3000);
+    let fate = rig.push(&target("t", "k"), &lines);
+    rig.settle_all();
+    delivered(&fate, Some(0));
+    assert!(
+        fate.given_back() == (lines.join("\n") + "\n").as_bytes(),
+        "another buffer"
+    );
+}
+
 #[test]
 fn empty_lines_are_empty_values_and_not_tombstones() {
     let mut rig = Rig::new(&[("t", 1)]);

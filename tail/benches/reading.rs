@@ -59,6 +59,7 @@ fn world() -> World {
         claims: Arc::new(Claims::default()),
         handles: Handles::new(usize::MAX),
         listings: Arc::default(),
+        spares: Arc::default(),
         lease: Lease::default(),
     }
 }

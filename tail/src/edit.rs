@@ -250,6 +250,7 @@ mod tests {
                 claims: Arc::new(Claims::default()),
                 handles: Handles::new(usize::MAX),
                 listings: Arc::default(),
+                spares: Arc::default(),
                 lease: crate::Lease::default(),
             };
             let mut watcher = Watcher::new(spec, world, Arc::new(|| ()));

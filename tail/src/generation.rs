@@ -23,6 +23,7 @@ use crate::identity::{Guard, HEAD_LEN, Head, Inode, Stat};
 use crate::position::Mark;
 use crate::shape::{Kept, Recipe};
 use crate::source::Source;
+use crate::spares::Spares;
 use crate::stream::Stream;
 use chunk::named_charset;
 pub use chunk::{Chunk, Reading};
@@ -319,7 +320,13 @@ impl Generation {
     ///
     /// # Errors
     /// When it cannot be read; the position stays.
-    pub(crate) fn read(&mut self, recipe: &Recipe, stat: &Stat, budget: usize, ending: Ending) -> io::Result<Reading> {
+    pub(crate) fn read(
+        &mut self,
+        recipe: &Recipe,
+        stat: &Stat,
+        (budget, spares): (usize, &Spares),
+        ending: Ending,
+    ) -> io::Result<Reading> {
         let guard = usize::from(self.next.guard.len);
         let start = self.next.offset - guard as u64;
         let window = self.window(recipe);
@@ -345,7 +352,7 @@ impl Generation {
         if length + guard > budget {
             return Ok(Reading::More);
         }
-        let mut buffer = Vec::new();
+        let mut buffer = spares.take(guard + length);
         let found = self.source.read_at(&mut buffer, start, guard + length)?;
         if found < guard || !self.next.guard.holds(&buffer[..guard]) {
             return Ok(Reading::Rewritten);

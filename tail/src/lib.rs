@@ -45,6 +45,7 @@ mod saver;
 mod shape;
 mod siblings;
 mod source;
+mod spares;
 mod store;
 mod stream;
 mod topic;
@@ -80,6 +81,7 @@ pub use position::{Archived, FileId, Life, Mark, Placement, StreamKey, StreamRec
 pub use positions::Positions;
 pub use shape::Shape;
 pub use siblings::{Rotated, live_names};
+pub use spares::Spares;
 pub use store::{Changes, Contents, Mode, StateLock, Store, StoreError, give_to, has_store};
 pub use stream::{Settled, Stream};
 pub use topic::{FoundRecord, Owner, TopicContents, TopicError, TopicRecord, TopicWriter};

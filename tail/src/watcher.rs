@@ -25,6 +25,7 @@ use crate::olds::Old;
 use crate::positions::Positions;
 use crate::shape::{Recipe, Shape};
 use crate::siblings::Rotated;
+use crate::spares::Spares;
 use crate::stream::Stream;
 use crate::turns::Closed;
 use crate::wrong::{Wrong, does};
@@ -87,6 +88,8 @@ pub struct World {
     pub handles: Arc<Handles>,
     /// What is in the directories that are looked at.
     pub listings: Arc<Listings>,
+    /// Buffers that were read into.
+    pub spares: Arc<Spares>,
     /// Whether it still may.
     pub lease: Lease,
 }
@@ -311,10 +314,8 @@ impl Watcher {
             Err(error) if is_undecided(&error) => {
                 // What was being looked at is not forgotten.
                 self.look = true;
-                Ok(match self.inspections.again {
-                    None => Todo::Read { cost: STEP },
-                    until => Todo::Wait { until },
-                })
+                let later = self.inspections.again.map(|at| Todo::Wait { until: Some(at) });
+                Ok(later.unwrap_or(Todo::Read { cost: STEP }))
             }
             Err(error) if is_exhausted(&error) => Ok(self.out_of_handles(&error, now)),
             todo => todo,
@@ -368,9 +369,8 @@ impl Watcher {
                 return Ok(Todo::Save { order: self.order });
             }
             if let Some(batch) = &self.rescued {
-                return Ok(Todo::Read {
-                    cost: batch.buffer.len(),
-                });
+                let cost = batch.buffer.len();
+                return Ok(Todo::Read { cost });
             }
             // How far the live file goes is asked before the old ones are read to their end: a writer that moved on
             // to the new file wrote everything that is in the old one before that.
@@ -379,10 +379,8 @@ impl Watcher {
                 && let (Some(generation), Some(stat)) = (&mut self.live, live)
                 && generation.has_news(&stat)
             {
-                self.pick = Some(Box::new(Pick::Live {
-                    ending: Ending::Open,
-                    stat,
-                }));
+                let ending = Ending::Open;
+                self.pick = Some(Box::new(Pick::Live { ending, stat }));
                 let cost = generation.cost(&self.recipe, stat.size);
                 return Ok(Todo::Read { cost });
             }
@@ -398,10 +396,9 @@ impl Watcher {
                 until.at(now + OLD_LOOK);
             }
             let waits_for_others = match self.condition {
-                Condition::SharedWith(_) | Condition::Refused(_) => Some(LOOK_AGAIN),
                 // For the other watcher to take it, or for it to be finished.
                 Condition::CopyOf(_) if !self.suspect.as_deref().is_some_and(Suspect::is_decided) => Some(OLD_LOOK),
-                Condition::CopyOf(_) => Some(LOOK_AGAIN),
+                Condition::SharedWith(_) | Condition::Refused(_) | Condition::CopyOf(_) => Some(LOOK_AGAIN),
                 _ if self.closed.as_ref().is_some_and(|closed| closed.is_lost) => Some(LOOK_AGAIN),
                 _ => None,
             };
@@ -459,7 +456,7 @@ impl Watcher {
                 let Some(generation) = self.live.as_mut() else {
                     return Ok(None);
                 };
-                let reading = generation.read(&self.recipe, &stat, budget, ending)?;
+                let reading = generation.read(&self.recipe, &stat, (budget, &self.world.spares), ending)?;
                 if let Reading::Chunk(chunk) = reading {
                     self.read_bytes += chunk.lines_bytes();
                     return Ok(hand_out(generation, &stat, *chunk));
@@ -470,7 +467,9 @@ impl Watcher {
                 let Some(old) = self.olds.get_mut(index) else {
                     return Ok(None);
                 };
-                let reading = old.generation.read(&self.recipe, &stat, budget, ending)?;
+                let reading = old
+                    .generation
+                    .read(&self.recipe, &stat, (budget, &self.world.spares), ending)?;
                 if let Reading::Chunk(chunk) = reading {
                     self.read_bytes += chunk.lines_bytes();
                     return Ok(hand_out(&mut old.generation, &stat, *chunk));

@@ -317,6 +317,7 @@ mod tests {
                     claims: Arc::new(Claims::default()),
                     handles: Handles::new(16),
                     listings: Arc::default(),
+                    spares: Arc::default(),
                     lease: Lease::default(),
                 }),
                 budget: Arc::new(Budget::new(1 << 20, 1 << 18)),

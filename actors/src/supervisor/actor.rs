@@ -360,6 +360,7 @@ impl SupervisorActor {
         self.common.world.handles.tick(Instant::now());
         self.common.world.listings.tick(Instant::now());
         if self.thrift.is_time(self.common.budget.used() > 0, Instant::now()) {
+            self.common.world.spares.clear();
             actix_rt::task::spawn_blocking(logcatch_kafka::give_back_heap);
         }
         self.watch_over(ctx);

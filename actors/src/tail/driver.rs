@@ -379,7 +379,8 @@ impl Driver {
             headers,
         } = self.way(&batch.stream);
         let ticket = Ticket::new(&batch, Arc::clone(&target), (permit, hold), self.told.clone())
-            .counted_by(Arc::clone(&self.gauge));
+            .counted_by(Arc::clone(&self.gauge))
+            .returned_to(Arc::clone(&self.common.world.spares));
         Ok(Some(Batch {
             target,
             source,

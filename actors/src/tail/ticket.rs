@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use logcatch_kafka::{Hold, Outcome, Settle, Target};
-use logcatch_tail::{Batch, Placement, Settled, Stream};
+use logcatch_tail::{Batch, Placement, Settled, Spares, Stream};
 
 use crate::budget::Permit;
 use crate::observe::Gauge;
@@ -21,6 +21,7 @@ pub struct Ticket {
     target: Arc<Target>,
     told: Told,
     gauge: Option<Arc<Gauge>>,
+    spares: Option<Arc<Spares>>,
     /// What is free again with the ticket: of the budget first, then of the topic's share of it.
     _charge: (Permit, Option<Hold>),
 }
@@ -37,6 +38,7 @@ impl Ticket {
             target,
             told,
             gauge: None,
+            spares: None,
             _charge: charge,
         }
     }
@@ -45,6 +47,13 @@ impl Ticket {
     #[must_use]
     pub fn counted_by(mut self, gauge: Arc<Gauge>) -> Self {
         self.gauge = Some(gauge);
+        self
+    }
+
+    /// The batch's buffer goes there.
+    #[must_use]
+    pub fn returned_to(mut self, spares: Arc<Spares>) -> Self {
+        self.spares = Some(spares);
         self
     }
 }
@@ -59,6 +68,12 @@ impl Ticket {
 impl Settle for Ticket {
     fn pledge(&self, partition: Option<i32>) {
         self.stream.pledge(self.seq, self.placement(partition));
+    }
+
+    fn give_back(&self, buffer: Vec<u8>) {
+        if let Some(spares) = &self.spares {
+            spares.give_back(buffer);
+        }
     }
 
     fn settle(self: Box<Self>, outcome: Outcome) {

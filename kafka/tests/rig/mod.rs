@@ -16,11 +16,16 @@ use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 /// How long a condition may take before a test fails; never a time that a test asserts.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
+/// What a ticket was told, and the buffer it was given before.
 #[derive(Clone, Default)]
-pub struct Fate(Arc<Mutex<Vec<Option<Outcome>>>>);
+pub struct Fate(Arc<Mutex<Vec<Option<Outcome>>>>, Arc<Mutex<Vec<u8>>>);
 pub struct Ticket(Option<Fate>);
 
 impl Settle for Ticket {
+    fn give_back(&self, buffer: Vec<u8>) {
+        *self.0.as_ref().unwrap().1.lock().unwrap() = buffer;
+    }
+
     fn settle(mut self: Box<Self>, outcome: Outcome) {
         self.0.take().unwrap().0.lock().unwrap().push(Some(outcome));
     }
@@ -37,6 +42,10 @@ impl Drop for Ticket {
 impl Fate {
     pub fn told(&self) -> Vec<Option<Outcome>> {
         self.0.lock().unwrap().clone()
+    }
+
+    pub fn given_back(&self) -> Vec<u8> {
+        self.1.lock().unwrap().clone()
     }
 }
 

@@ -380,6 +380,7 @@ fn open(state: &Path) -> World {
         positions,
         handles: Handles::new(usize::MAX),
         listings: Arc::default(),
+        spares: Arc::default(),
         lease: Lease::default(),
     }
 }
