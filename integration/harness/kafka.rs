@@ -226,7 +226,9 @@ impl Broker {
 
     fn java(&self, class: &str) -> std::process::Command {
         let mut command = guard::command("java");
-        command.args(self.java_options).args([
+        // What it unpacks there it leaves behind when it is killed: here it goes with the rest.
+        let unpacked = format!("-Djava.io.tmpdir={}", self.dir.display());
+        command.args(self.java_options).arg(unpacked).args([
             "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
             "-Dorg.slf4j.simpleLogger.showDateTime=true",
             // Says so when it drops the end of a transaction.
