@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use crate::glob::{Exclude, PathGlob};
 use crate::identity::{Inode, Stat};
+use crate::siblings::leads_nowhere;
 
 /// What one look at the disk found.
 #[derive(Debug, Default)]
@@ -77,8 +78,9 @@ impl Walk<'_> {
                 return;
             }
         };
-        let Ok(meta) = fs::metadata(directory) else { return };
-        let inode = Stat::from(&meta).inode;
+        let Some(inode) = self.identify(directory, fs::metadata(directory)) else {
+            return;
+        };
         if self.inside.contains(&inode) {
             return;
         }
@@ -93,11 +95,36 @@ impl Walk<'_> {
         self.inside.pop();
     }
 
+    /// Which directory it is that was opened, or nothing when that cannot be told: then nothing is known of what is in there.
+    fn identify(&mut self, directory: &Path, meta: io::Result<Metadata>) -> Option<Inode> {
+        match meta {
+            Ok(meta) => return Some(Stat::from(&meta).inode),
+            Err(error) if is_absent(&error) => self.watch_nearest(directory),
+            Err(error) => self.sweep.unreadable.push((directory.to_owned(), error)),
+        }
+        None
+    }
+
     fn entry(&mut self, entry: &fs::DirEntry) {
         let path = entry.path();
-        let Ok(kind) = entry.file_type() else { return };
+        let kind = match entry.file_type() {
+            Ok(kind) => kind,
+            Err(error) if is_absent(&error) => return,
+            Err(error) => return self.sweep.unreadable.push((path, error)),
+        };
         // A link may lead to either.
-        let is_directory = kind.is_dir() || (kind.is_symlink() && fs::metadata(&path).is_ok_and(|meta| meta.is_dir()));
+        let is_directory = match kind.is_symlink().then(|| fs::metadata(&path)) {
+            None => kind.is_dir(),
+            Some(Ok(meta)) => meta.is_dir(),
+            // What matches is asked below, and it is said then.
+            Some(Err(error)) => {
+                let is_there = !is_absent(&error) && !leads_nowhere(&error);
+                if is_there && !self.glob.is_match(&path) && self.glob.may_descend(&path) {
+                    self.sweep.unreadable.push((path.clone(), error));
+                }
+                false
+            }
+        };
         if is_directory {
             if self.glob.may_descend(&path) {
                 self.directory(&path);
@@ -177,6 +204,31 @@ mod tests {
         assert_eq!(found(root, "b/**/*.log", &[]), ["b/c/z.log"]);
         assert_eq!(found(root, "a/x.log", &[]), ["a/x.log"]);
         assert_eq!(found(root, "none/*.log", &[]), [""; 0]);
+    }
+
+    /// As with a stale mount, between the listing and the look at what was listed.
+    #[test]
+    fn a_directory_that_cannot_be_told_is_one_that_could_not_be_looked_at() {
+        let root = tempfile::tempdir().unwrap();
+        let glob = PathGlob::parse("**/*.log", root.path()).unwrap();
+        let mut sweep = Sweep::default();
+        let mut walk = Walk {
+            glob: &glob,
+            excludes: &[],
+            sweep: &mut sweep,
+            found: &mut Vec::new(),
+            inside: Vec::new(),
+        };
+        let errors = [io::ErrorKind::StaleNetworkFileHandle, io::ErrorKind::NotFound];
+        for error in errors {
+            assert_eq!(walk.identify(root.path(), Err(error.into())), None);
+        }
+        let unreadable: Vec<_> = sweep
+            .unreadable
+            .iter()
+            .map(|(path, error)| (&**path, error.kind()))
+            .collect();
+        assert_eq!(unreadable, [(root.path(), errors[0])]);
     }
 
     #[test]

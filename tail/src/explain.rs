@@ -26,15 +26,20 @@ pub(crate) struct Content {
     id: FileId,
     head: Head,
     mark: Mark,
+    /// Its archive has this modification time: of one that was never read, a beginning alone would be another's as well.
+    modified: Option<i64>,
 }
 
 impl Content {
     /// Of a generation whose file is open.
     pub(crate) fn in_file(generation: &Generation) -> Self {
+        // Where that cannot be read, a line comes twice rather than not at all.
+        let late = generation.late_beginning().ok().flatten();
         Self {
             id: generation.stream().id(),
-            head: generation.head(),
+            head: late.map_or_else(|| generation.head(), |(head, _)| head),
             mark: generation.witness(),
+            modified: late.map(|(_, modified)| modified),
         }
     }
 
@@ -49,7 +54,14 @@ impl Content {
             id: record.id,
             head: record.head,
             mark: record.mark,
+            modified: None,
         }
+    }
+
+    /// Whether it can be in this archive.
+    fn may_be_in(&self, archive: &Sibling) -> bool {
+        let is_its_time = self.modified.is_none_or(|modified| modified == archive.stat.modified);
+        is_its_time && self.mark.offset > 0 && !self.head.is_empty()
     }
 }
 
@@ -140,9 +152,9 @@ impl Watcher {
 
     /// The generation that an archive holds. It is taken out of `contents`: each explains one archive at the most.
     pub(crate) fn explained(&mut self, archive: &Sibling, contents: &mut Vec<Content>) -> io::Result<Option<FileId>> {
-        for (index, Content { id, head, mark }) in contents.iter().enumerate() {
-            if mark.offset > 0 && !head.is_empty() && self.inspections.holds(archive, *head, mark)? {
-                let id = *id;
+        for (index, content) in contents.iter().enumerate() {
+            if content.may_be_in(archive) && self.inspections.holds(archive, content.head, &content.mark)? {
+                let id = content.id;
                 contents.remove(index);
                 return Ok(Some(id));
             }
@@ -159,7 +171,7 @@ impl Watcher {
             .collect::<Vec<_>>()
         {
             let record = stream.record();
-            let Content { id, head, mark } = Content::of(&record);
+            let Content { id, head, mark, .. } = Content::of(&record);
             // Of its own path, or read: a beginning alone does not tell whose it is. What may be a copy is the original's.
             let is_its_own = archive.is_of(&record.path) && !record.is_undecided_copy();
             if !head.is_empty() && (mark.offset > 0 || is_its_own) && self.inspections.holds(archive, head, &mark)? {

@@ -30,6 +30,7 @@ pub use chunk::{Chunk, Reading};
 pub(crate) use group::Ending;
 use group::Group;
 use head::HeadBytes;
+use nuls::Nuls;
 pub use paused::Paused;
 use rest::{Looked, Rest};
 
@@ -65,8 +66,8 @@ pub struct Generation {
     /// Modification time at the last look.
     modified: i64,
     rest: Rest,
-    /// Where the NULs at the end begin that were found: room that a program may have mapped into memory and fills.
-    room: Option<u64>,
+    /// What is known of NULs at its end. Few files have any.
+    nuls: Option<Box<Nuls>>,
     /// It was seen to end before the position while it was closed.
     is_cut: bool,
     /// With `multiline`: what it ends in may be a part of a record.
@@ -107,7 +108,7 @@ impl Generation {
             largest: next.offset,
             modified: stat.modified,
             rest: Rest::default(),
-            room: None,
+            nuls: None,
             is_cut: false,
             group: Group::behind_cut(&next),
             is_odd: false,
@@ -242,25 +243,6 @@ impl Generation {
             || (self.has_rest(stat.size) && stat.modified != self.looked_modified)
     }
 
-    /// Whether the file ends in NULs that may be room to be filled.
-    #[must_use]
-    pub fn has_room(&self) -> bool {
-        self.room.is_some()
-    }
-
-    /// Whether something was written into that room. Of a write to a mapping neither a notification nor the modification
-    /// time tells, as long as its page is dirty: see mmap(2).
-    ///
-    /// # Errors
-    /// When it cannot be read.
-    pub fn is_room_filled(&self) -> io::Result<bool> {
-        let Some(room) = self.room else { return Ok(false) };
-        let mut bytes = Vec::new();
-        // The first byte of a code unit can be NUL.
-        self.source.read_at(&mut bytes, room, 2)?;
-        Ok(bytes.iter().any(|byte| *byte != 0))
-    }
-
     /// Whether something is left that is no finished line.
     #[must_use]
     pub fn has_rest(&self, size: u64) -> bool {
@@ -362,6 +344,9 @@ impl Generation {
             .is_some_and(|archive| !archive.is_whole() && !archive.is_cut());
         let whole = length == unread && found == guard + length && !is_open;
         let last = ending == Ending::Last;
+        if last {
+            self.look_through_nuls_anew(stat.modified);
+        }
         let mut tail = if last && whole { Tail::Final } else { Tail::Open };
         let hole = if self.hole {
             let unit = self.charset.map_or(recipe.unit(), Charset::unit);
@@ -386,7 +371,8 @@ impl Generation {
         let nothing = if mark > 0 { from } else { guard };
         let decidable = framer.decidable() + nothing - guard;
         let mut framed = sieve.frame(&buffer, from, tail, split, limit);
-        if framed.is_nothing(nothing) && !whole && length >= decidable {
+        let is_room = !whole && self.is_known_room(&buffer, size);
+        if framed.is_nothing(nothing) && !whole && (length >= decidable || is_room) {
             // Undecided for so long: NULs stand at the end of what was read.
             let Some(data_follows) = self.data_follows(&buffer, size)? else {
                 return Ok(Reading::Nothing);
@@ -420,7 +406,7 @@ impl Generation {
         if is_open && length < window {
             return Ok(Reading::Nothing);
         }
-        if !whole && length < decidable {
+        if !whole && length < decidable && !is_room {
             self.window = Some((window * 2).min(decidable));
             return Ok(Reading::More);
         }
@@ -431,7 +417,8 @@ impl Generation {
             self.saw(stat, looked);
         } else {
             // Nothing but NULs up to the end, however long: they are looked at again when the file changes.
-            (self.looked, self.looked_modified, self.room) = (size, stat.modified, looked.room);
+            (self.looked, self.looked_modified) = (size, stat.modified);
+            self.set_room(looked.room);
         }
         Ok(Reading::Nothing)
     }
@@ -467,7 +454,7 @@ impl Generation {
         self.checked = stat.modified;
         // A hole longer than what is read at once goes on.
         self.hole &= framed.consumed - guard == nuls;
-        self.room = None;
+        self.set_room(None);
         // The other stream of a container may have waited all the while.
         self.saw_group(framed.open.map(|end| offset + end as u64));
         // What waits is read again with what comes.

@@ -57,7 +57,7 @@ impl Watcher {
                 self.lost_old(index, now)?;
                 continue;
             }
-            let filled = old.generation.is_room_filled()?;
+            let filled = old.generation.is_room_filled(now)?;
             let news = filled || old.generation.has_news(&stat);
             if filled || old.seen != (stat.size, stat.modified) {
                 (old.seen, old.quiet) = ((stat.size, stat.modified), now);

@@ -8,6 +8,9 @@ use crate::frame::trailing_nuls;
 use crate::generation::STEP;
 use crate::identity::{HEAD_LEN, Stat, read_at};
 
+/// So many bytes of NULs are looked through in one step: a millisecond.
+const FAR: u64 = 16 * STEP as u64;
+
 /// A file that is open for reading. Offsets are those of the content.
 #[derive(Debug)]
 pub enum Source {
@@ -98,35 +101,65 @@ impl Source {
         }
     }
 
-    /// Whether there is a byte other than NUL in `from..size`. Holes are jumped over. None when an archive must be
-    /// decoded further to know it.
+    /// Looks for a byte other than NUL in `from..size`, for one step. Holes are jumped over.
     ///
     /// # Errors
     /// When the file cannot be read.
-    pub fn find_data(&mut self, mut from: u64, size: u64) -> io::Result<Option<bool>> {
+    pub fn find_data(&mut self, from: u64, size: u64) -> io::Result<Ahead> {
         let file = match self {
             Self::Plain(file) => file,
-            Self::Archive(archive) => return Ok(archive.has_data_after(from)),
+            Self::Archive(archive) => return Ok(Ahead::of(archive.has_data_after(from), size)),
+        };
+        let mut ahead = Ahead {
+            has_data: None,
+            to: from,
+            read: 0,
         };
         let mut buffer = Vec::new();
-        while from < size {
-            match rustix::fs::seek(&*file, rustix::fs::SeekFrom::Data(from)) {
-                Ok(data) => from = data.max(from),
-                Err(rustix::io::Errno::NXIO) => return Ok(Some(false)),
+        while ahead.to < size {
+            match rustix::fs::seek(&*file, rustix::fs::SeekFrom::Data(ahead.to)) {
+                Ok(data) => ahead.to = data.max(ahead.to),
+                Err(rustix::io::Errno::NXIO) => break,
                 // A file system that does not know its holes is read through.
                 Err(_) => {}
             }
+            if ahead.read >= FAR {
+                return Ok(ahead);
+            }
             buffer.clear();
-            let length = usize::try_from(size.saturating_sub(from)).unwrap_or(STEP).min(STEP);
-            let found = read_at(file, &mut buffer, from, length)?;
+            let length = usize::try_from(size.saturating_sub(ahead.to)).unwrap_or(STEP).min(STEP);
+            let found = read_at(file, &mut buffer, ahead.to, length)?;
             if found == 0 {
-                return Ok(Some(false));
+                break;
             }
+            ahead.read += found as u64;
             if trailing_nuls(&buffer) < found {
-                return Ok(Some(true));
+                ahead.has_data = Some(true);
+                return Ok(ahead);
             }
-            from += found as u64;
+            ahead.to += found as u64;
         }
-        Ok(Some(false))
+        ahead.has_data = Some(false);
+        ahead.to = ahead.to.max(size);
+        Ok(ahead)
+    }
+}
+
+/// What comes in a file.
+#[derive(Debug)]
+pub struct Ahead {
+    /// Whether there is a byte other than NUL; none when that is not known yet.
+    pub has_data: Option<bool>,
+    /// There is none before this offset.
+    pub to: u64,
+    /// Bytes that were read to find that out.
+    pub read: u64,
+}
+
+impl Ahead {
+    /// What an archive answers.
+    fn of(has_data: Option<bool>, size: u64) -> Self {
+        let (to, read) = (size, 0);
+        Self { has_data, to, read }
     }
 }

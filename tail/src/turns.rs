@@ -2,11 +2,12 @@
 //! inode, size and modification time: what was read of it, and what of that is in flight, goes on when it is opened again.
 
 use std::io;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crate::file::{open_found, open_regular};
 use crate::generation::{Generation, Paused};
-use crate::identity::Stat;
+use crate::identity::{Inode, Stat};
 use crate::watcher::{Condition, Todo, Watcher};
 
 /// Without a handle left in the process or the system, the next try comes after this.
@@ -30,6 +31,18 @@ impl Closed {
     /// Whether a copy of it can be there that nobody has looked for, as [`Watcher::look_for_beginning`] does it.
     pub(crate) fn hides_copies(&self, looked_around: bool) -> bool {
         self.is_wanted || (self.paused.is_untouched() && !looked_around)
+    }
+}
+
+/// Whether a path leads to a file: one that is closed is found there again.
+///
+/// # Errors
+/// When that cannot be looked at.
+fn is_at(path: &Path, inode: Inode) -> io::Result<bool> {
+    match std::fs::metadata(path) {
+        Ok(meta) => Ok(Stat::from(&meta).inode == inode),
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(false),
+        Err(error) => Err(error),
     }
 }
 
@@ -57,7 +70,7 @@ impl Watcher {
             if self.resumed {
                 self.take_turn(now)?;
             }
-            if self.resumed {
+            if self.resumed && !self.look {
                 return Ok(());
             }
         }
@@ -83,13 +96,26 @@ impl Watcher {
         }
         let stat = live.stat()?;
         let news = live.has_news(&stat) || live.has_group() || stat.size < live.next().offset;
-        if !has_turn || !self.seat.may_keep(now, news, live.stream().is_settled()) {
-            // What is written after this look changes size or time, and the next look tells.
-            self.close(&stat, news);
-            self.seat.give_up();
-            if news {
-                self.seat.take(now);
+        if has_turn && self.seat.may_keep(now, news, live.stream().is_settled()) {
+            return Ok(());
+        }
+        let is_read = !news && !live.has_rest(stat.size);
+        match is_at(&self.spec.path, live.inode()) {
+            Ok(true) => {}
+            // It is read by its handle, as one of the old ones: the next look finds out.
+            Ok(false) => {
+                self.look = true;
+                return Ok(());
             }
+            Err(_) if is_read => {}
+            // It may be nowhere any more.
+            Err(_) => return Ok(()),
+        }
+        // What is written after this look changes size or time, and the next look tells.
+        self.close(&stat, news);
+        self.seat.give_up();
+        if news {
+            self.seat.take(now);
         }
         Ok(())
     }

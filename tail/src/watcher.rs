@@ -424,7 +424,7 @@ impl Watcher {
             // Copies of an empty file in which nothing was ever seen are looked for at times only.
             self.looker
                 .end_unless(stat.size == 0 && generation.is_untouched() && !look_around);
-            let has_news = generation.has_news(&stat) || generation.is_room_filled()?;
+            let has_news = generation.is_room_filled(now)? || generation.has_news(&stat);
             let group_ends = generation.group_ends(now, &self.recipe);
             let is_over = group_ends.is_some_and(|at| at <= now);
             if has_news || is_over {

@@ -223,6 +223,42 @@ fn a_closed_file_that_is_not_acknowledged_and_gone_waits_until_it_is_settled() {
     assert_eq!(squeezed.rig.values(), ["one", "two"]);
 }
 
+/// It was closed in favour of another file, and with the handle went the lines.
+#[test]
+fn x1_a_file_that_went_from_its_path_unread_keeps_its_handle_though_another_waits() {
+    for is_deleted in [true, false] {
+        let mut squeezed = Squeezed::new();
+        append(&squeezed.rig.spec.path, "one\n");
+        squeezed.rig.settle();
+        let away = tempfile::tempdir_in(squeezed.rig.logs.path()).unwrap();
+        append(&squeezed.rig.spec.path, "two\nhalf");
+        if is_deleted {
+            fs::remove_file(&squeezed.rig.spec.path).unwrap();
+        } else {
+            fs::rename(&squeezed.rig.spec.path, away.path().join("elsewhere")).unwrap();
+        }
+        append(&squeezed.rig.spec.path, "three\n");
+        assert!(!squeezed.other.take(squeezed.rig.now));
+        squeezed.rig.now += HOLD;
+        squeezed.rig.world.handles.tick(squeezed.rig.now);
+        // It is asked for its handle before anybody tells it that its file went.
+        squeezed.rig.is_quiet = true;
+        squeezed.rig.run(0);
+        squeezed.rig.is_quiet = false;
+        assert_eq!(squeezed.handles(), 1, "the new file is closed, the old one is not");
+        squeezed.rig.settle();
+        squeezed.rig.pass(QUIET);
+        assert_eq!(squeezed.rig.values(), ["one", "two", "half"]);
+        for _ in 0..7 {
+            squeezed.rig.pass(A_WHILE);
+        }
+        assert!(squeezed.other.take(squeezed.rig.now), "its turn came");
+        squeezed.open();
+        squeezed.rig.settle();
+        assert_eq!(squeezed.rig.values(), ["one", "two", "half", "three"]);
+    }
+}
+
 #[test]
 fn d3_a_file_without_a_handle_at_first_sight_still_starts_at_its_end() {
     let mut squeezed = Squeezed::new();

@@ -371,6 +371,9 @@ fn the_archive_of_an_empty_generation_is_nobodys() {
         Pattern::One,
         &[
             &[Rotate, Truncate, Write(1, 0), Rotate, Compress, Compress, ReadUntold(1)],
+            &[Rotate, Truncate, Late, Compress, Write(1, 0)],
+            &[Rotate, Truncate, Late, Compress, Rotate, Write(1, 0)],
+            &[Rotate, Read(0), Write(1, 0), Late, Compress, Rotate],
             &[
                 CopyTruncate(0, false),
                 Rotate,

@@ -126,3 +126,23 @@ fn what_may_not_be_looked_at_hides_no_other_rotated_file() {
         assert_eq!(rig.values(), ["a1", "a2", "b1", "c1"]);
     });
 }
+
+/// A link into a directory that may not be searched is in the way of what is behind it, and was passed over.
+#[test]
+fn a_link_to_a_directory_that_may_not_be_looked_at_is_not_taken_for_one_without_files() {
+    let test = "a_link_to_a_directory_that_may_not_be_looked_at_is_not_taken_for_one_without_files";
+    bound(test, || {
+        let root = tempfile::tempdir().unwrap();
+        let root = root.path();
+        fs::create_dir_all(root.join("shut/logs")).unwrap();
+        fs::create_dir(root.join("seen")).unwrap();
+        symlink(root.join("shut/logs"), root.join("seen/link")).unwrap();
+        symlink(root.join("seen/loop"), root.join("seen/loop")).unwrap();
+        symlink(root.join("nowhere"), root.join("seen/nowhere")).unwrap();
+        set(&root.join("shut"), 0);
+        let swept = logcatch_tail::sweep(&[logcatch_tail::PathGlob::parse("seen/**/*.log", root).unwrap()], &[]);
+        set(&root.join("shut"), 0o755);
+        let unreadable: Vec<_> = swept.unreadable.into_iter().map(|(path, _)| path).collect();
+        assert_eq!(unreadable, [root.join("seen/link")]);
+    });
+}

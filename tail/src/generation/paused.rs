@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::sync::Arc;
 
-use super::{Generation, Group, HeadBytes, Rest};
+use super::{Generation, Group, HeadBytes, Nuls, Rest};
 use crate::charset::Charset;
 use crate::identity::{Head, Inode};
 use crate::position::Mark;
@@ -33,6 +33,7 @@ impl Generation {
     /// Closes the file; everything else is kept.
     #[must_use]
     pub fn pause(self) -> Paused {
+        let room = self.room();
         Paused {
             inode: self.inode,
             stream: self.stream,
@@ -45,7 +46,7 @@ impl Generation {
             charset: self.charset,
             largest: self.largest,
             rest: self.rest,
-            room: self.room,
+            room,
             is_cut: self.is_cut,
             group: self.group,
         }
@@ -72,7 +73,7 @@ impl Generation {
             largest: paused.largest,
             modified: 0,
             rest: paused.rest,
-            room: paused.room,
+            nuls: paused.room.map(|room| Box::new(Nuls::of(room))),
             is_cut: paused.is_cut,
             group: paused.group,
             is_odd: false,

@@ -73,7 +73,8 @@ impl Looked {
 impl Generation {
     /// Takes down what there is.
     pub(super) fn saw(&mut self, stat: &Stat, looked: Looked) {
-        (self.looked, self.room, self.rest) = (looked.end, looked.room, looked.rest);
+        (self.looked, self.rest) = (looked.end, looked.rest);
+        self.set_room(looked.room);
         (self.looked_modified, self.checked) = (stat.modified, stat.modified);
     }
 

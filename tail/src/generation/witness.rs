@@ -3,8 +3,8 @@
 use std::io;
 
 use super::Generation;
-use crate::file::mark_at;
-use crate::identity::Stat;
+use crate::file::{first_bytes, mark_at};
+use crate::identity::{Head, Stat};
 use crate::position::Mark;
 use crate::source::Source;
 
@@ -22,6 +22,23 @@ impl Generation {
         } else {
             end().unwrap_or(self.next)
         }
+    }
+
+    /// What was written to one in which nothing was ever seen, by its first bytes and its modification time, if it has no name
+    /// any more: then it may have become an archive before anybody looked.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub(crate) fn late_beginning(&self) -> io::Result<Option<(Head, i64)>> {
+        let Source::Plain(file) = &self.source else {
+            return Ok(None);
+        };
+        if !self.is_untouched() {
+            return Ok(None);
+        }
+        let stat = Stat::from(&file.metadata()?);
+        let head = |bytes: Vec<u8>| (Head::of(&bytes), stat.modified);
+        (stat.links == 0).then(|| first_bytes(file).map(head)).transpose()
     }
 
     /// Whether it was truncated or written anew in place, by one look at it.
