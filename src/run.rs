@@ -16,6 +16,7 @@ use logcatch_actors::{
 use logcatch_kafka::StartError;
 use logcatch_settings::{Loaded, Refused, Settings, Texts, load};
 use logcatch_tail::{Claims, Handles, Lease, Positions, StateLock, World};
+use rustix::io::Errno;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::sync::watch;
 
@@ -32,6 +33,8 @@ use crate::web::Web;
 /// Runs until SIGTERM or SIGINT.
 pub fn run(config: &Path) -> Result<(), Failure> {
     let config = std::path::absolute(config).map_err(Failure::new)?;
+    // Before settings are read: what one of them is by default follows it.
+    let raised = raise_open_files();
     let (loaded, refused) = match load(&config, &environment) {
         Ok(loaded) => (loaded, None),
         Err(refused) => match last_good::fall_back(&config) {
@@ -47,7 +50,9 @@ pub fn run(config: &Path) -> Result<(), Failure> {
     for notice in &loaded.notices {
         log::warn!("{notice}");
     }
-    raise_open_files();
+    if let Err(error) = raised {
+        log::warn!(cause:% = error, limit:? = getrlimit(Resource::Nofile).current; "cannot raise the limit of open files");
+    }
     let state = &loaded.settings.state;
     let lock = StateLock::acquire(&state.directory).map_err(state_failure)?;
     let opened = Positions::open(&state.directory, lock, state.checkpoint_interval);
@@ -357,15 +362,13 @@ pub fn kafka_failure(error: StartError) -> Failure {
 }
 
 /// Each watched file takes a handle, and common limits are low for historic reasons only.
-fn raise_open_files() {
+pub fn raise_open_files() -> Result<(), Errno> {
     let limit = getrlimit(Resource::Nofile);
     let raised = Rlimit {
         current: limit.maximum,
         maximum: limit.maximum,
     };
-    if let Err(error) = setrlimit(Resource::Nofile, raised) {
-        log::warn!(cause:% = error, limit:? = limit.current; "cannot raise the limit of open files");
-    }
+    setrlimit(Resource::Nofile, raised)
 }
 
 /// What an operator asks for by signal.

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use crate::build::{self, Entry, Given, state_directory};
 use crate::document;
 use crate::expand::Environment;
-use crate::given::Table;
+use crate::given::{Origin, Table};
 use crate::problem::{Problem, Spot};
 use crate::reader::{Reader, Report};
 use crate::schema;
@@ -122,6 +122,17 @@ pub(crate) fn is_on(root: &Table) -> bool {
 }
 
 /// Where the mirror is.
+/// A section that nobody gave says nothing, not even its defaults.
+pub(crate) fn leave_out_unused(root: &mut Table) {
+    if root
+        .items
+        .get("etcd")
+        .is_some_and(|item| matches!(item.origin, Origin::Default(_)))
+    {
+        root.items.remove("etcd");
+    }
+}
+
 pub(crate) fn mirror_of(root: &Table, directory: &Path, env: &Environment<'_>) -> PathBuf {
     let given = root.table("state").and_then(|state| state.text("directory"));
     etcd_mirror(&state_directory(given.map(|text| text.value.as_str()), directory, env).0)

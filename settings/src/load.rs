@@ -169,3 +169,4 @@ fn entries(table: &Table, directory: &Path) -> Vec<Entry> {
     };
     table.tables("logs").iter().map(entry).collect()
 }
+    etcd::leave_out_unused(&mut given.root);
