@@ -26,6 +26,8 @@ pub fn run(config: &Path, args: &DeadLettersArgs) -> Result<(), Failure> {
     };
     let state = state_of(config, letters.state.as_deref())?;
     let service = match Client::connect(&state) {
+        // Nothing was ever kept where there is no directory: it is rather misspelt.
+        Err(error @ ConnectError::NoService { .. }) if !state.is_dir() => return Err(error.into()),
         Ok(client) => Some(client),
         Err(ConnectError::NoService { .. }) => None,
         Err(error) => return Err(error.into()),
@@ -277,9 +279,7 @@ fn from_the_files(config: &Path, state: &Path, args: &ResendLetters) -> Result<R
         cli::note(notice);
     }
     let segments = Segments::of(state);
-    // No lock, and no directory for it, where nothing was ever kept.
-    let lock = state.exists().then(|| StateLock::acquire(state)).transpose();
-    let _lock = lock.map_err(|error| {
+    let _lock = StateLock::acquire(state).map_err(|error| {
         let is_held = matches!(error, StoreError::Held { .. });
         let failure = state_failure(error);
         if is_held {

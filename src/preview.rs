@@ -45,8 +45,14 @@ pub fn run(config: &Path, args: &PreviewArgs) -> Result<(), Failure> {
     let path = std::path::absolute(&args.path).map_err(Failure::new)?;
     let settings = match load(config, &environment) {
         Ok(loaded) => Some(loaded.settings),
-        // Without a settings file the defaults count; one that is there and wrong is said.
-        Err(Refused::Unreadable { source, .. }) if source.kind() == io::ErrorKind::NotFound => None,
+        // Without a settings file the defaults count; one that is there and wrong is an error.
+        Err(Refused::Unreadable { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+            cli::note(&format!(
+                "there are no settings at `{}`; the defaults count",
+                config.display()
+            ));
+            None
+        }
         Err(refused) => return Err(refused.into()),
     };
     let logs = settings.iter().flat_map(|settings| &settings.logs);
