@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use logcatch_actors::{headers_of, shape_of};
 use logcatch_kafka::RecordHeaders;
+use logcatch_settings::cause::words;
 use logcatch_settings::{LogEntry, Refused, load};
 use logcatch_tail::{
     Batch, Claims, Condition, Handles, Lease, Positions, Rotated, Shape, Todo, WatchSpec, Watcher, World,
@@ -141,7 +142,7 @@ fn follow(
 fn cannot_read(path: &Path, condition: &Condition) -> Failure {
     let cause = match condition {
         Condition::NotAFile => "it is not a regular file",
-        Condition::Refused(cause) => cause,
+        Condition::Refused { cause, .. } => words(cause),
         _ => "no such file",
     };
     Failure::new(format!("cannot read `{}`: {cause}", path.display())).help("name a log file that this user may read")

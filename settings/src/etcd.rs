@@ -9,6 +9,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::build::{self, Entry, Given, state_directory};
+use crate::cause;
 use crate::document;
 use crate::expand::Environment;
 use crate::given::{Origin, Table};
@@ -92,7 +93,7 @@ pub(crate) fn entries(
         let shown = file.display();
         let read = match &text {
             Ok(text) => candidates.read(&file, &text.bytes).map_err(|problems| told(&problems)),
-            Err(error) => Err(error.to_string()),
+            Err(error) => Err(cause::chain(error)),
         };
         match read {
             Err(fault) => notices.push(format!("what etcd holds for `{shown}` is left out: {fault}")),
@@ -121,7 +122,6 @@ pub(crate) fn is_on(root: &Table) -> bool {
         .is_some_and(|etcd| !etcd.texts("endpoints").is_empty())
 }
 
-/// Where the mirror is.
 /// A section that nobody gave says nothing, not even its defaults.
 pub(crate) fn leave_out_unused(root: &mut Table) {
     if root
@@ -133,6 +133,7 @@ pub(crate) fn leave_out_unused(root: &mut Table) {
     }
 }
 
+/// Where the mirror is.
 pub(crate) fn mirror_of(root: &Table, directory: &Path, env: &Environment<'_>) -> PathBuf {
     let given = root.table("state").and_then(|state| state.text("directory"));
     etcd_mirror(&state_directory(given.map(|text| text.value.as_str()), directory, env).0)

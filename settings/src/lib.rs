@@ -5,6 +5,7 @@
 //! collects all that is wrong.
 
 mod build;
+pub mod cause;
 mod diff;
 mod document;
 mod effective;

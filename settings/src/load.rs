@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::build::{self, Entry, Given};
+use crate::cause;
 use crate::document::{self, Node};
 use crate::effective::{self, Section};
 use crate::etcd;
@@ -121,7 +122,10 @@ fn read_all(
             None => Text::read(&included),
         };
         let parsed = text
-            .map_err(|error| vec![Spot::file(&included).problem(format!("cannot be read: {error}"))])
+            .map_err(|error| {
+                let problem = Spot::file(&included).problem(format!("cannot be read: {}", cause::chain(&error)));
+                vec![problem.help(cause::named_file_help(error.kind()))]
+            })
             .and_then(|text| {
                 let node = document::read(&included, &text.bytes)?;
                 let directory = text.directory.clone();

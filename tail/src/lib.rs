@@ -9,6 +9,7 @@ mod batch;
 mod charset;
 mod claims;
 mod compose;
+mod condition;
 mod container;
 mod copied;
 mod copies;

@@ -12,6 +12,7 @@ use thiserror::Error;
 
 use crate::batch::{Batch, hand_out};
 use crate::claims::Claims;
+pub use crate::condition::Condition;
 use crate::copies::{Adrift, Suspect};
 use crate::file::is_exhausted;
 use crate::generation::{Ending, Generation, Reading, STEP};
@@ -109,24 +110,6 @@ pub enum Todo {
         /// When to poll again at the latest.
         until: Option<Instant>,
     },
-}
-
-/// Why a path is not read; what an operator is told.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub enum Condition {
-    /// There is a file and it can be read.
-    #[default]
-    Present,
-    /// There is no file.
-    Absent,
-    /// The file is read by the watcher of this other path.
-    SharedWith(PathBuf),
-    /// The file is, or may be, a copy of what this other path holds or held.
-    CopyOf(PathBuf),
-    /// It is a directory, FIFO, socket or device.
-    NotAFile,
-    /// The system refuses: the words say why.
-    Refused(String),
 }
 
 /// A read that failed: the watcher is restarted from its saved position.
@@ -398,7 +381,7 @@ impl Watcher {
                 until.at(now + OLD_LOOK);
             }
             let waits_for_others = match self.condition {
-                Condition::SharedWith(_) | Condition::Refused(_) => Some(LOOK_AGAIN),
+                Condition::SharedWith(_) | Condition::Refused { .. } => Some(LOOK_AGAIN),
                 // For the other watcher to take it, or for it to be finished.
                 Condition::CopyOf(_) if !self.suspect.as_deref().is_some_and(Suspect::is_decided) => Some(OLD_LOOK),
                 Condition::CopyOf(_) => Some(LOOK_AGAIN),
