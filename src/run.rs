@@ -11,10 +11,10 @@ use actix::prelude::*;
 use actix_rt::signal::unix::{SignalKind, signal};
 use logcatch_actors::{
     ApplySettings, Board, Budget, Common, ConfigActor, DeadLetterStore, Drain, DrainKafka, Herald, KafkaActor, Ping,
-    Reload, Side, Standing, SupervisorActor,
+    Reload, Side, Standing, SupervisorActor, load,
 };
 use logcatch_kafka::StartError;
-use logcatch_settings::{Loaded, Refused, Settings, Texts, load};
+use logcatch_settings::{Loaded, Refused, Settings, Texts};
 use logcatch_tail::{Claims, Handles, Lease, Positions, StateLock, World};
 use rustix::io::Errno;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -127,7 +127,7 @@ async fn serve(
     ));
     let side = Side::new(Arc::clone(&letters) as _, Arc::clone(&positions));
     let mut standing = side.standing();
-    let (kafka, lanes) = KafkaActor::start_service(&settings, side).map_err(kafka_failure)?;
+    let (kafka, lanes) = KafkaActor::start_service(&settings, side).map_err(|error| kafka_failure(error, &config))?;
     let common = Common {
         world: Arc::new(World {
             positions,
@@ -354,10 +354,14 @@ async fn end_resend(letters: &DeadLetterStore, timeout: Duration) {
     }
 }
 
-/// Properties that make no producer.
-pub fn kafka_failure(error: StartError) -> Failure {
+/// Properties of these settings that make no producer: each is good by itself.
+pub fn kafka_failure(error: StartError, config: &Path) -> Failure {
+    if matches!(error, StartError::Wake(_)) {
+        return Failure::new(error);
+    }
     Failure::new(error)
-        .help("correct [kafka.properties] in the settings; `logcatch check --broker` tries them and starts nothing")
+        .place(format!("{}: [kafka.properties]", config.display()))
+        .help("correct it there; `logcatch check` tries it and starts nothing")
         .exit(Exit::Settings)
 }
 
