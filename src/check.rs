@@ -7,8 +7,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::SystemTime;
 
+use logcatch_actors::load;
 use logcatch_actors::words::harmless;
-use logcatch_settings::{LogEntry, Settings, Start, load};
+use logcatch_settings::cause::chain;
+use logcatch_settings::{LogEntry, Settings, Start};
 use logcatch_tail::{Inode, sweep};
 use serde::Serialize;
 
@@ -77,7 +79,7 @@ pub fn run(config: &Path, args: &CheckArgs) -> Result<(), Failure> {
     for notice in &loaded.notices {
         cli::note(notice);
     }
-    broker::check_properties(&loaded)?;
+    broker::check_properties(&loaded.settings, config)?;
     let mut report = Report::new(config, &loaded.settings);
     let asked = args
         .broker
@@ -181,12 +183,12 @@ impl Entry {
         let unreadable = found
             .unreadable
             .iter()
-            .map(|(path, error)| (path.as_path(), error.to_string()));
+            .map(|(path, error)| (path.as_path(), chain(error)));
         // That a name is found does not mean that its file can be opened.
         let closed = found
             .files
             .keys()
-            .filter_map(|path| Some((path.as_path(), std::fs::File::open(path).err()?.to_string())));
+            .filter_map(|path| Some((path.as_path(), chain(&std::fs::File::open(path).err()?))));
         let unreadable = unreadable.chain(closed);
         Self {
             name: log.name.clone(),

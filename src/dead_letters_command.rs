@@ -6,8 +6,7 @@ use std::io::{self, IsTerminal as _, Write};
 use std::path::{Path, PathBuf};
 
 use actix::System;
-use logcatch_actors::{DeadLetter, Resent, Segments, options};
-use logcatch_settings::load;
+use logcatch_actors::{DeadLetter, Resent, Segments, load, options};
 use logcatch_tail::{StateLock, StoreError};
 use tokio::sync::watch;
 
@@ -27,6 +26,8 @@ pub fn run(config: &Path, args: &DeadLettersArgs) -> Result<(), Failure> {
     let state = state_of(config, letters.state.as_deref())?;
     let service = match Client::connect(&state) {
         Ok(client) => Some(client),
+        // Nothing was ever kept where there is no directory: it is rather misspelt.
+        Err(error @ ConnectError::NoService { .. }) if !state.is_dir() => return Err(error.into()),
         Err(ConnectError::NoService { .. }) => None,
         Err(error) => return Err(error.into()),
     };
@@ -277,9 +278,7 @@ fn from_the_files(config: &Path, state: &Path, args: &ResendLetters) -> Result<R
         cli::note(notice);
     }
     let segments = Segments::of(state);
-    // No lock, and no directory for it, where nothing was ever kept.
-    let lock = state.exists().then(|| StateLock::acquire(state)).transpose();
-    let _lock = lock.map_err(|error| {
+    let _lock = StateLock::acquire(state).map_err(|error| {
         let is_held = matches!(error, StoreError::Held { .. });
         let failure = state_failure(error);
         if is_held {
@@ -294,7 +293,7 @@ fn from_the_files(config: &Path, state: &Path, args: &ResendLetters) -> Result<R
     let (options, meant, topic) = (options(&loaded.settings), args.letters.meant(), args.topic.clone());
     let resent = resend(options, &segments, &files, &meant, topic, progress, || false);
     System::new().block_on(resent).map_err(|error| match error {
-        ResendError::Start(error) => kafka_failure(error),
+        ResendError::Start(error) => kafka_failure(error, config),
         ResendError::Letters(error) => Failure::new(error),
     })
 }

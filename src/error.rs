@@ -2,10 +2,10 @@
 
 use std::error::Error;
 use std::io;
-use std::iter;
 use std::process::ExitCode;
 
 use logcatch_settings::Refused;
+use logcatch_settings::cause::{self, Told, chain};
 use thiserror::Error as ThisError;
 
 use crate::cli::stderr_has_colours;
@@ -100,17 +100,8 @@ impl Failure {
 impl From<Refused> for Failure {
     fn from(refused: Refused) -> Self {
         let help = match &refused {
-            Refused::Invalid { .. } => {
-                "correct what is named; `logcatch check` reads the settings and starts nothing".to_owned()
-            }
-            Refused::Unreadable { source, .. } => match source.kind() {
-                io::ErrorKind::NotFound => {
-                    "create it, or name another by --config or LOGCATCH_CONFIG; `logcatch demo` needs none".to_owned()
-                }
-                io::ErrorKind::PermissionDenied => "let this user read the file and enter its directories".to_owned(),
-                io::ErrorKind::IsADirectory => "name a file in it".to_owned(),
-                _ => "make it readable, or name another by --config or LOGCATCH_CONFIG".to_owned(),
-            },
+            Refused::Invalid { .. } => "correct what is named; `logcatch check` reads the settings and starts nothing",
+            Refused::Unreadable { source, .. } => cause::settings_help(source.kind(), Told::AtTheCommand),
         };
         Self::new(refused).help(help).exit(Exit::Settings)
     }
@@ -134,21 +125,6 @@ impl From<control::Refused> for Failure {
         } else {
             failure
         }
-    }
-}
-
-/// An error and its causes in one line.
-pub fn chain(error: &(dyn Error + 'static)) -> String {
-    let texts = iter::successors(Some(error), |&error| error.source()).map(without_number);
-    texts.collect::<Vec<_>>().join(": ")
-}
-
-/// The message of an error of the operating system, without its number.
-fn without_number(error: &(dyn Error + 'static)) -> String {
-    let text = error.to_string();
-    match error.downcast_ref::<io::Error>().and_then(io::Error::raw_os_error) {
-        Some(number) => text.trim_end_matches(&format!(" (os error {number})")).to_owned(),
-        None => text,
     }
 }
 

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use logcatch_actors::{headers_of, shape_of};
 use logcatch_kafka::RecordHeaders;
+use logcatch_settings::cause::words;
 use logcatch_settings::{LogEntry, Refused, load};
 use logcatch_tail::{
     Batch, Claims, Condition, Handles, Lease, Positions, Rotated, Shape, Todo, WatchSpec, Watcher, World,
@@ -45,8 +46,14 @@ pub fn run(config: &Path, args: &PreviewArgs) -> Result<(), Failure> {
     let path = std::path::absolute(&args.path).map_err(Failure::new)?;
     let settings = match load(config, &environment) {
         Ok(loaded) => Some(loaded.settings),
-        // Without a settings file the defaults count; one that is there and wrong is said.
-        Err(Refused::Unreadable { source, .. }) if source.kind() == io::ErrorKind::NotFound => None,
+        // Without a settings file the defaults count; one that is there and wrong is an error.
+        Err(Refused::Unreadable { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+            cli::note(&format!(
+                "there are no settings at `{}`; the defaults count",
+                config.display()
+            ));
+            None
+        }
         Err(refused) => return Err(refused.into()),
     };
     let logs = settings.iter().flat_map(|settings| &settings.logs);
@@ -136,7 +143,7 @@ fn follow(
 fn cannot_read(path: &Path, condition: &Condition) -> Failure {
     let cause = match condition {
         Condition::NotAFile => "it is not a regular file",
-        Condition::Refused(cause) => cause,
+        Condition::Refused { cause, .. } => words(cause),
         _ => "no such file",
     };
     Failure::new(format!("cannot read `{}`: {cause}", path.display())).help("name a log file that this user may read")

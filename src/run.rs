@@ -11,11 +11,12 @@ use actix::prelude::*;
 use actix_rt::signal::unix::{SignalKind, signal};
 use logcatch_actors::{
     ApplySettings, Board, Budget, Common, ConfigActor, DeadLetterStore, Drain, DrainKafka, Herald, KafkaActor, Ping,
-    Reload, Side, Standing, SupervisorActor,
+    Reload, Side, Standing, SupervisorActor, load,
 };
 use logcatch_kafka::StartError;
-use logcatch_settings::{Loaded, Refused, Settings, Texts, load};
+use logcatch_settings::{Loaded, Refused, Settings, Texts};
 use logcatch_tail::{Claims, Handles, Lease, Positions, StateLock, World};
+use rustix::io::Errno;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::sync::watch;
 
@@ -32,6 +33,8 @@ use crate::web::Web;
 /// Runs until SIGTERM or SIGINT.
 pub fn run(config: &Path) -> Result<(), Failure> {
     let config = std::path::absolute(config).map_err(Failure::new)?;
+    // Before settings are read: what one of them is by default follows it.
+    let raised = raise_open_files();
     let (loaded, refused) = match load(&config, &environment) {
         Ok(loaded) => (loaded, None),
         Err(refused) => match last_good::fall_back(&config) {
@@ -47,7 +50,9 @@ pub fn run(config: &Path) -> Result<(), Failure> {
     for notice in &loaded.notices {
         log::warn!("{notice}");
     }
-    raise_open_files();
+    if let Err(error) = raised {
+        log::warn!(cause:% = error, limit:? = getrlimit(Resource::Nofile).current; "cannot raise the limit of open files");
+    }
     let state = &loaded.settings.state;
     let lock = StateLock::acquire(&state.directory).map_err(state_failure)?;
     let opened = Positions::open(&state.directory, lock, state.checkpoint_interval);
@@ -122,7 +127,7 @@ async fn serve(
     ));
     let side = Side::new(Arc::clone(&letters) as _, Arc::clone(&positions));
     let mut standing = side.standing();
-    let (kafka, lanes) = KafkaActor::start_service(&settings, side).map_err(kafka_failure)?;
+    let (kafka, lanes) = KafkaActor::start_service(&settings, side).map_err(|error| kafka_failure(error, &config))?;
     let common = Common {
         world: Arc::new(World {
             positions,
@@ -350,23 +355,25 @@ async fn end_resend(letters: &DeadLetterStore, timeout: Duration) {
     }
 }
 
-/// Properties that make no producer.
-pub fn kafka_failure(error: StartError) -> Failure {
+/// Properties of these settings that make no producer: each is good by itself.
+pub fn kafka_failure(error: StartError, config: &Path) -> Failure {
+    if matches!(error, StartError::Wake(_)) {
+        return Failure::new(error);
+    }
     Failure::new(error)
-        .help("correct [kafka.properties] in the settings; `logcatch check --broker` tries them and starts nothing")
+        .place(format!("{}: [kafka.properties]", config.display()))
+        .help("correct it there; `logcatch check` tries it and starts nothing")
         .exit(Exit::Settings)
 }
 
 /// Each watched file takes a handle, and common limits are low for historic reasons only.
-fn raise_open_files() {
+pub fn raise_open_files() -> Result<(), Errno> {
     let limit = getrlimit(Resource::Nofile);
     let raised = Rlimit {
         current: limit.maximum,
         maximum: limit.maximum,
     };
-    if let Err(error) = setrlimit(Resource::Nofile, raised) {
-        log::warn!(cause:% = error, limit:? = limit.current; "cannot raise the limit of open files");
-    }
+    setrlimit(Resource::Nofile, raised)
 }
 
 /// What an operator asks for by signal.

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use crate::cli::{self, SettingsArgs};
 use crate::error::Failure;
+use crate::run::raise_open_files;
 
 /// Where the origins begin; longer lines push theirs to the right.
 const ORIGIN_COLUMN: usize = 48;
@@ -15,6 +16,8 @@ pub fn run(config: &Path, args: &SettingsArgs) -> Result<(), Failure> {
     if args.schema {
         return cli::print_json(&schema::json_schema());
     }
+    // As the service does; where that is refused, it is for the service, too.
+    let _ = raise_open_files();
     let loaded = load(config, &cli::environment)?;
     for notice in &loaded.notices {
         cli::note(notice);
@@ -96,11 +99,14 @@ mod tests {
             "{printed}"
         );
         assert!(printed.contains("# default: the first path\n"), "{printed}");
+        assert!(printed.contains("\nopen_files = "), "{printed}");
+        assert!(!printed.contains("etcd"), "{printed}");
 
         std::fs::write(&path, &printed).unwrap();
         let again = load(&path, &|_| None).unwrap_or_else(|refused| panic!("{refused}\n{printed}"));
         let unnamed = |mut settings: logcatch_settings::Settings| {
             settings.logs.iter_mut().for_each(|log| log.named = false);
+            settings.limits.open_files = None;
             settings
         };
         assert_eq!(unnamed(again.settings), unnamed(first.settings));

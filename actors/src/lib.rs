@@ -22,7 +22,7 @@ pub use dead_letters::{
 };
 pub use kafka::{
     DrainKafka, GetStats, KafkaActor, Lost, PositionsPlace, Reconfigure, ShipBatch, Side, Standing, TopicPositions,
-    check_positions, options,
+    check_positions, load, options,
 };
 pub use observe::{
     Board, Counts, Event, EventKind, Events, FileRow, Gauge, KafkaRow, Key, Order, PositionsRow, Reason, Refusal,

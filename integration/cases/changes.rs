@@ -39,7 +39,7 @@ fn c1_a_changed_key_takes_what_follows_and_nothing_is_read_again() {
     );
 }
 
-/// What no schema knows, librdkafka refuses when a producer is made of it: the last stage at which settings can fail.
+/// What no schema knows, librdkafka refuses, some of it only when a producer is made: the last stage at which settings can fail.
 fn c2_settings_that_kafkas_client_refuses_change_nothing_at_all() {
     let mut fixture = Fixture::with("refused-late", "name = \"app\"");
     let mut log = fixture.log("logs/app.log");
@@ -55,6 +55,8 @@ fn c2_settings_that_kafkas_client_refuses_change_nothing_at_all() {
         "linger.ms = \"soon\"",
         "no.such.property = \"1\"",
         "ssl.ca.location = \"/no/such/file\"",
+        // Only a producer that is made of both finds that they do not go together.
+        "reconnect.backoff.max.ms = 100\nreconnect.backoff.ms = 5000",
     ] {
         let bad = good.replace("name = \"app\"", "name = \"app\"\nmax_line = \"1KiB\"");
         let bad = format!("{bad}{entry}[limits]\nin_flight = \"4MiB\"\n[kafka.properties]\n{property}\n");

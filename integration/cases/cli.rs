@@ -17,6 +17,12 @@ cases![
     a_bad_glob,
     all_problems_at_once,
     a_property_that_the_promises_rest_on,
+    every_property_that_librdkafka_does_not_take_at_once_with_what_it_does,
+    properties_that_do_not_go_together,
+    a_state_directory_that_is_not_there_has_no_dead_letters_to_tell_of,
+    all_that_is_wrong_in_one_list,
+    a_reload_says_every_bad_property_and_changes_nothing,
+    files_that_the_settings_name_and_that_cannot_be_read,
     an_unset_variable,
     usage_errors_end_with_2,
     check_accepts_what_run_accepts,
@@ -133,6 +139,101 @@ fn a_property_that_the_promises_rest_on() {
     assert_says(&text, &["logcatch.toml:5", "acks"]);
 }
 
+const BAD_PROPERTIES: &str = "[kafka.properties]\nligner.ms = 5\ncompression.type = \"none-such\"\n";
+
+fn assert_says_bad_properties(text: &str) {
+    assert_says(
+        text,
+        &[
+            "`kafka.properties.ligner.ms` is not known to librdkafka",
+            "did you mean `linger.ms`?",
+            "`kafka.properties.compression.type` has a value that librdkafka does not take",
+            "allowed: none, gzip, snappy, lz4, zstd",
+        ],
+    );
+}
+
+fn every_property_that_librdkafka_does_not_take_at_once_with_what_it_does() {
+    let text = refused(&format!("{KAFKA}{BAD_PROPERTIES}[[logs]]\npath = 5\n"));
+    assert_says_bad_properties(&text);
+    assert_says(
+        &text,
+        &["3 problems", "logcatch.toml:5", "logcatch.toml:6", "logcatch.toml:8"],
+    );
+}
+
+fn properties_that_do_not_go_together() {
+    let bad = "[kafka.properties]\nreconnect.backoff.max.ms = 100\nreconnect.backoff.ms = 5000\n";
+    assert_says(
+        &refused(&format!("{KAFKA}[state]\ndirectory = \"state\"\n{bad}{LOGS}")),
+        &[
+            "`reconnect.backoff.max.ms` must be >= `reconnect.backoff.ms`",
+            "logcatch.toml: [kafka.properties]",
+        ],
+    );
+}
+
+fn a_state_directory_that_is_not_there_has_no_dead_letters_to_tell_of() {
+    let host = Host::new("no-state");
+    for command in [
+        &["dead-letters", "list"][..],
+        &["dead-letters", "resend"],
+        &["positions", "list"],
+    ] {
+        let output = host.run(&[command, &["--state", "misspelt"]].concat());
+        assert_eq!((output.code, output.stdout.as_str()), (Some(1), ""), "{output:?}");
+        assert_says(&output.stderr, &["misspelt", "help: "]);
+    }
+}
+
+fn all_that_is_wrong_in_one_list() {
+    let text = refused(
+        "[kafka]\nbrokers = [\"a\", \"\", \"b:0\"]\ntopic = \"t\"\n[[logs]]\npath = [\"l/[x\", \"\", \"m/[y\"]\n",
+    );
+    assert_says(
+        &text,
+        &[
+            "6 problems",
+            "not \"a\"",
+            "brokers[1]",
+            "not \"b:0\"",
+            "path[0]",
+            "path[1]",
+            "path[2]",
+        ],
+    );
+}
+
+fn a_reload_says_every_bad_property_and_changes_nothing() {
+    let host = Host::new("reload-properties");
+    let good = host.head("127.0.0.1:1", "t");
+    host.settings(&format!("{good}{LOGS}"));
+    let service = host.start();
+    service.wait_log("logcatch starts");
+    host.settings(&format!("{good}{BAD_PROPERTIES}{LOGS}"));
+    let output = host.run(&["reload"]);
+    assert_eq!(output.code, Some(78), "{output:?}");
+    assert_says_bad_properties(&output.stderr);
+    assert_says_bad_properties(&service.stop());
+}
+
+fn files_that_the_settings_name_and_that_cannot_be_read() {
+    let text = refused(&format!(
+        "host = \"${{file:no-such}}\"\ninclude = [\"none.toml\"]\n{KAFKA}[kafka.properties]\nssl.ca.location = \"logs\"\n\
+         ssl.crl.location = \"none.pem\"\n{LOGS}"
+    ));
+    assert_says(
+        &text,
+        &[
+            "logcatch.toml:1",
+            "none.toml: cannot be read",
+            "none.pem`: No such file",
+            "help: create the file",
+        ],
+    );
+    assert!(!text.contains("os error"), "{text}");
+}
+
 fn an_unset_variable() {
     let text = refused(&format!("host = \"${{LOGCATCH_SURELY_UNSET}}\"\n{KAFKA}{LOGS}"));
     assert_says(&text, &["logcatch.toml:1", "LOGCATCH_SURELY_UNSET"]);
@@ -182,7 +283,8 @@ fn settings_prints_what_applies_and_hides_secrets() {
         "{KAFKA}[kafka.properties]\n\"sasl.username\" = \"u\"\nsasl.password = \"tell-nobody\"\n{LOGS}"
     ));
     let output = host.run(&["settings"]);
-    assert_says(&output.stdout, &["127.0.0.1:1", "***"]);
+    assert_says(&output.stdout, &["127.0.0.1:1", "***", "open_files = "]);
+    assert!(!output.stdout.contains("etcd"), "there is none: {output:?}");
     assert!(!format!("{output:?}").contains("tell-nobody"), "{output:?}");
     ok(output);
 }

@@ -10,6 +10,7 @@ use crate::harness::service::Managed;
 
 cases![
     a_typo_before_a_reboot_stops_no_shipping_and_ready_is_said_when_it_is_mended,
+    a_bad_property_before_a_reboot_stops_no_shipping,
     a_settings_file_that_is_missing_at_start_is_waited_for,
     a_broken_included_file_changes_nothing_running_or_at_start,
     without_last_good_settings_a_broken_file_ends_the_start,
@@ -62,6 +63,24 @@ fn a_typo_before_a_reboot_stops_no_shipping_and_ready_is_said_when_it_is_mended(
     fixture.host.settings(&good);
     managed.until("READY=1");
     log.write(100);
+    fixture.finish(managed.service);
+}
+
+fn a_bad_property_before_a_reboot_stops_no_shipping() {
+    let mut fixture = Fixture::new("bad-property");
+    let good = fs::read_to_string(fixture.host.settings_path()).unwrap();
+    let mut log = fixture.log("logs/app.log");
+    log.write(100);
+    let service = fixture.host.start();
+    fixture.caught_up();
+    service.stop();
+    fixture
+        .host
+        .settings(&good.replace("[[logs]]", "[kafka.properties]\nlinger.ms = \"soon\"\n[[logs]]"));
+    log.write(100);
+    let mut managed = start_broken(&mut fixture);
+    fixture.host.settings(&good);
+    managed.until("READY=1");
     fixture.finish(managed.service);
 }
 

@@ -15,6 +15,7 @@
 mod heap;
 mod inquirer;
 mod producer;
+mod properties;
 mod tls;
 mod token;
 mod transaction;
@@ -37,6 +38,7 @@ use crate::wake::Wake;
 pub use heap::{gather_heap, give_back_heap};
 pub use inquirer::Inquirer;
 pub use producer::Producer;
+pub(crate) use properties::list as list_properties;
 pub(crate) use token::set_token;
 
 /// The longest name of a topic that a broker takes.

@@ -9,6 +9,8 @@ mod web;
 
 use std::path::{Path, PathBuf};
 
+use logcatch_tail::default_open_files;
+
 use crate::etcd;
 use crate::expand::Environment;
 use crate::given::{Origin, Table, Text};
@@ -29,6 +31,9 @@ const PARTS_OF_IN_FLIGHT: u64 = 4;
 /// may be of one file, and as much for the others.
 const EXACTLY_ONCE_IN_FLIGHT: u64 = 128 << 20;
 const EXACTLY_ONCE_PARTS: u64 = 2;
+
+/// How the default of `limits.open_files` is found.
+const OPEN_FILES_DEFAULT: &str = "65536, or four fifths of what this process may open";
 
 /// What was given in all files.
 pub(crate) struct Given {
@@ -82,7 +87,6 @@ pub(crate) fn settings(given: &mut Given, env: &Environment<'_>, report: &mut Re
     if matches!(kafka.delivery, Delivery::ExactlyOnce(_)) {
         parts = EXACTLY_ONCE_PARTS;
         limits.put_default("in_flight", EXACTLY_ONCE_IN_FLIGHT, "with exactly-once");
-        root.put_table("limits", limits.clone());
     }
     let in_flight = limits.number("in_flight").unwrap_or_default();
     let logs = logs::entries(
@@ -111,6 +115,9 @@ pub(crate) fn settings(given: &mut Given, env: &Environment<'_>, report: &mut Re
         logs,
         kafka,
     };
+    // Where it is not given it follows the process, and is shown only.
+    limits.put_number("open_files", default_open_files(), OPEN_FILES_DEFAULT);
+    root.put_table("limits", limits);
     root.put_table("state", state);
     settings
 }

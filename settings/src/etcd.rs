@@ -9,9 +9,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::build::{self, Entry, Given, state_directory};
+use crate::cause;
 use crate::document;
 use crate::expand::Environment;
-use crate::given::Table;
+use crate::given::{Origin, Table};
 use crate::problem::{Problem, Spot};
 use crate::reader::{Reader, Report};
 use crate::schema;
@@ -92,7 +93,7 @@ pub(crate) fn entries(
         let shown = file.display();
         let read = match &text {
             Ok(text) => candidates.read(&file, &text.bytes).map_err(|problems| told(&problems)),
-            Err(error) => Err(error.to_string()),
+            Err(error) => Err(cause::chain(error)),
         };
         match read {
             Err(fault) => notices.push(format!("what etcd holds for `{shown}` is left out: {fault}")),
@@ -119,6 +120,17 @@ pub(crate) fn entries(
 pub(crate) fn is_on(root: &Table) -> bool {
     root.table("etcd")
         .is_some_and(|etcd| !etcd.texts("endpoints").is_empty())
+}
+
+/// A section that nobody gave says nothing, not even its defaults.
+pub(crate) fn leave_out_unused(root: &mut Table) {
+    if root
+        .items
+        .get("etcd")
+        .is_some_and(|item| matches!(item.origin, Origin::Default(_)))
+    {
+        root.items.remove("etcd");
+    }
 }
 
 /// Where the mirror is.

@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
+use crate::cause;
+
 /// Looks up an environment variable.
 pub type Environment<'a> = dyn Fn(&str) -> Option<String> + 'a;
 
@@ -27,7 +29,7 @@ pub(crate) enum ExpandError {
     Open,
     #[error("names the environment variable `{0}`, which is no name of letters, digits and `_`")]
     Name(String),
-    #[error("needs the file `{}`, which cannot be read: {cause}", path.display())]
+    #[error("needs the file `{}`, which cannot be read: {}", path.display(), cause::chain(cause))]
     File { path: PathBuf, cause: io::Error },
 }
 
@@ -37,7 +39,7 @@ impl ExpandError {
     pub(crate) fn help(&self) -> String {
         match self {
             Self::Unset(name) => format!("set it, or give a default as in `${{{name}:-default}}`"),
-            Self::File { .. } => "create the file, or let the user of the service read it".to_owned(),
+            Self::File { cause, .. } => cause::named_file_help(cause.kind()).to_owned(),
             Self::Open | Self::Name(_) => {
                 "write `${NAME}`, `${NAME:-default}` or `${file:PATH}`; `$${` is a `${` itself".to_owned()
             }

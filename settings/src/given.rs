@@ -159,6 +159,16 @@ impl Table {
         );
     }
 
+    /// Fills in a number that was found out.
+    pub(crate) fn put_number(&mut self, name: &'static str, number: u64, how: &'static str) {
+        let item = Item {
+            given: Given::Number(number),
+            spot: self.spot.key(name, None),
+            origin: Origin::Default(Some(how)),
+        };
+        self.items.entry(name).or_insert(item);
+    }
+
     /// Takes another default, if none was given.
     pub(crate) fn put_default(&mut self, name: &'static str, number: u64, how: &'static str) {
         if let Some(item) = self.items.get_mut(name)

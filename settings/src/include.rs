@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use logcatch_tail::PathGlob;
 
+use crate::cause;
 use crate::given::Table;
 use crate::reader::Report;
 use crate::sources::Sources;
@@ -42,10 +43,12 @@ pub(crate) fn files(
             None => {
                 if let Err((path, error)) = search(&pattern, pattern.base(), &mut found) {
                     let message = format!(
-                        "needs the directory `{}`, which cannot be read: {error}",
-                        path.display()
+                        "needs the directory `{}`, which cannot be read: {}",
+                        path.display(),
+                        cause::chain(&error)
                     );
-                    report.problems.push(text.spot.problem(message));
+                    let help = "let the user of the service read and enter it, or correct the pattern";
+                    report.problems.push(text.spot.problem(message).help(help));
                 }
             }
         }

@@ -5,6 +5,7 @@
 //! collects all that is wrong.
 
 mod build;
+pub mod cause;
 mod diff;
 mod document;
 mod effective;
@@ -38,9 +39,10 @@ pub use expand::Environment;
 pub use fields::{Field, FieldValue};
 pub use given::Origin;
 pub use last_good::{keep, last_good};
-pub use load::{Loaded, effective, load};
+pub use load::{Loaded, PropertyCheck, PropertyFault, effective, load, load_with};
 pub use pod::Pod;
 pub use problem::{Problem, Refused};
+pub use reader::nearest;
 pub use rotated::RotatedFiles;
 pub use settings::{
     Delivery, EtcdSettings, ExactlyOnce, KafkaSettings, Level, Limits, LogEntry, LogFormat, LogSettings, Settings,

@@ -3,19 +3,23 @@
 use std::path::{Path, PathBuf};
 
 use crate::build::{self, Entry, Given};
+use crate::cause;
 use crate::document::{self, Node};
 use crate::effective::{self, Section};
 use crate::etcd;
 use crate::expand::Environment;
-use crate::given::Table;
+use crate::given::{Origin, Table};
 use crate::include;
-use crate::problem::{Refused, Spot};
+use crate::problem::{Problem, Refused, Spot};
 use crate::reader::{Reader, Report};
 use crate::schema;
 use crate::seed;
-use crate::settings::Settings;
+use crate::settings::{KafkaSettings, Settings};
 use crate::sources::Sources;
 use crate::texts::{Text, Texts};
+
+/// The table of the properties of librdkafka.
+const PROPERTIES: &str = "kafka.properties";
 
 /// Settings that can be applied, and what is known about them.
 #[derive(Debug)]
@@ -32,15 +36,35 @@ pub struct Loaded {
     pub texts: Texts,
 }
 
-/// Reads the settings file and everything it names. `env` looks up environment variables.
+/// A property of librdkafka that cannot be used, by whom librdkafka is asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PropertyFault {
+    /// Its name.
+    pub property: String,
+    /// What is wrong, in words that follow the name.
+    pub message: String,
+    /// What to do.
+    pub help: String,
+}
+
+/// Says what is wrong with the properties of librdkafka, each by itself.
+pub type PropertyCheck<'a> = dyn Fn(&KafkaSettings) -> Vec<PropertyFault> + 'a;
+
+/// Reads the settings file and everything it names. `env` looks up environment variables. The properties of librdkafka are what
+/// their names and the promises say: see [`load_with`].
 ///
 /// All problems are reported at once. Values that come from the environment or from files are in none of the messages.
 pub fn load(path: &Path, env: &Environment<'_>) -> Result<Loaded, Refused> {
+    load_with(path, env, &|_| Vec::new())
+}
+
+/// As [`load`], and what `check` says of the properties of librdkafka is reported with all the rest.
+pub fn load_with(path: &Path, env: &Environment<'_>, check: &PropertyCheck<'_>) -> Result<Loaded, Refused> {
     let texts = Texts::open(path).map_err(|source| Refused::Unreadable {
         path: path.to_owned(),
         source,
     })?;
-    load_texts(texts, env, false)
+    load_checked(texts, env, false, check)
 }
 
 /// What settings made of these files say, each value with its origin, secrets hidden; none when that cannot be told any more.
@@ -49,7 +73,16 @@ pub fn effective(texts: &Texts, env: &Environment<'_>) -> Option<Vec<Section>> {
 }
 
 /// Makes settings of a file that was read; of those it includes as well when they `are_kept`, and not of what is there now.
-pub(crate) fn load_texts(mut texts: Texts, env: &Environment<'_>, are_kept: bool) -> Result<Loaded, Refused> {
+pub(crate) fn load_texts(texts: Texts, env: &Environment<'_>, are_kept: bool) -> Result<Loaded, Refused> {
+    load_checked(texts, env, are_kept, &|_| Vec::new())
+}
+
+fn load_checked(
+    mut texts: Texts,
+    env: &Environment<'_>,
+    are_kept: bool,
+    check: &PropertyCheck<'_>,
+) -> Result<Loaded, Refused> {
     let (path, directory) = (texts.settings.clone(), texts.text.directory.clone());
     let mut report = Report::default();
     let mut sources = Sources::default();
@@ -72,6 +105,11 @@ pub(crate) fn load_texts(mut texts: Texts, env: &Environment<'_>, are_kept: bool
         );
         read = Some(all);
     }
+    if let Some((settings, effective)) = &read {
+        let faults = check(&settings.kafka).into_iter();
+        let problems = faults.map(|fault| property_problem(fault, &path, effective));
+        report.problems.extend(problems);
+    }
     sources.files.append(&mut report.secrets);
     notices.append(&mut report.notices);
     match read {
@@ -91,6 +129,24 @@ pub(crate) fn load_texts(mut texts: Texts, env: &Environment<'_>, are_kept: bool
                 sources,
             })
         }
+    }
+}
+
+fn property_problem(fault: PropertyFault, path: &Path, effective: &[Section]) -> Problem {
+    let properties = effective.iter().filter(|section| section.name == PROPERTIES);
+    let row = properties
+        .flat_map(|section| &section.rows)
+        .find(|row| row.key == fault.property);
+    let (file, line) = match row.map(|row| &row.origin) {
+        Some(Origin::File { file, line, .. }) => (file.clone(), *line),
+        _ => (path.to_owned(), None),
+    };
+    Problem {
+        file,
+        line,
+        key: format!("{PROPERTIES}.{}", fault.property),
+        message: fault.message,
+        help: Some(fault.help),
     }
 }
 
@@ -121,7 +177,10 @@ fn read_all(
             None => Text::read(&included),
         };
         let parsed = text
-            .map_err(|error| vec![Spot::file(&included).problem(format!("cannot be read: {error}"))])
+            .map_err(|error| {
+                let problem = Spot::file(&included).problem(format!("cannot be read: {}", cause::chain(&error)));
+                vec![problem.help(cause::named_file_help(error.kind()))]
+            })
             .and_then(|text| {
                 let node = document::read(&included, &text.bytes)?;
                 let directory = text.directory.clone();
@@ -158,6 +217,7 @@ fn read_all(
         directory: directory.to_owned(),
     };
     let settings = build::settings(&mut given, env, report);
+    etcd::leave_out_unused(&mut given.root);
     let effective = effective::sections(&given.root, given.logs.iter().map(|entry| &entry.table));
     (settings, effective)
 }

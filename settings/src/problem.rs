@@ -8,6 +8,7 @@ use std::sync::Arc;
 use serde::Serialize;
 use thiserror::Error;
 
+use crate::cause::{self, Told};
 use crate::sources::Sources;
 
 /// Why settings are not used.
@@ -75,17 +76,8 @@ impl Refused {
         let Self::Unreadable { source, .. } = self else {
             return self.to_string();
         };
-        let help = match source.kind() {
-            io::ErrorKind::NotFound => "put it back",
-            io::ErrorKind::PermissionDenied => "let the service's user read it and enter its directories",
-            io::ErrorKind::IsADirectory => "put a file in its place",
-            _ => "make it readable",
-        };
-        let mut cause = source.to_string();
-        if let Some(number) = source.raw_os_error() {
-            cause = cause.replace(&format!(" (os error {number})"), "");
-        }
-        format!("{self}: {cause}\n    help: {help}")
+        let help = cause::settings_help(source.kind(), Told::BesideTheService);
+        format!("{}\n    help: {help}", cause::chain(self))
     }
 }
 

@@ -199,15 +199,14 @@ impl Reader<'_> {
             &Shape::Text
         };
         let mut texts = Vec::new();
-        // All are read, so that all that is wrong is found.
-        let mut good = true;
+        let are_some = !nodes.is_empty();
+        // All are read, so that all that is wrong is found; in those that are good something else may be.
         for (spot, node) in nodes {
-            match self.value(&spot, node, of_one) {
-                Some(Given::Text(text)) => texts.push(text),
-                _ => good = false,
+            if let Some(Given::Text(text)) = self.value(&spot, node, of_one) {
+                texts.push(text);
             }
         }
-        good.then_some(Given::Texts(texts))
+        (!texts.is_empty() || !are_some).then_some(Given::Texts(texts))
     }
 
     /// Adds the values below, under names joined by dots.
@@ -346,7 +345,8 @@ fn unknown_key(table: &Spot, name: &str, line: Option<usize>, keys: &[Key]) -> P
 }
 
 /// The name that is most like `name`, if one is.
-pub(crate) fn nearest<'n>(name: &str, known: impl Iterator<Item = &'n str>) -> Option<&'n str> {
+#[must_use]
+pub fn nearest<'n>(name: &str, known: impl Iterator<Item = &'n str>) -> Option<&'n str> {
     let name = name.to_lowercase().replace('-', "_");
     known
         .map(|known| (strsim::normalized_damerau_levenshtein(&name, known), known))

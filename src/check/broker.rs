@@ -1,17 +1,19 @@
 //! What Kafka says about the topics of the settings.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use logcatch_actors::options;
 use logcatch_kafka::{Code, InspectError, Producer, StartError, TopicFacts, TopicReport, Wake, inspect};
-use logcatch_settings::{Loaded, Settings};
+use logcatch_settings::Settings;
 use serde::Serialize;
 use thiserror::Error;
 
 use super::{Entry, human};
-use crate::error::{Exit, Failure};
+use crate::error::Failure;
+use crate::run::kafka_failure;
 
 /// How long Kafka has to answer.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -42,73 +44,12 @@ struct Facts {
 #[error("cannot use the topics of the settings: {0}")]
 struct Unusable(String);
 
-/// Whether librdkafka takes the properties, and the files that they name.
-pub(super) fn check_properties(loaded: &Loaded) -> Result<(), Failure> {
-    let mut options = options(&loaded.settings);
-    let mut named = Vec::new();
-    loop {
-        let wake = Wake::new().map_err(StartError::from).map_err(Failure::new)?;
-        let Err(error) = Producer::new(&options, None, Arc::new(wake)) else {
-            break;
-        };
-        let Some(property) = property_of(&error).map(str::to_owned) else {
-            // Beside others it may only say that those were left out.
-            match named.is_empty() {
-                true if matches!(error, StartError::Wake(_)) => return Err(Failure::new(error)),
-                true => return Err(refused(error)),
-                false => break,
-            }
-        };
-        let count = options.properties.len();
-        options.properties.retain(|(name, _)| *name != property);
-        let is_gone = options.properties.len() < count;
-        named.push((place_of(loaded, &property), error));
-        // Without it the next one shows.
-        if !is_gone {
-            break;
-        }
-    }
-    let all = named.len();
-    if all > 1 {
-        let lines = named.into_iter().map(|(place, error)| match place {
-            Some(place) => format!("{place}: {error}"),
-            None => error.to_string(),
-        });
-        let lines: Vec<String> = lines.collect();
-        let failure = refused(format!("cannot use [kafka.properties]: {all} problems"));
-        return Err(failure.place(lines.join("\n  ")));
-    }
-    let Some((place, error)) = named.pop() else {
-        return Ok(());
-    };
-    Err(match place {
-        Some(place) => refused(error).place(place),
-        None => refused(error),
-    })
-}
-
-fn refused(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Failure {
-    Failure::new(error)
-        .help("correct it under [kafka.properties]; librdkafka's CONFIGURATION.md lists names and values")
-        .exit(Exit::Settings)
-}
-
-fn property_of(error: &StartError) -> Option<&str> {
-    match error {
-        StartError::Reserved { property } | StartError::Unknown { property } | StartError::Value { property } => {
-            Some(property)
-        }
-        StartError::Wake(_) | StartError::Create { .. } | StartError::Login { .. } => None,
-    }
-}
-
-fn place_of(loaded: &Loaded, property: &str) -> Option<String> {
-    let properties = loaded
-        .effective
-        .iter()
-        .find(|section| section.name == "kafka.properties")?;
-    let row = properties.rows.iter().find(|row| row.key == property)?;
-    Some(row.origin.to_string())
+/// Whether the properties go together, and with the files that they name: a producer can be made of them.
+pub(super) fn check_properties(settings: &Settings, config: &Path) -> Result<(), Failure> {
+    let wake = Wake::new().map_err(StartError::from);
+    wake.and_then(|wake| Producer::new(&options(settings), None, Arc::new(wake)))
+        .map(drop)
+        .map_err(|error| kafka_failure(error, config))
 }
 
 /// Asks for every topic of the settings: of those with placeholders, what they give for the files that are there.
@@ -248,27 +189,6 @@ mod tests {
     use logcatch_kafka::RESERVED;
 
     use super::*;
-
-    #[test]
-    fn all_properties_that_cannot_be_set_are_said_at_once() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("f.toml");
-        let check = |properties: &str| {
-            let head = "[kafka]\nbrokers = [\"a:1\"]\ntopic = \"t\"\n[kafka.properties]\n";
-            std::fs::write(&path, format!("{head}{properties}[[logs]]\npath = \"/l/*.log\"\n")).unwrap();
-            check_properties(&logcatch_settings::load(&path, &|_| None).unwrap())
-        };
-        check("linger.ms = 5\n").unwrap();
-        let three = "compression.codec = \"none-such\"\nbogus.prop = \"x\"\nlinger.ms = \"abc\"\n";
-        let said = format!("{:?}", check(three).unwrap_err());
-        assert!(said.contains("3 problems"), "{said}");
-        for (line, property) in [(5, "compression.codec"), (6, "bogus.prop"), (7, "linger.ms")] {
-            let place = format!("f.toml:{line}: cannot set the Kafka property `{property}`");
-            assert!(said.contains(&place), "{place} in {said}");
-        }
-        let one = check("linger.ms = \"abc\"\n").unwrap_err().sentence();
-        assert!(one.starts_with("cannot set the Kafka property `linger.ms`: "), "{one}");
-    }
 
     fn topic(found: Result<TopicFacts, Code>) -> Topic {
         Topic::new(

@@ -8,10 +8,11 @@ use actix::Addr;
 use actix_rt::task::spawn_blocking;
 use logcatch_actors::{
     Change, ChangePosition, Changed, Common, ConfigActor, DeadLetterStore, GetStats, KafkaActor, Key, OrderError,
-    Reload, Report, Restart, Scope, Sources, SupervisorActor,
+    Reload, Report, Restart, Scope, Sources, SupervisorActor, load,
 };
 use logcatch_kafka::Stats;
-use logcatch_settings::{Environment, load};
+use logcatch_settings::Environment;
+use logcatch_settings::cause::chain;
 use logcatch_tail::{EditError, Moved, Positions};
 use tokio::sync::mpsc::Receiver;
 
@@ -291,11 +292,7 @@ pub fn refused(error: &OrderError) -> Refused {
 
 /// A position that stays as it is.
 pub fn edit_refused(error: &EditError) -> Refused {
-    let text = match std::error::Error::source(error) {
-        Some(cause) => format!("{error}: {cause}"),
-        None => error.to_string(),
-    };
-    let refused = Refused::new(text);
+    let refused = Refused::new(chain(error));
     match error {
         EditError::InLine { start: Some(start), .. } => refused.help(format!("its line starts at {start}")),
         EditError::InLine { .. } | EditError::Beyond { .. } => {

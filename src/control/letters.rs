@@ -11,12 +11,12 @@ use logcatch_actors::{
 };
 use logcatch_kafka::{Options, StartError};
 use logcatch_settings::Settings;
+use logcatch_settings::cause::chain;
 use thiserror::Error;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::sync::{oneshot, watch};
 
 use super::protocol::{Answer, Letters, Meant, Refused};
-use crate::error::chain;
 
 /// Bytes of letters in one part of an answer, or one longer letter.
 const PART: usize = 256 * 1024;

@@ -4,11 +4,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use logcatch_actors::Report;
+use logcatch_settings::cause::chain;
 use thiserror::Error;
 
 use crate::control::client::Client;
 use crate::control::{Named, Request, offline, reported};
-use crate::error::{Failure, chain};
+use crate::error::Failure;
 
 /// The page answers within milliseconds; one that says nothing for so long hangs.
 const SILENCE: Duration = Duration::from_secs(20);

@@ -96,17 +96,27 @@ pub struct Seat {
 /// open leaves room for.
 #[must_use]
 pub fn open_files(wanted: Option<u64>) -> usize {
-    let process = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
-    let room = process.saturating_sub(RESERVED.max(process / RESERVED_PART));
+    let room = room();
     if let Some(wanted) = wanted.filter(|wanted| *wanted > room) {
         log::warn!(wanted, room, help = "raise the limit of the process, as with LimitNOFILE= under systemd";
             "limits.open_files is more than the process may open");
     }
-    let limit = wanted.unwrap_or(DEFAULT).min(room);
+    let limit = wanted.map_or_else(default_open_files, |wanted| wanted.min(room));
     usize::try_from(limit)
         .unwrap_or(usize::MAX)
         .saturating_sub(LOOKS)
         .max(1)
+}
+
+/// What [`open_files`] takes if nothing is wanted.
+#[must_use]
+pub fn default_open_files() -> u64 {
+    DEFAULT.min(room())
+}
+
+fn room() -> u64 {
+    let process = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    process.saturating_sub(RESERVED.max(process / RESERVED_PART))
 }
 
 impl Handles {

@@ -209,7 +209,7 @@ impl Watcher {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             // Not readable now: looked at again when it changes. Its record waits for it.
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied || leads_nowhere(&error) => {
-                self.set_condition(Condition::Refused(error.to_string()));
+                self.set_condition(Condition::refused(&error));
                 Ok(None)
             }
             Err(error) if error.kind() == io::ErrorKind::InvalidInput => Ok(None),
@@ -366,7 +366,7 @@ impl Watcher {
     /// file; and one that has unread lines may be where not all could be seen.
     pub(crate) fn could_look(&self, record: &StreamRecord, is_whole: bool) -> bool {
         use std::os::unix::fs::MetadataExt;
-        let is_refused = matches!(self.condition, Condition::Refused(_));
+        let is_refused = matches!(self.condition, Condition::Refused { .. });
         if is_refused || (!is_whole && record.size > record.mark.offset) {
             return false;
         }

@@ -33,7 +33,7 @@ impl Watcher {
                     }
                 } else {
                     // "Could not look" is never "deleted".
-                    self.set_condition(Condition::Refused(error.to_string()));
+                    self.set_condition(Condition::refused(&error));
                 }
                 return Ok(());
             }
@@ -65,7 +65,7 @@ impl Watcher {
             }
             Err(error) if is_exhausted(&error) => return Err(error),
             Err(error) => {
-                self.set_condition(Condition::Refused(error.to_string()));
+                self.set_condition(Condition::refused(&error));
                 return Ok(());
             }
         };
@@ -395,7 +395,7 @@ impl Watcher {
                 log::info!(path:%, log = self.spec.log, other:% = other.display(); "file begins like another that is read; taken for a copy of it");
             }
             Condition::NotAFile => log::warn!(path:%, log = self.spec.log; "not a regular file; ignored"),
-            Condition::Refused(cause) => {
+            Condition::Refused { cause, .. } => {
                 log::warn!(path:%, log = self.spec.log, cause, help = "give the service's user the right to read it"; "file cannot be opened; waiting");
             }
         }

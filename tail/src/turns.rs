@@ -137,7 +137,7 @@ impl Watcher {
         let opened = match open_regular(&self.spec.path) {
             Ok(opened) => opened,
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-                self.set_condition(Condition::Refused(error.to_string()));
+                self.set_condition(Condition::refused(&error));
                 self.seat.give_up();
                 return Ok(());
             }

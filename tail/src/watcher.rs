@@ -12,6 +12,7 @@ use thiserror::Error;
 
 use crate::batch::{Batch, hand_out};
 use crate::claims::Claims;
+pub use crate::condition::Condition;
 use crate::copies::{Adrift, Suspect};
 use crate::file::is_exhausted;
 use crate::generation::{Ending, Generation, Reading, STEP};
@@ -112,24 +113,6 @@ pub enum Todo {
         /// When to poll again at the latest.
         until: Option<Instant>,
     },
-}
-
-/// Why a path is not read; what an operator is told.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub enum Condition {
-    /// There is a file and it can be read.
-    #[default]
-    Present,
-    /// There is no file.
-    Absent,
-    /// The file is read by the watcher of this other path.
-    SharedWith(PathBuf),
-    /// The file is, or may be, a copy of what this other path holds or held.
-    CopyOf(PathBuf),
-    /// It is a directory, FIFO, socket or device.
-    NotAFile,
-    /// The system refuses: the words say why.
-    Refused(String),
 }
 
 /// A read that failed: the watcher is restarted from its saved position.
@@ -398,7 +381,7 @@ impl Watcher {
             let waits_for_others = match self.condition {
                 // For the other watcher to take it, or for it to be finished.
                 Condition::CopyOf(_) if !self.suspect.as_deref().is_some_and(Suspect::is_decided) => Some(OLD_LOOK),
-                Condition::SharedWith(_) | Condition::Refused(_) | Condition::CopyOf(_) => Some(LOOK_AGAIN),
+                Condition::SharedWith(_) | Condition::Refused { .. } | Condition::CopyOf(_) => Some(LOOK_AGAIN),
                 _ if self.closed.as_ref().is_some_and(|closed| closed.is_lost) => Some(LOOK_AGAIN),
                 _ => None,
             };

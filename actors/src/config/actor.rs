@@ -7,11 +7,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix::prelude::*;
-use logcatch_settings::{Loaded, Refused, Settings, Sources, load};
+use logcatch_settings::{Loaded, Refused, Settings, Sources};
 use tokio::sync::Mutex;
 
 use super::herald::Herald;
 use super::watch::{Looks, SourcesWatch};
+use crate::kafka::load;
 use crate::observe::Board;
 use crate::supervisor::{ApplySettings, SupervisorActor};
 

@@ -4,14 +4,16 @@ pub(crate) mod actor;
 mod check;
 mod errand;
 mod positions;
+mod properties;
 mod side;
 mod unsettled;
 
 use logcatch_kafka::Options;
-use logcatch_settings::Settings;
+use logcatch_settings::{KafkaSettings, Settings};
 
 pub use check::{PositionsPlace, check_positions};
 pub use positions::{Lost, Standing, TopicPositions};
+pub use properties::load;
 pub use side::Side;
 pub(crate) use side::may_change;
 
@@ -20,10 +22,14 @@ pub use actor::{ChangeDelivery, DrainKafka, GetStats, KafkaActor, Reconfigure, S
 /// What of the settings makes a producer.
 #[must_use]
 pub fn options(settings: &Settings) -> Options {
+    options_of(&settings.kafka)
+}
+
+fn options_of(kafka: &KafkaSettings) -> Options {
     Options {
-        brokers: settings.kafka.brokers.clone(),
-        properties: settings.kafka.properties.clone().into_iter().collect(),
-        hidden: settings.kafka.hidden.clone(),
-        files: settings.kafka.files,
+        brokers: kafka.brokers.clone(),
+        properties: kafka.properties.clone().into_iter().collect(),
+        hidden: kafka.hidden.clone(),
+        files: kafka.files,
     }
 }

@@ -454,7 +454,7 @@ impl Published {
 
     /// No file is open: what was known of the path before still says how far it got.
     fn figures_at_rest(&self, streams: &[Arc<Stream>], row: &mut FileRow, now: Instant) {
-        let is_refused = matches!(self.condition, Condition::Refused(_));
+        let is_refused = matches!(self.condition, Condition::Refused { .. });
         let cannot_look = is_refused || matches!(self.activity, Activity::Failed(_));
         let record = streams.last().map(|stream| stream.record());
         match &record {

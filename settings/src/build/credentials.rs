@@ -7,6 +7,7 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::io;
 use std::path::Path;
 
+use crate::cause;
 use crate::given::Text;
 use crate::reader::Report;
 
@@ -49,12 +50,11 @@ pub(super) fn take(
                 } else {
                     format!("`{}`", path.display())
                 };
-                let problem = text
-                    .spot
-                    .problem(format!("names a file that cannot be read: {shown}: {error}"));
-                report
-                    .problems
-                    .push(problem.help("create the file, or let the user of the service read it"));
+                let problem = text.spot.problem(format!(
+                    "names a file that cannot be read: {shown}: {}",
+                    cause::chain(&error)
+                ));
+                report.problems.push(problem.help(cause::named_file_help(error.kind())));
             }
         }
         *value = path.display().to_string();

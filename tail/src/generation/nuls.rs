@@ -166,6 +166,7 @@ mod tests {
     use crate::position::StreamRecord;
     use crate::positions::Positions;
     use crate::shape::{Recipe, Shape};
+    use crate::spares::Spares;
 
     /// Of much room it may not be time to look again when nothing more is expected of the file.
     #[test]
@@ -197,7 +198,9 @@ mod tests {
                 room: None,
                 seen: Some(seen),
             }));
-            let reading = generation.read(&recipe, &stat, usize::MAX, ending).unwrap();
+            let reading = generation
+                .read(&recipe, &stat, (usize::MAX, &Spares::default()), ending)
+                .unwrap();
             let has_records = matches!(reading, Reading::Chunk(chunk) if !chunk.records.is_empty());
             assert_eq!(has_records, is_data, "{ending:?}");
         }

@@ -1,8 +1,10 @@
 //! What a watcher's figures and conditions mean: its state, and why it is in it.
 
+use std::io::ErrorKind;
 use std::time::Instant;
 
 use logcatch_kafka::{LaneState, Trouble};
+use logcatch_settings::cause::words;
 use logcatch_tail::Condition;
 
 use super::{Activity, HANGS, Known, Published, Surroundings};
@@ -28,7 +30,9 @@ impl Published {
         }
         match &self.condition {
             Condition::NotAFile => return (Blocked, Some(Reason::NotAFile), None),
-            Condition::Refused(why) => return (Blocked, Some(refusal(why)), Some(why.clone())),
+            Condition::Refused { kind, cause } => {
+                return (Blocked, Some(refusal(*kind)), Some(words(cause).to_owned()));
+            }
             _ => {}
         }
         match self.activity {
@@ -101,11 +105,9 @@ impl Published {
 }
 
 /// The word for what the system answered.
-pub(super) fn refusal(why: &str) -> Reason {
-    // EACCES, as the standard library writes it; the words before it are the C library's.
-    if why.contains("(os error 13)") {
-        Reason::Permission
-    } else {
-        Reason::Unreadable
+fn refusal(kind: ErrorKind) -> Reason {
+    match kind {
+        ErrorKind::PermissionDenied => Reason::Permission,
+        _ => Reason::Unreadable,
     }
 }

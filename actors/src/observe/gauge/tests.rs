@@ -1,6 +1,14 @@
 use super::super::report::Reason;
-use super::judge::refusal;
 use super::*;
+
+/// The system answers so.
+fn refused(number: i32) -> Condition {
+    let error = std::io::Error::from_raw_os_error(number);
+    Condition::Refused {
+        kind: error.kind(),
+        cause: error.to_string(),
+    }
+}
 
 const FINE: Surroundings = Surroundings {
     kafka: Some(true),
@@ -63,10 +71,15 @@ fn a_step_that_does_not_come_back_shows_and_a_restart_counts() {
 
 #[test]
 fn what_the_system_answers_has_a_word() {
-    let denied = std::io::Error::from_raw_os_error(13).to_string();
-    assert_eq!(refusal(&denied), Reason::Permission);
-    let stale = std::io::Error::from_raw_os_error(116).to_string();
-    assert_eq!(refusal(&stale), Reason::Unreadable);
+    let gauge = Gauge::new();
+    for (number, reason, words) in [
+        (13, Reason::Permission, "Permission denied"),
+        (116, Reason::Unreadable, "Stale file handle"),
+    ] {
+        gauge.change().condition = refused(number);
+        let row = gauge.row(FINE, Vec::new, Instant::now());
+        assert_eq!((row.reason, row.detail.as_deref()), (Some(reason), Some(words)));
+    }
 }
 
 #[test]
@@ -104,7 +117,7 @@ fn a_watcher_is_quiet_from_a_look_at_its_row_until_something_happens() {
         assert_eq!(lag(), 0);
         assert!(gauge.is_quiet());
     }
-    gauge.change().condition = Condition::Refused("cannot open".into());
+    gauge.change().condition = refused(5);
     assert_eq!(lag(), 7);
     assert!(!gauge.is_quiet(), "it is behind");
 }
@@ -114,7 +127,7 @@ fn the_lag_of_what_was_never_read_has_bytes_and_grows_old() {
     let gauge = Gauge::new();
     gauge.on_disk(7);
     let later = Instant::now() + Duration::from_secs(30);
-    gauge.change().condition = Condition::Refused("cannot open".into());
+    gauge.change().condition = refused(5);
     let row = gauge.row(FINE, Vec::new, later);
     assert!(row.lag_bytes == 7 && row.lag_seconds >= 30.0, "{row:?}");
 }
