@@ -46,6 +46,12 @@ impl Old {
 }
 
 impl Watcher {
+    /// Whether a file has one of the rotated names, so that what is added to it is found without a handle.
+    fn is_rotated(&self, inode: Inode) -> bool {
+        let siblings = self.siblings();
+        siblings.is_ok_and(|siblings| siblings.iter().any(|sibling| sibling.stat.inode == inode))
+    }
+
     /// The oldest generation that has something to read, or how long to wait.
     pub(crate) fn pick_old(&mut self, now: Instant) -> io::Result<Result<Todo, Until>> {
         let mut until = Until::default();
@@ -97,11 +103,11 @@ impl Watcher {
                 (false, 0) => KEEP_NAMELESS,
                 (false, _) => KEEP_NAMED,
             };
-            let mut next = if is_unfinished {
-                quiet_at
-            } else {
-                self.olds[index].quiet + keep
-            };
+            let quiet = self.olds[index].quiet;
+            let is_wanted = self.seat.is_short() && !is_archive && stat.links > 0 && now >= quiet + QUIET;
+            let is_found = is_wanted && self.is_rotated(self.olds[index].generation.inode());
+            let keep = if is_found { QUIET } else { keep };
+            let mut next = if is_unfinished { quiet_at } else { quiet + keep };
             if !is_unfinished && now >= next {
                 if self.olds[index].generation.stream().is_settled() {
                     self.let_go(index, &stat, now)?;

@@ -299,6 +299,44 @@ fn a_rotated_generation_keeps_its_handle_and_counts() {
     assert_eq!(squeezed.woken.load(Ordering::Relaxed), 1, "its turn came");
 }
 
+/// What only they lead to would be lost; what the limit bounds is live files.
+#[test]
+fn x1_generations_that_are_not_read_keep_their_handles_beyond_the_limit() {
+    const ROTATIONS: usize = 12;
+    let mut squeezed = Squeezed::new();
+    for n in 0..ROTATIONS {
+        append(&squeezed.rig.spec.path, &format!("{n}\n"));
+        squeezed.rig.run(0);
+        // The one before is deleted.
+        fs::rename(&squeezed.rig.spec.path, squeezed.rig.path("app.log.1")).unwrap();
+        append(&squeezed.rig.spec.path, "");
+        squeezed.rig.run(0);
+    }
+    assert_eq!(squeezed.rig.world.handles.open(), ROTATIONS + 1);
+    squeezed.rig.settle();
+    squeezed.rig.pass(QUIET);
+    let lines: Vec<String> = (0..ROTATIONS).map(|n| n.to_string()).collect();
+    assert_eq!(squeezed.rig.values(), lines);
+}
+
+/// A thousand logs that are rotated at midnight would hold two handles each for a minute.
+#[test]
+fn a_rotated_generation_that_is_read_and_has_a_rotated_name_gives_its_handle_to_who_waits() {
+    let mut squeezed = Squeezed::new();
+    append(&squeezed.rig.spec.path, "one\n");
+    squeezed.rig.rotate(1);
+    assert!(!squeezed.other.take(squeezed.rig.now));
+    squeezed.rig.settle();
+    assert_eq!(squeezed.handles(), 1, "it is not quiet for long enough");
+    squeezed.rig.pass(QUIET);
+    squeezed.rig.settle();
+    assert_eq!(squeezed.handles(), 0);
+    assert!(squeezed.other.take(squeezed.rig.now), "its turn came");
+    append(&squeezed.rig.path("app.log.1"), "late\n");
+    squeezed.rig.pass(QUIET);
+    assert_eq!(squeezed.rig.values(), ["one", "late"]);
+}
+
 #[test]
 fn b2_turns_go_round_in_order_and_a_smaller_limit_is_kept() {
     let handles = Handles::new(2);
