@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use logcatch_settings::{Section, load, schema};
+use logcatch_actors::load;
+use logcatch_settings::{Section, schema};
 use serde_json::{Value, json};
 
 use crate::cli::{self, SettingsArgs};

@@ -26,7 +26,7 @@ cases![
     a_change_of_the_mode_that_cannot_be_is_refused_and_nothing_changes,
     a_change_of_the_mode_that_kafka_does_not_let_drain_is_refused_and_nothing_changes,
     a_change_to_exactly_once_without_the_rights_is_refused_and_nothing_changes,
-    a_change_of_the_mode_with_a_property_that_makes_no_producer_stops_nothing,
+    a_change_of_the_mode_with_properties_that_make_no_producer_stops_nothing,
     a_start_in_the_other_mode_ends_the_transaction_that_a_killed_one_left_open,
     the_mode_may_be_left_while_positions_are_waited_for,
     a_check_says_whether_positions_can_be_kept,
@@ -389,19 +389,20 @@ fn a_change_to_exactly_once_without_the_rights_is_refused_and_nothing_changes() 
     end(fixture, writers, service);
 }
 
-fn a_change_of_the_mode_with_a_property_that_makes_no_producer_stops_nothing() {
+fn a_change_of_the_mode_with_properties_that_make_no_producer_stops_nothing() {
     let mut fixture = fixture(kafka::shared(), "no-producer", "");
     let modes = both(&mut fixture);
     let service = fixture.host.start();
     let writers = writing(&fixture, &["a"]);
     for (changes, mode) in modes.iter().enumerate() {
         until_more(&mut fixture, 100);
-        fixture
-            .host
-            .settings(&format!("{mode}[kafka.properties]\n\"linger.ms\" = \"nonsense\"\n"));
+        // Each is good by itself.
+        let together = "reconnect.backoff.max.ms = 100\nreconnect.backoff.ms = 5000\n";
+        fixture.host.settings(&format!("{mode}[kafka.properties]\n{together}"));
         let said = fails(&fixture.host, &["reload"], 78);
         assert!(
-            said.contains("cannot change `kafka.delivery` now: ") && said.contains("`linger.ms`"),
+            said.contains("cannot change `kafka.delivery` now: ")
+                && said.contains("`reconnect.backoff.max.ms` must be"),
             "{said}"
         );
         let log = service.log();

@@ -1,6 +1,6 @@
 //! The SupervisorActor: owns the factory of the watchers, keeps one per path, restarts those that fail.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
@@ -273,6 +273,7 @@ impl SupervisorActor {
             return;
         }
         self.is_polled = findings.is_polled;
+        let mut unsettled = HashSet::new();
         for (entry, swept) in &findings.entries {
             // Settings may have changed while the disk was looked at: nothing starts by the old ones.
             if self.entry(&entry.name).is_some_and(|current| current != *entry) {
@@ -310,8 +311,13 @@ impl SupervisorActor {
             let are_many = changes.new.len() >= MANY;
             for path in changes.new {
                 let streams = self.common.world.positions.of(&entry.name, &path);
-                let is_stopping = self.stopping.contains_key(&(Arc::clone(&log), Arc::clone(&path)));
-                if is_stopping || !streams.iter().all(|stream| stream.is_at_rest()) {
+                let key = (Arc::clone(&log), Arc::clone(&path));
+                let is_stopping = self.stopping.contains_key(&key);
+                let is_at_rest = streams.iter().all(|stream| stream.is_at_rest());
+                if is_stopping || !is_at_rest {
+                    if !is_at_rest {
+                        unsettled.insert(key);
+                    }
                     // Its predecessor has not let go of it: the next look takes it up.
                     if let Some(watched) = self.watched.get_mut(&entry.name) {
                         watched.remove(&path);
@@ -344,6 +350,7 @@ impl SupervisorActor {
             self.say_ready(&entry.name);
         }
         self.complaints.say(findings, |log| self.watched.contains_key(log));
+        self.complaints.say_unsettled(&unsettled, Instant::now());
     }
 
     /// Once every file that exists was looked at, the entry counts as applied: later files are read from their start.

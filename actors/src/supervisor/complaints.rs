@@ -1,11 +1,16 @@
 //! What an operator is told of looks at the disk: once when it begins, not with each look.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 use logcatch_tail::PathGlob;
 
 use super::entries::Findings;
+use crate::observe::Key;
+
+/// What is on its way is acknowledged within seconds, unless something is wrong.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What was said and still holds.
 #[derive(Debug, Default)]
@@ -14,6 +19,8 @@ pub struct Complaints {
     unmatched: HashSet<String>,
     /// What could not be looked at.
     unreadable: BTreeSet<PathBuf>,
+    /// Files that nobody reads before what was read of them earlier is settled: since when, and whether that was said.
+    unsettled: HashMap<Key, (Instant, bool)>,
 }
 
 impl Complaints {
@@ -36,6 +43,20 @@ impl Complaints {
             }
         }
         self.unreadable = unreadable;
+    }
+
+    /// Says which files wait for long: of these nobody reads any, because what was read before is not settled.
+    pub fn say_unsettled(&mut self, unsettled: &HashSet<Key>, now: Instant) {
+        self.unsettled.retain(|key, _| unsettled.contains(key));
+        for key in unsettled {
+            let (since, is_said) = self.unsettled.entry(key.clone()).or_insert((now, false));
+            if !*is_said && now.saturating_duration_since(*since) >= PATIENCE {
+                *is_said = true;
+                log::warn!(log = key.0, path:% = key.1.display(),
+                    help = "let the topic that its entry had take the lines, or restart the service: then they are read again";
+                    "the file waits until what was read of it before is acknowledged");
+            }
+        }
     }
 
     /// The entry is gone; should it come back, it is said again.
