@@ -162,7 +162,10 @@ impl Book {
             unreachable: self.unreachable,
             ..Balance::default()
         };
-        for (why, bytes) in Skip::ALL.into_iter().zip(self.skipped.iter().flat_map(|skipped| skipped.iter())) {
+        for (why, bytes) in Skip::ALL
+            .into_iter()
+            .zip(self.skipped.iter().flat_map(|skipped| skipped.iter()))
+        {
             *balance.skipped_for(why) = *bytes;
         }
         balance

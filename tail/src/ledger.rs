@@ -30,6 +30,7 @@ pub struct Done {
 pub struct Ledger {
     first: u64,
     /// Of many files most are idle, and have none: 0.4 KB each.
+    #[expect(clippy::box_collection, reason = "a word instead of four where there is none")]
     issued: Option<Box<VecDeque<Issued>>>,
     in_flight: u64,
 }
