@@ -133,7 +133,7 @@ fn record(number: u64) -> StreamRecord {
         inode: Inode {
             dev: 1,
             ino: number,
-            born: Some(1),
+            born: Some(1.into()),
         },
         head: Head::default(),
         mark: Mark {

@@ -69,6 +69,19 @@ pub struct Balance {
     pub unreachable: u64,
 }
 
+/// The [`Balance`] of a file, as it is kept: of most files nothing is ever skipped, and there may be tens of thousands.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Book {
+    read: u64,
+    delivered: u64,
+    delivered_lines: u64,
+    dead_lettered: u64,
+    in_flight: u64,
+    unreachable: u64,
+    /// In the order of [`Skip::ALL`].
+    skipped: Option<Box<[u64; Skip::ALL.len()]>>,
+}
+
 /// Bytes passed over in a stretch of a file whose lines are handed over; when they are read again, so are these.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Passed {
@@ -135,6 +148,41 @@ impl Passed {
         self.marks += other.marks;
         self.excluded += other.excluded;
         self.not_included += other.not_included;
+    }
+}
+
+impl Book {
+    pub(crate) fn balance(&self) -> Balance {
+        let mut balance = Balance {
+            read: self.read,
+            delivered: self.delivered,
+            delivered_lines: self.delivered_lines,
+            dead_lettered: self.dead_lettered,
+            in_flight: self.in_flight,
+            unreachable: self.unreachable,
+            ..Balance::default()
+        };
+        for (why, bytes) in Skip::ALL
+            .into_iter()
+            .zip(self.skipped.iter().flat_map(|skipped| skipped.iter()))
+        {
+            *balance.skipped_for(why) = *bytes;
+        }
+        balance
+    }
+
+    pub(crate) fn post(&mut self, posting: Posting) {
+        let mut balance = self.balance();
+        balance.post(posting);
+        (self.read, self.delivered, self.delivered_lines) = (balance.read, balance.delivered, balance.delivered_lines);
+        (self.dead_lettered, self.in_flight) = (balance.dead_lettered, balance.in_flight);
+        self.unreachable = balance.unreachable;
+        let skipped = Skip::ALL.map(|why| *balance.skipped_for(why));
+        match &mut self.skipped {
+            Some(known) => **known = skipped,
+            None if skipped.iter().any(|bytes| *bytes > 0) => self.skipped = Some(Box::new(skipped)),
+            None => {}
+        }
     }
 }
 

@@ -4,6 +4,8 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use smallvec::SmallVec;
+
 use crate::identity::Inode;
 use crate::looks::Looks;
 use crate::position::StreamRecord;
@@ -22,7 +24,7 @@ pub struct Claims {
 struct Entry {
     owners: HashMap<Inode, Owner>,
     /// The same by path: each watcher gives up its own without a look at those of all others.
-    held: HashMap<Arc<Path>, Vec<Inode>>,
+    held: HashMap<Arc<Path>, SmallVec<[Inode; 1]>>,
 }
 
 #[derive(Debug)]
@@ -136,12 +138,7 @@ impl Claims {
 
 impl Entry {
     fn insert(&mut self, inode: Inode, path: &Arc<Path>, copy: bool) {
-        // Nearly always the only one.
-        let held = self
-            .held
-            .entry(Arc::clone(path))
-            .or_insert_with(|| Vec::with_capacity(1));
-        held.push(inode);
+        self.held.entry(Arc::clone(path)).or_default().push(inode);
         let path = Arc::clone(path);
         self.owners.insert(inode, Owner { path, copy });
     }

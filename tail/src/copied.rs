@@ -141,7 +141,7 @@ impl Watcher {
         let cut = generation.modified()?;
         around.retain(|sibling| {
             let born = sibling.stat.inode.born.filter(|_| !sibling.is_archive());
-            cut >= sibling.stat.modified.max(born.unwrap_or(i64::MIN)) && (are_ours || !sibling.is_ambiguous())
+            cut >= sibling.stat.modified.max(born.map_or(i64::MIN, i64::from)) && (are_ours || !sibling.is_ambiguous())
         });
         let mut copies = Vec::new();
         let mut contents = self.contents();

@@ -171,7 +171,7 @@ impl Watcher {
                 // Nothing was ever seen in it, and it was changed after this one came: it may have been cut.
                 let was_cut = |record: &StreamRecord| {
                     let is_untouched = record.head.is_empty() && record.mark.offset == 0;
-                    let is_changed = stat.inode.born.is_some_and(|born| theirs.modified >= born);
+                    let is_changed = stat.inode.born.is_some_and(|born| theirs.modified >= born.into());
                     is_untouched && is_changed && record.inode == theirs.inode && came_after(stat, record)
                 };
                 if records.iter().any(was_cut) {

@@ -436,7 +436,9 @@ pub(crate) fn came_since(sibling: &Sibling, record: &StreamRecord) -> bool {
 /// Since when what is younger than a generation came to be, or changed, at the earliest: the clock of the file system may not
 /// be ours, and then what it says of the generation's own file holds.
 pub(crate) fn since(record: &StreamRecord, inode: Inode, modified: i64) -> i64 {
-    let since = first_seen(record).min(modified).min(inode.born.unwrap_or(i64::MAX));
+    let since = first_seen(record)
+        .min(modified)
+        .min(inode.born.map_or(i64::MAX, i64::from));
     if is_ahead(since) { i64::MIN } else { since }
 }
 
@@ -445,18 +447,21 @@ pub(crate) fn since(record: &StreamRecord, inode: Inode, modified: i64) -> i64 {
 pub(crate) fn changed_since(sibling: &Sibling, since: i64) -> bool {
     // An archive is made of what may be old, and keeps its modification time.
     let born = sibling.stat.inode.born.filter(|_| !sibling.is_archive());
-    born.unwrap_or(i64::MIN).max(sibling.stat.modified).saturating_add(TICK) >= since
+    born.map_or(i64::MIN, i64::from)
+        .max(sibling.stat.modified)
+        .saturating_add(TICK)
+        >= since
 }
 
 /// Whether a plain file came to be after a generation was first seen.
 pub(crate) fn came_after(stat: &Stat, record: &StreamRecord) -> bool {
     let first_seen = first_seen(record);
-    let came = stat.inode.born.unwrap_or(stat.modified).saturating_add(TICK);
+    let came = stat.inode.born.map_or(stat.modified, i64::from).saturating_add(TICK);
     if came >= first_seen || !is_ahead(first_seen) {
         return came >= first_seen;
     }
     // Then its own file was there before, unless that is an archive.
-    let born = record.inode.born.filter(|_| record.archived.is_none());
+    let born = record.inode.born.filter(|_| record.archived.is_none()).map(i64::from);
     born.is_none_or(|born| is_ahead(born) || came >= born)
 }
 

@@ -10,6 +10,7 @@ mod witness;
 
 use std::fs::File;
 use std::io;
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use crate::account::{Passed, Skip};
@@ -59,9 +60,9 @@ pub struct Generation {
     hole: bool,
     /// What its byte-order mark says it is written in, or said before a truncation.
     charset: Option<Charset>,
-    kept: Option<Kept>,
+    kept: Option<Box<Kept>>,
     /// How much is read at once, for a line that is longer than a step.
-    window: Option<usize>,
+    window: Option<NonZeroUsize>,
     largest: u64,
     /// Modification time at the last look.
     modified: i64,
@@ -407,7 +408,7 @@ impl Generation {
             return Ok(Reading::Nothing);
         }
         if !whole && length < decidable && !is_room {
-            self.window = Some((window * 2).min(decidable));
+            self.window = NonZeroUsize::new((window * 2).min(decidable));
             return Ok(Reading::More);
         }
         self.saw_group(framed.open.map(|end| start + end as u64));

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io;
+use std::num::NonZeroI64;
 use std::os::unix::fs::MetadataExt;
 
 use rustix::buffer::spare_capacity;
@@ -19,6 +20,23 @@ pub const HEAD_LEN: usize = 1024;
 /// How many bytes before a position are checked with every read: an atomic witness that the file was not rewritten.
 pub const GUARD_LEN: usize = 64;
 
+/// Nanoseconds since the epoch, which itself is taken for one later: so it takes no more room where there may be none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(from = "i64", into = "i64")]
+pub struct Birth(NonZeroI64);
+
+impl From<i64> for Birth {
+    fn from(nanoseconds: i64) -> Self {
+        Self(NonZeroI64::new(nanoseconds).unwrap_or(const { NonZeroI64::new(1).unwrap() }))
+    }
+}
+
+impl From<Birth> for i64 {
+    fn from(birth: Birth) -> Self {
+        birth.0.get()
+    }
+}
+
 /// What the kernel says of a file: enough to propose that two names are one file, never enough to decide it,
 /// because ext4 gives a freed inode to the next file created and device numbers change with reboots.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -27,9 +45,9 @@ pub struct Inode {
     pub dev: u64,
     /// Inode number on it.
     pub ino: u64,
-    /// Birth time in nanoseconds since the epoch, where the file system keeps one: tells a reused inode.
+    /// Birth time, where the file system keeps one: tells a reused inode.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub born: Option<i64>,
+    pub born: Option<Birth>,
 }
 
 /// One look at a file: what `stat` said at that moment.
@@ -57,7 +75,7 @@ impl From<&std::fs::Metadata> for Stat {
             inode: Inode {
                 dev: meta.dev(),
                 ino: meta.ino(),
-                born: meta.created().ok().and_then(nanos),
+                born: meta.created().ok().and_then(nanos).map(Birth::from),
             },
             size: meta.size(),
             modified: meta

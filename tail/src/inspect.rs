@@ -5,6 +5,8 @@ use std::io;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use thin_vec::ThinVec;
+
 use crate::archive::{Archive, Coding};
 use crate::file::open_regular;
 use crate::identity::{HEAD_LEN, Head, Inode, Stat};
@@ -39,7 +41,7 @@ pub struct Inspections {
     pub now: Instant,
     /// When to ask again; none: at once.
     pub again: Option<Instant>,
-    seen: Vec<Inspection>,
+    seen: ThinVec<Inspection>,
 }
 
 #[derive(Debug)]
@@ -61,7 +63,7 @@ impl Inspections {
         Self {
             now: Instant::now(),
             again: None,
-            seen: Vec::new(),
+            seen: ThinVec::new(),
         }
     }
 

@@ -1,8 +1,9 @@
 //! How far a file is behind: what a watcher has seen of its files, and since when the oldest byte of them waits.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+use thin_vec::ThinVec;
 
 use crate::stream::Stream;
 use crate::turns::Closed;
@@ -18,13 +19,13 @@ const GRAIN: Duration = Duration::from_millis(100);
 #[derive(Debug, Default)]
 pub struct LagClock {
     /// Sizes in bytes, and when each was first seen; both rise.
-    samples: VecDeque<(u64, Instant)>,
+    samples: ThinVec<(u64, Instant)>,
 }
 
 impl LagClock {
     /// The file had `size` bytes at `at`.
     pub fn seen(&mut self, size: u64, at: Instant) {
-        match self.samples.back_mut() {
+        match self.samples.last_mut() {
             Some((known, _)) if size <= *known => return,
             Some((known, since)) if at.saturating_duration_since(*since) < GRAIN => {
                 *known = size;
@@ -33,7 +34,7 @@ impl LagClock {
             _ => {
                 // Nearly always the only one: what is acknowledged soon.
                 self.samples.reserve_exact(1);
-                self.samples.push_back((size, at));
+                self.samples.push((size, at));
             }
         }
         if self.samples.len() > SAMPLES {
@@ -43,19 +44,19 @@ impl LagClock {
 
     /// Everything before `position` is acknowledged.
     pub fn reached(&mut self, position: u64) {
-        while self.samples.front().is_some_and(|(size, _)| *size <= position) {
-            self.samples.pop_front();
-        }
-        if self.samples.is_empty() {
-            // Of many files most are idle: up to 1.5 KB each.
-            self.samples = VecDeque::new();
+        let reached = self.samples.partition_point(|(size, _)| *size <= position);
+        if reached == self.samples.len() {
+            // Of many files most are idle: up to 1 KB each.
+            self.samples = ThinVec::new();
+        } else {
+            self.samples.drain(..reached);
         }
     }
 
     /// Since when the oldest byte that is not acknowledged is there; none when there is none.
     #[must_use]
     pub fn since(&self) -> Option<Instant> {
-        self.samples.front().map(|(_, since)| *since)
+        self.samples.first().map(|(_, since)| *since)
     }
 
     /// Joins pairs of samples: the later size, the earlier time.

@@ -29,7 +29,9 @@ pub struct Done {
 #[derive(Debug, Default)]
 pub struct Ledger {
     first: u64,
-    issued: VecDeque<Issued>,
+    /// Of many files most are idle, and have none: 0.4 KB each.
+    #[expect(clippy::box_collection, reason = "a word instead of four where there is none")]
+    issued: Option<Box<VecDeque<Issued>>>,
     in_flight: u64,
 }
 
@@ -41,11 +43,9 @@ impl Ledger {
 
     /// The same for a batch between whose lines so much was passed over.
     pub(crate) fn issue_past(&mut self, end: Mark, bytes: u64, passed: Passed) -> u64 {
-        if self.issued.is_empty() {
-            // Of most files the only one.
-            self.issued.reserve_exact(1);
-        }
-        self.issued.push_back(Issued {
+        // Of most files the only one.
+        let issued = self.issued.get_or_insert_with(|| Box::new(VecDeque::with_capacity(1)));
+        issued.push_back(Issued {
             end,
             bytes,
             passed,
@@ -53,7 +53,7 @@ impl Ledger {
             settled: false,
         });
         self.in_flight += bytes;
-        self.first + self.issued.len() as u64 - 1
+        self.first + issued.len() as u64 - 1
     }
 
     /// A batch is on its way to Kafka: from now on it ends in [`Ledger::settle`], whatever becomes of its reader.
@@ -70,14 +70,13 @@ impl Ledger {
         let bytes = batch.bytes;
         self.in_flight -= bytes;
         let mut reached = None;
-        while self.issued.front().is_some_and(|batch| batch.settled) {
-            reached = self.issued.pop_front().map(|batch| batch.end);
-            self.first += 1;
+        if let Some(issued) = &mut self.issued {
+            while issued.front().is_some_and(|batch| batch.settled) {
+                reached = issued.pop_front().map(|batch| batch.end);
+                self.first += 1;
+            }
         }
-        if self.issued.is_empty() {
-            // Of many files most are idle: 0.4 KB each.
-            self.issued = VecDeque::new();
-        }
+        self.issued.take_if(|issued| issued.is_empty());
         Some(Done { bytes, reached })
     }
 
@@ -85,23 +84,23 @@ impl Ledger {
     /// passed over between and will be again.
     pub(crate) fn forget(&mut self) -> (u64, Passed) {
         let mut passed = Passed::default();
-        self.issued.iter().for_each(|batch| passed.add(batch.passed));
-        self.first += self.issued.len() as u64;
-        self.issued.clear();
+        self.issued().for_each(|batch| passed.add(batch.passed));
+        self.first += self.batches() as u64;
+        self.issued = None;
         (std::mem::take(&mut self.in_flight), passed)
     }
 
     /// The end of the last batch that was handed over and is not below the mark reached.
     #[must_use]
     pub fn end(&self) -> Option<Mark> {
-        self.issued.back().map(|batch| batch.end)
+        self.issued.as_ref()?.back().map(|batch| batch.end)
     }
 
     /// Where a batch that is not passed yet ends.
     #[must_use]
     pub fn end_of(&self, seq: u64) -> Option<Mark> {
         let index = usize::try_from(seq.checked_sub(self.first)?).ok()?;
-        self.issued.get(index).map(|batch| batch.end)
+        self.issued.as_ref()?.get(index).map(|batch| batch.end)
     }
 
     /// File bytes handed over and not settled.
@@ -113,30 +112,34 @@ impl Ledger {
     /// Batches handed over that, or one before them, is not settled.
     #[must_use]
     pub fn batches(&self) -> usize {
-        self.issued.len()
+        self.issued.as_ref().map_or(0, |issued| issued.len())
     }
 
     /// Batches that are settled, behind one that is not.
     #[must_use]
     pub fn ahead(&self) -> usize {
-        self.issued.iter().filter(|batch| batch.settled).count()
+        self.issued().filter(|batch| batch.settled).count()
     }
 
     /// Whether all that was taken down is settled.
     #[must_use]
     pub fn is_settled(&self) -> bool {
-        self.issued.is_empty()
+        self.issued.is_none()
     }
 
     /// Whether nothing is on its way to Kafka. What its reader still held when it ended is not, and never will be.
     #[must_use]
     pub fn is_at_rest(&self) -> bool {
-        self.issued.iter().all(|batch| batch.settled || !batch.handed_over)
+        self.issued().all(|batch| batch.settled || !batch.handed_over)
+    }
+
+    fn issued(&self) -> impl Iterator<Item = &Issued> {
+        self.issued.iter().flat_map(|issued| issued.iter())
     }
 
     fn batch(&mut self, seq: u64) -> Option<&mut Issued> {
         let index = usize::try_from(seq.checked_sub(self.first)?).ok()?;
-        self.issued.get_mut(index)
+        self.issued.as_mut()?.get_mut(index)
     }
 }
 

@@ -69,7 +69,7 @@ pub use frame::{Framed, Framer, Tail};
 pub use generation::STEP;
 pub use glob::{Exclude, GlobError, PathGlob};
 pub use handles::{HOLD, Handles, Seat, Wake, default_open_files, open_files};
-pub use identity::{GUARD_LEN, Guard, HEAD_LEN, Head, Inode, Stat};
+pub use identity::{Birth, GUARD_LEN, Guard, HEAD_LEN, Head, Inode, Stat};
 pub use lag::{LagClock, Seen};
 pub use lease::Lease;
 pub use ledger::{Done, Ledger};

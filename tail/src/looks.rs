@@ -26,7 +26,10 @@ pub(crate) struct Looks {
 
 #[derive(Debug, Default)]
 struct Watchers {
-    looks: HashMap<(Arc<str>, Arc<Path>), Weak<Shared>>,
+    /// By entry, then by path: one key of both is as large again, for each file.
+    looks: HashMap<Arc<str>, HashMap<Arc<Path>, Weak<Shared>>>,
+    /// Of all entries.
+    count: usize,
     tidy_at: usize,
 }
 
@@ -56,12 +59,12 @@ impl Looks {
             wake,
         });
         let mut watchers = self.watchers.lock().unwrap_or_else(PoisonError::into_inner);
-        if watchers.looks.len() >= watchers.tidy_at.max(TIDY_AT) {
-            watchers.looks.retain(|_, look| look.strong_count() > 0);
-            watchers.tidy_at = 2 * watchers.looks.len();
+        if watchers.count >= watchers.tidy_at.max(TIDY_AT) {
+            watchers.tidy();
         }
-        let key = (Arc::clone(log), Arc::clone(path));
-        watchers.looks.insert(key, Arc::downgrade(&shared));
+        let of_entry = watchers.looks.entry(Arc::clone(log)).or_default();
+        let before = of_entry.insert(Arc::clone(path), Arc::downgrade(&shared));
+        watchers.count += usize::from(before.is_none());
         Looker { shared, begun: None }
     }
 
@@ -73,15 +76,13 @@ impl Looks {
     /// Whether a path has a watcher.
     pub(crate) fn is_watched(&self, log: &str, path: &Path) -> bool {
         let watchers = self.watchers.lock().unwrap_or_else(PoisonError::into_inner);
-        let look = watchers.looks.get(&(log.into(), path.into()));
-        look.is_some_and(|look| look.strong_count() > 0)
+        watchers.of(log, path).is_some_and(|look| look.strong_count() > 0)
     }
 
     /// Whether the watcher of a path, if there is one, has begun and ended a look since. If not, it is asked for one.
     pub(crate) fn has_looked(&self, log: &str, path: &Path, since: Moment) -> bool {
         let watchers = self.watchers.lock().unwrap_or_else(PoisonError::into_inner);
-        let look = watchers.looks.get(&(log.into(), path.into()));
-        let shared = look.and_then(Weak::upgrade);
+        let shared = watchers.of(log, path).and_then(Weak::upgrade);
         // What it is woken with may need another watcher.
         drop(watchers);
         let Some(shared) = shared else { return true };
@@ -91,6 +92,21 @@ impl Looks {
             (shared.wake)();
         }
         has_looked
+    }
+}
+
+impl Watchers {
+    fn of(&self, log: &str, path: &Path) -> Option<&Weak<Shared>> {
+        self.looks.get(log)?.get(path)
+    }
+
+    fn tidy(&mut self) {
+        self.looks.retain(|_, of_entry| {
+            of_entry.retain(|_, look| look.strong_count() > 0);
+            !of_entry.is_empty()
+        });
+        self.count = self.looks.values().map(HashMap::len).sum();
+        self.tidy_at = 2 * self.count;
     }
 }
 
@@ -153,6 +169,6 @@ mod tests {
         for n in 0..5 * TIDY_AT {
             looks.watcher(&"app".into(), &Path::new(&format!("/{n}")).into(), Arc::new(|| {}));
         }
-        assert!(looks.watchers.lock().unwrap().looks.len() <= TIDY_AT);
+        assert!(looks.watchers.lock().unwrap().count <= TIDY_AT);
     }
 }

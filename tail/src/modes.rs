@@ -129,7 +129,7 @@ impl Positions {
     fn adopt(&self, contents: TopicContents, outbox: Arc<Outbox>) {
         let held: HashSet<StreamKey> = contents.streams.iter().map(|record| record.key()).collect();
         for stream in self.take_all() {
-            if !held.contains(stream.key()) {
+            if !held.contains(&stream.key()) {
                 stream.retire();
             }
         }
@@ -148,7 +148,7 @@ impl Positions {
 
     /// What is known is what the topic shall hold.
     fn carry_over(&self, contents: TopicContents, outbox: Arc<Outbox>) {
-        let known: HashSet<StreamKey> = self.all().iter().map(|stream| stream.key().clone()).collect();
+        let known: HashSet<StreamKey> = self.all().iter().map(|stream| stream.key()).collect();
         for record in &contents.streams {
             if !known.contains(&record.key()) {
                 outbox.forget(record.key());

@@ -137,7 +137,7 @@ impl Outbox {
             // Before the record is read: a change after that lists it again.
             stream.posted.store(false, Ordering::Release);
             let record = stream.to_post();
-            posts.push(Post::File(stream.key().clone(), record.clone()));
+            posts.push(Post::File(stream.key(), record.clone()));
             queue.posted.push((Arc::clone(stream), record));
         }
         posts.extend(taken.entries.iter().cloned().map(Post::Entry));

@@ -181,7 +181,7 @@ pub struct StreamRecord {
     pub absent_seconds: u64,
     /// Set when it was read in an archive.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub archived: Option<Archived>,
+    pub archived: Option<Box<Archived>>,
     /// Where its path led, as a link, when it was first seen, or later when it was what the path leads to. Only UTF-8.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target: Option<Arc<String>>,
@@ -238,14 +238,14 @@ impl StreamRecord {
     /// Whether it was read to its end in the archive that looks like this.
     #[must_use]
     pub fn is_read_in(&self, stat: &Stat) -> bool {
-        self.archived.is_some_and(|archived| archived.is_read) && self.is_left_in(stat)
+        self.archived.as_ref().is_some_and(|archived| archived.is_read) && self.is_left_in(stat)
     }
 
     /// Whether the archive it was read in, as far as that went, has not changed since.
     #[must_use]
     pub fn is_left_in(&self, stat: &Stat) -> bool {
-        let is_same = |archived: Archived| (archived.size, archived.modified) == (stat.size, stat.modified);
-        self.inode == stat.inode && self.archived.is_some_and(is_same)
+        let is_same = |archived: &Archived| (archived.size, archived.modified) == (stat.size, stat.modified);
+        self.inode == stat.inode && self.archived.as_deref().is_some_and(is_same)
     }
 }
 

@@ -110,7 +110,7 @@ impl Positions {
             return Vec::new();
         };
         streams.retain(|stream| !stream.is_gone());
-        let mut streams = streams.clone();
+        let mut streams = streams.to_vec();
         streams.sort_by_key(|stream| stream.record().order);
         streams
     }

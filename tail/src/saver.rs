@@ -145,7 +145,7 @@ pub(crate) fn save_until_stopped(mut store: Store, dirty: &Dirty, figures: &Figu
             stream.take_listed();
             match stream.to_save() {
                 Some(record) => changes.puts.push(record),
-                None => changes.removes.push(stream.key().clone()),
+                None => changes.removes.push(stream.key()),
             }
         }
         let saved = if changes.is_empty() {

@@ -77,13 +77,14 @@ impl Recipe {
     }
 
     /// What makes JSON of the lines of a stream, if they shall be that; `kept` stays with the stream.
-    pub(crate) fn composer(&self, stream: &Stream, kept: &mut Option<Kept>) -> Option<Composer> {
+    pub(crate) fn composer(&self, stream: &Stream, kept: &mut Option<Box<Kept>>) -> Option<Composer> {
         let origin = self.json.as_ref()?;
-        let envelope = match kept {
-            Some(Kept(of, envelope)) if Arc::ptr_eq(of, origin) => Arc::clone(envelope),
-            _ => {
+        let known = kept.as_deref().filter(|Kept(of, _)| Arc::ptr_eq(of, origin));
+        let envelope = match known {
+            Some(Kept(_, envelope)) => Arc::clone(envelope),
+            None => {
                 let envelope = Arc::new(Envelope::new(&**origin, &stream.record().path, stream.id()));
-                *kept = Some(Kept(Arc::clone(origin), Arc::clone(&envelope)));
+                *kept = Some(Box::new(Kept(Arc::clone(origin), Arc::clone(&envelope))));
                 envelope
             }
         };

@@ -4,7 +4,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::account::{Account, Balance, Passed, Posting, Skip};
+use crate::account::{Account, Balance, Book, Passed, Posting, Skip};
 use crate::identity::{Head, Inode, Stat};
 use crate::ledger::{Done, Ledger};
 use crate::position::{FileId, Life, Mark, Placement, StreamKey, StreamRecord};
@@ -22,7 +22,7 @@ pub struct Settled {
 /// One file generation of one entry.
 #[derive(Debug)]
 pub struct Stream {
-    key: StreamKey,
+    id: FileId,
     account: Arc<Account>,
     dirty: Arc<Dirty>,
     /// Set while it waits to be saved, so that it stands in the list once.
@@ -36,7 +36,7 @@ pub struct Stream {
 struct State {
     record: StreamRecord,
     ledger: Ledger,
-    balance: Balance,
+    book: Book,
     /// What the record is once the transaction under way is committed.
     pledged: Option<Box<StreamRecord>>,
     /// Where the copy ends that is left of the file; more of it was read.
@@ -49,12 +49,12 @@ struct State {
 }
 
 /// Bytes: one a generation of each file, as in `Watcher`.
-const _: () = assert!(size_of::<Stream>() <= 488);
+const _: () = assert!(size_of::<Stream>() <= 376);
 
 impl Stream {
     pub(crate) fn new(record: StreamRecord, account: Arc<Account>, dirty: Arc<Dirty>) -> Arc<Self> {
         Arc::new(Self {
-            key: record.key(),
+            id: record.id,
             account,
             dirty,
             listed: AtomicBool::new(false),
@@ -62,7 +62,7 @@ impl Stream {
             state: Mutex::new(State {
                 record,
                 ledger: Ledger::default(),
-                balance: Balance::default(),
+                book: Book::default(),
                 pledged: None,
                 end: None,
                 retiring: false,
@@ -86,26 +86,26 @@ impl Stream {
         self.forget_in_flight();
         let state = self.lock();
         let next = Self::new(state.record.clone(), Arc::clone(&self.account), Arc::clone(&self.dirty));
-        next.lock().balance = state.balance;
+        next.lock().book = state.book.clone();
         next
     }
 
     /// The key it is stored under.
     #[must_use]
-    pub fn key(&self) -> &StreamKey {
-        &self.key
+    pub fn key(&self) -> StreamKey {
+        self.lock().record.key()
     }
 
     /// Names the generation for life.
     #[must_use]
     pub fn id(&self) -> FileId {
-        self.key.id
+        self.id
     }
 
     /// Its counters now.
     #[must_use]
     pub fn balance(&self) -> Balance {
-        self.lock().balance
+        self.lock().book.balance()
     }
 
     /// Bytes of the file, when it was last looked at, that were not handed over.
@@ -206,7 +206,7 @@ impl Stream {
     pub(crate) fn read_copy_after_all(&self) {
         let mut state = self.lock();
         if !state.fenced {
-            let skipped = state.balance.skipped_copy;
+            let skipped = state.book.balance().skipped_copy;
             self.post(&mut state, Posting::TakenBack(Skip::Copy, skipped));
         }
     }
@@ -377,7 +377,7 @@ impl Stream {
 
     /// Enters it in the books of the file and of its entry.
     fn post(&self, state: &mut State, posting: Posting) {
-        state.balance.post(posting);
+        state.book.post(posting);
         self.account.post(posting);
     }
 

@@ -354,11 +354,11 @@ impl Watcher {
                     "a compressed rotated file is damaged or not complete; it is read on when it changes");
             }
             stream.update(|record| {
-                record.archived = Some(Archived {
+                record.archived = Some(Box::new(Archived {
                     size,
                     modified,
                     is_read,
-                });
+                }));
             });
         } else if stat.links == 0
             && let Some(followed) = self.follow(&stream, now)?

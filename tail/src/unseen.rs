@@ -268,7 +268,7 @@ fn after(around: Vec<Sibling>, known: &Known, but: Inode) -> Vec<Sibling> {
         around.retain(|sibling| sibling.is_like(&known));
     } else {
         around.retain(|sibling| match (sibling.stat.inode.born, inode.born) {
-            (Some(sibling), Some(born)) => sibling > born || is_ahead(born),
+            (Some(sibling), Some(born)) => sibling > born || is_ahead(born.into()),
             _ => sibling.stat.modified > modified || is_ahead(modified),
         });
     }

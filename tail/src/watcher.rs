@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use thin_vec::ThinVec;
 use thiserror::Error;
 
 use crate::batch::{Batch, hand_out};
@@ -31,8 +32,7 @@ use crate::stream::Stream;
 use crate::turns::Closed;
 use crate::wrong::{Wrong, does};
 
-/// A rotated file without growth for this long is taken as finished: its last line ships, and its successor waits no
-/// more.
+/// A rotated file without growth for this long is taken as finished: its last line ships, and its successor waits no more.
 pub const QUIET: Duration = Duration::from_secs(5);
 /// The handle of a rotated file is kept this long after its last growth; later growth is found by looking.
 pub(crate) const KEEP_NAMED: Duration = Duration::from_secs(60);
@@ -146,12 +146,12 @@ pub struct Watcher {
     looker: Looker,
     /// The file at the path, while it is taken for a copy.
     pub(crate) suspect: Option<Box<Suspect>>,
-    pub(crate) adrift: Vec<Adrift>,
-    pub(crate) olds: Vec<Old>,
+    pub(crate) adrift: ThinVec<Adrift>,
+    pub(crate) olds: ThinVec<Old>,
     /// Rotated generations that were read to their end and whose handle is closed.
-    pub(crate) parked: Vec<Arc<Stream>>,
+    pub(crate) parked: ThinVec<Arc<Stream>>,
     /// Generations that no file is known to hold now. They claim nothing.
-    pub(crate) missing: Vec<Arc<Stream>>,
+    pub(crate) missing: ThinVec<Arc<Stream>>,
     pub(crate) order: u64,
     /// Whether the path must be looked at.
     pub(crate) look: bool,
@@ -175,7 +175,7 @@ pub struct Watcher {
 }
 
 /// Bytes: one a file, of which there may be tens of thousands. What few files need is in a box.
-const _: () = assert!(size_of::<Watcher>() <= 848);
+const _: () = assert!(size_of::<Watcher>() <= 720);
 
 impl Watcher {
     /// A watcher of `spec.path`; nothing is opened before the first poll. `wake` asks for one, for the sake of a
@@ -198,10 +198,10 @@ impl Watcher {
             live: None,
             closed: None,
             suspect: None,
-            adrift: Vec::new(),
-            olds: Vec::new(),
-            parked: Vec::new(),
-            missing: Vec::new(),
+            adrift: ThinVec::new(),
+            olds: ThinVec::new(),
+            parked: ThinVec::new(),
+            missing: ThinVec::new(),
             order: 0,
             look: true,
             look_around: false,

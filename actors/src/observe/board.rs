@@ -105,7 +105,7 @@ impl Board {
 
     /// A watcher came.
     pub(crate) fn add(&self, key: Key, gauge: Arc<Gauge>) {
-        gauge.shown_as(&key, self.tally(&key.0), Arc::clone(&self.events));
+        gauge.shown_by(self.tally(&key.0), Arc::clone(&self.events));
         lock(&self.watchers).insert(key, gauge);
     }
 

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use logcatch_kafka::{Lane, Refusal, Target};
 use logcatch_tail::{Condition, FileId, LagClock, Life, Seen, Stream, StreamRecord, Watcher};
+use smallvec::SmallVec;
 
 use super::board::Key;
 use super::events::{EventKind, Events};
@@ -82,7 +83,8 @@ struct Published {
     step: Option<Instant>,
     condition: Condition,
     lane: Option<Arc<Lane>>,
-    files: Vec<Known>,
+    /// Nearly always one.
+    files: SmallVec<[Known; 1]>,
     followed: usize,
     waits_for_handle: bool,
     on_disk: u64,
@@ -100,6 +102,8 @@ struct Published {
 /// How one watcher stands. It outlives the incarnations of the watcher.
 #[derive(Debug)]
 pub struct Gauge {
+    /// Whose it is.
+    key: Key,
     published: Mutex<Published>,
     /// All was acknowledged when somebody looked last, for some time, and nothing was published since.
     quiet: AtomicBool,
@@ -107,9 +111,11 @@ pub struct Gauge {
     shown: OnceLock<Shown>,
 }
 
+/// Bytes: one a file, as in `Watcher`.
+const _: () = assert!(size_of::<Gauge>() <= 296);
+
 #[derive(Debug)]
 struct Shown {
-    key: Key,
     tally: Arc<Tally>,
     events: Arc<Events>,
 }
@@ -117,16 +123,17 @@ struct Shown {
 impl Gauge {
     /// The gauge of a watcher that does not run yet.
     #[must_use]
-    pub fn new() -> Self {
+    pub fn new(key: Key) -> Self {
         let now = Instant::now();
         Self {
+            key,
             published: Mutex::new(Published {
                 activity: Activity::Starting,
                 since: now,
                 step: None,
                 condition: Condition::Absent,
                 lane: None,
-                files: Vec::new(),
+                files: SmallVec::new(),
                 followed: 0,
                 waits_for_handle: false,
                 on_disk: 0,
@@ -141,14 +148,16 @@ impl Gauge {
         }
     }
 
+    /// The entry and the path of its watcher.
+    #[must_use]
+    pub fn key(&self) -> &Key {
+        &self.key
+    }
+
     /// It is on a board: what happens is counted and told there.
-    pub(crate) fn shown_as(&self, key: &Key, tally: Arc<Tally>, events: Arc<Events>) {
+    pub(crate) fn shown_by(&self, tally: Arc<Tally>, events: Arc<Events>) {
         // One that is put there again stays what it was.
-        self.shown.get_or_init(|| Shown {
-            key: key.clone(),
-            tally,
-            events,
-        });
+        self.shown.get_or_init(|| Shown { tally, events });
     }
 
     /// So many lines were handed over.
@@ -211,8 +220,6 @@ impl Gauge {
                     if before.is_some_and(|before| record.order > before) {
                         self.rotated(&record, files);
                     }
-                    // Nearly always the only one.
-                    files.reserve_exact(1);
                     files.insert(count, Known::new(&seen, &record, now));
                 }
             }
@@ -243,7 +250,7 @@ impl Gauge {
             .sum();
         if unread > 0 {
             let text = format!("{what} with {} not acknowledged", words::bytes(unread as f64));
-            shown.say(EventKind::Rotated, text);
+            shown.say(&self.key, EventKind::Rotated, text);
         }
     }
 
@@ -264,7 +271,7 @@ impl Gauge {
                 _ => (Restarted::Ordered, "ordered by an operator"),
             };
             shown.tally.restarted(why);
-            shown.say(EventKind::WatcherRestarted, text);
+            shown.say(&self.key, EventKind::WatcherRestarted, text);
         }
         published.turn_to(activity, now);
     }
@@ -349,15 +356,8 @@ impl Gauge {
     }
 }
 
-impl Default for Gauge {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 impl Shown {
-    fn say(&self, kind: EventKind, text: impl Into<String>) {
-        let (log, path) = &self.key;
+    fn say(&self, (log, path): &Key, kind: EventKind, text: impl Into<String>) {
         self.events.say_of(kind, (log, path.display().to_string()), text);
     }
 }

@@ -50,8 +50,8 @@ struct DiskChanged;
 
 /// One watcher, as its supervisor knows it.
 pub(super) struct Tail {
-    /// One for all who have it: each clone takes 0.1 KB.
-    pub(super) address: Arc<Addr<TailActor>>,
+    /// The only one that stays: each clone takes 0.1 KB, a weak one a word.
+    pub(super) address: Addr<TailActor>,
     /// Of the thread it runs on.
     pub(super) pulse: Arc<Pulse>,
     pub(super) route: Arc<Route>,
@@ -326,12 +326,11 @@ impl SupervisorActor {
                     continue;
                 }
                 let from_end = is_first && entry.start == Start::End;
-                let gauge = Arc::new(Gauge::new());
-                gauge.on_disk(size(&path));
+                let gauge = Arc::new(Gauge::new((Arc::clone(&log), path)));
+                gauge.on_disk(size(&gauge.key().1));
                 self.spawn(
                     TailSpec {
                         entry: Arc::clone(entry),
-                        key: (Arc::clone(&log), path),
                         from_end,
                         gauge,
                     },
@@ -478,7 +477,7 @@ impl Handler<Drain> for SupervisorActor {
         let tails = std::mem::take(&mut self.tails).into_values();
         // Those that a change of settings is just stopping may still hand something over, too.
         let stopping = self.stopping.values();
-        let stopping = stopping.filter_map(|(address, pulse)| Some((Arc::new(address.upgrade()?), Arc::clone(pulse))));
+        let stopping = stopping.filter_map(|(address, pulse)| Some((address.upgrade()?, Arc::clone(pulse))));
         let tails: Vec<_> = tails.map(|tail| (tail.address, tail.pulse)).chain(stopping).collect();
         Box::pin(async move {
             let stopped = tails

@@ -10,20 +10,21 @@ const LONGEST: Duration = Duration::from_secs(60);
 const QUIET: Duration = Duration::from_secs(60);
 
 /// Doubles from 1 s to 60 s; a quiet minute resets it.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Default)]
 pub struct Backoff {
-    last: Option<(Instant, Duration)>,
+    /// Few fail: in a box.
+    last: Option<Box<(Instant, Duration)>>,
 }
 
 impl Backoff {
     /// A failure now: how long to wait.
     pub fn failed(&mut self, now: Instant) -> Duration {
-        let wait = match self.last {
+        let wait = match self.last.as_deref() {
             // It ran from the end of its rest on.
-            Some((at, wait)) if now < at + wait + QUIET => (wait * 2).min(LONGEST),
+            Some((at, wait)) if now < *at + *wait + QUIET => (*wait * 2).min(LONGEST),
             _ => FIRST,
         };
-        self.last = Some((now, wait));
+        self.last = Some(Box::new((now, wait)));
         wait
     }
 }

@@ -10,6 +10,8 @@ use std::time::{Duration, Instant};
 use logcatch_tail::live_names;
 use notify::event::{EventKind, ModifyKind};
 use notify::{RecommendedWatcher, RecursiveMode, Watcher};
+use smallvec::SmallVec;
+use thin_vec::ThinVec;
 
 /// In bursts the callback rests this long, so that the kernel merges events of one file: a write in a burst then
 /// costs a third.
@@ -27,22 +29,26 @@ const WAKE: u8 = 1;
 const RECONCILE: u8 = 2;
 
 /// Wakes one watcher. Several events before it gets to run are one.
-pub struct Route {
+pub struct Route<W: ?Sized = dyn Fn(bool) + Send + Sync> {
     /// Where else than at its own path it is: nobody should have to go through ten thousand others to remove it.
-    elsewhere: Mutex<Vec<PathBuf>>,
-    pending: Arc<AtomicU8>,
-    wake: Box<dyn Fn(bool) + Send + Sync>,
+    elsewhere: Mutex<ThinVec<PathBuf>>,
+    pending: AtomicU8,
+    wake: W,
 }
 
 impl Route {
-    /// Calls `wake`, with whether rotated files should be looked for, at most once until `pending` is taken back: by
-    /// the one who is woken, before looking, so that what happens from then on wakes again.
-    pub fn new(pending: Arc<AtomicU8>, wake: impl Fn(bool) + Send + Sync + 'static) -> Arc<Self> {
-        Arc::new(Self {
+    /// Calls `wake`, with whether rotated files should be looked for, at most once until [`Route::answered`].
+    pub fn new(wake: impl Fn(bool) + Send + Sync + 'static) -> Arc<Self> {
+        Arc::new(Route {
             elsewhere: Mutex::default(),
-            pending,
-            wake: Box::new(wake),
+            pending: AtomicU8::new(0),
+            wake,
         })
+    }
+
+    /// The one who is woken will look: what happens from now on wakes again.
+    pub fn answered(&self) {
+        self.pending.store(0, Ordering::Release);
     }
 
     /// Something happened.
@@ -54,15 +60,18 @@ impl Route {
         }
     }
 
-    fn elsewhere(&self) -> MutexGuard<'_, Vec<PathBuf>> {
+    fn elsewhere(&self) -> MutexGuard<'_, ThinVec<PathBuf>> {
         self.elsewhere.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
+/// Nearly always one each.
+type ByPath = HashMap<Arc<Path>, SmallVec<[Arc<Route>; 1]>>;
+
 /// Who is woken by what.
 #[derive(Default)]
 pub struct Routes {
-    by_path: Mutex<HashMap<Arc<Path>, Vec<Arc<Route>>>>,
+    by_path: Mutex<ByPath>,
 }
 
 impl Routes {
@@ -84,8 +93,6 @@ impl Routes {
         let listed = routes.entry(path).or_default();
         let is_new = !listed.iter().any(|other| Arc::ptr_eq(other, route));
         if is_new {
-            // Nearly always the only one.
-            listed.reserve_exact(1);
             listed.push(Arc::clone(route));
         }
         is_new
@@ -118,7 +125,7 @@ impl Routes {
         self.lock().values().flatten().for_each(|route| route.ring(true));
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<Arc<Path>, Vec<Arc<Route>>>> {
+    fn lock(&self) -> MutexGuard<'_, ByPath> {
         self.by_path.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -276,14 +283,15 @@ mod tests {
         let routes = Routes::default();
         let rung: [Arc<AtomicUsize>; 2] = Default::default();
         let [link, target] = [0, 1].map(|index| {
-            let (pending, rung) = (Arc::<AtomicU8>::default(), Arc::clone(&rung[index]));
-            let taken_back = Arc::clone(&pending);
-            Route::new(pending, move |_| {
-                taken_back.store(0, Ordering::Release);
+            let rung = Arc::clone(&rung[index]);
+            Route::new(move |_| {
                 rung.fetch_add(1, Ordering::Relaxed);
             })
         });
-        let seen = || [0, 1].map(|index| rung[index].load(Ordering::Relaxed));
+        let seen = || {
+            [&link, &target].into_iter().for_each(|route| route.answered());
+            [0, 1].map(|index| rung[index].load(Ordering::Relaxed))
+        };
         let (at_link, at_target) = (Path::new("/link"), Path::new("/target"));
         routes.add(at_link.into(), &link);
         routes.add(at_target.into(), &target);

@@ -5,7 +5,7 @@ mod backoff;
 mod blind;
 mod complaints;
 mod delivery;
-mod disk;
+pub(crate) mod disk;
 mod entries;
 mod factory;
 mod first;

@@ -4,8 +4,7 @@
 //! SupervisorActor then gives it a fresh driver. Nothing of the old state goes on but the address.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::Instant;
 
 use actix::WeakRecipient;
@@ -15,9 +14,11 @@ use logcatch_tail::WatchError;
 
 use super::driver::{Common, Driver, Next, TailSpec};
 use super::pulse::Pulse;
+use super::ticket::Told;
 use crate::budget::Permit;
 use crate::kafka::ShipBatch;
 use crate::observe::{Activity, Key};
+use crate::supervisor::disk::Route;
 
 /// Something happened to the path or its directory.
 #[derive(Debug, Clone, Copy, Message)]
@@ -35,6 +36,8 @@ pub struct Begin {
     pub incarnation: u64,
     /// What to watch.
     pub spec: TailSpec,
+    /// What [`Wake`]s it: answered before each look.
+    pub bell: Weak<Route>,
 }
 
 /// The entry changed in what needs no new watcher.
@@ -122,26 +125,22 @@ pub struct TailActor {
     /// In a box: tokio gives each task whole pieces of 128 bytes, and the heap no room between them.
     driver: Option<Box<Driver>>,
     phase: Phase,
-    timer: Option<SpawnHandle>,
-    /// What waits for the lane of the topic.
-    waiting: Option<SpawnHandle>,
-    failure: Option<Box<str>>,
+    /// What ends its sleep, or what waits for the lane of the topic.
+    awaited: Option<SpawnHandle>,
+    #[expect(clippy::box_collection, reason = "few fail: a word instead of two")]
+    failure: Option<Box<String>>,
     ready_said: bool,
     stopping: bool,
-    /// Set while a [`Wake`] is under way.
-    pending: Arc<AtomicU8>,
+    bell: Option<Weak<Route>>,
     pulse: Arc<Pulse>,
 }
 
+/// Bytes: with what actix and tokio need, a task of 512, and 128 more from the next one on.
+const _: () = assert!(size_of::<TailActor>() <= 112);
+
 impl TailActor {
     /// A watcher that waits for its [`Begin`].
-    pub fn new(
-        common: Arc<Common>,
-        spec: TailSpec,
-        peers: Arc<Peers>,
-        pending: Arc<AtomicU8>,
-        pulse: Arc<Pulse>,
-    ) -> Self {
+    pub fn new(common: Arc<Common>, spec: TailSpec, peers: Arc<Peers>, pulse: Arc<Pulse>) -> Self {
         Self {
             common,
             peers,
@@ -149,12 +148,11 @@ impl TailActor {
             incarnation: 0,
             driver: None,
             phase: Phase::Down,
-            timer: None,
-            waiting: None,
+            awaited: None,
             failure: None,
             ready_said: false,
             stopping: false,
-            pending,
+            bell: None,
             pulse,
         }
     }
@@ -163,7 +161,7 @@ impl TailActor {
     /// there are before it lets others run.
     fn queue(&mut self, ctx: &mut Context<Self>) {
         self.phase = Phase::Queued;
-        self.waiting = None;
+        self.awaited = None;
         let turn = tokio::task::yield_now().into_actor(self);
         ctx.spawn(turn.map(|(), actor, ctx| {
             if actor.phase == Phase::Queued {
@@ -216,11 +214,18 @@ impl TailActor {
     fn wait(&mut self, allowed: impl Future<Output = ()> + 'static, ctx: &mut Context<Self>) {
         self.phase = Phase::Waiting;
         let allowed = allowed.into_actor(self).map(|(), actor, ctx| actor.queue(ctx));
-        self.waiting = Some(ctx.spawn(allowed));
+        self.awaited = Some(ctx.spawn(allowed));
     }
 
     fn read(&mut self, cost: usize, permit: Permit, ctx: &mut Context<Self>) {
-        let Some(batch) = self.guarded(ctx, "read", |driver| driver.read(Instant::now(), cost, permit)) else {
+        // Made for each batch: one for all would stay while there are none.
+        let myself = ctx.address().downgrade();
+        let told: Told = Box::new(move || {
+            if let Some(myself) = myself.upgrade() {
+                myself.do_send(BatchDone);
+            }
+        });
+        let Some(batch) = self.guarded(ctx, "read", |driver| driver.read(Instant::now(), cost, permit, told)) else {
             return;
         };
         if let Some(batch) = batch {
@@ -234,8 +239,7 @@ impl TailActor {
         self.driver.iter_mut().for_each(|driver| driver.rest());
         if let Some(until) = until {
             let wait = until.saturating_duration_since(Instant::now());
-            self.timer = Some(ctx.run_later(wait, |actor, ctx| {
-                actor.timer = None;
+            self.awaited = Some(ctx.run_later(wait, |actor, ctx| {
                 if actor.phase == Phase::Asleep {
                     actor.queue(ctx);
                 }
@@ -247,7 +251,7 @@ impl TailActor {
 
     /// A step before its time.
     fn rouse(&mut self, ctx: &mut Context<Self>) {
-        if let Some(timer) = self.timer.take() {
+        if let Some(timer) = self.awaited.take() {
             ctx.cancel_future(timer);
         }
         self.queue(ctx);
@@ -280,7 +284,7 @@ impl TailActor {
             Ok(Err(error)) => format!("{error}: {}", error.source),
             Err(panic) => format!("panicked: {}", panic_text(panic.as_ref())),
         };
-        self.failure = Some(reason.into());
+        self.failure = Some(Box::new(reason));
         ctx.stop();
         None
     }
@@ -290,7 +294,14 @@ impl TailActor {
         let _step = self.pulse.step(self.incarnation);
         let Some(_driver) = self.driver.take() else { return };
         #[cfg(debug_assertions)]
-        crate::fault::hang_at("close", &self.spec.key.1);
+        crate::fault::hang_at("close", &self.spec.key().1);
+    }
+
+    /// It looks from now on: what happens then wakes it again.
+    fn answer(&self) {
+        if let Some(bell) = self.bell.as_ref().and_then(Weak::upgrade) {
+            bell.answered();
+        }
     }
 
     fn say_ready(&mut self) {
@@ -303,7 +314,7 @@ impl TailActor {
     fn tell(&self, news: News) {
         if let Some(supervisor) = self.peers.supervisor.upgrade() {
             let notice = Notice {
-                key: self.spec.key.clone(),
+                key: self.spec.key().clone(),
                 incarnation: self.incarnation,
                 news,
             };
@@ -330,11 +341,13 @@ impl Supervised for TailActor {
         // State after a restart comes from the positions, never from old fields.
         self.end_driver();
         self.phase = Phase::Down;
-        self.timer = None;
-        self.waiting = None;
+        self.awaited = None;
         if !self.stopping {
-            let reason = self.failure.take().unwrap_or_else(|| "stopped without a reason".into());
-            self.tell(News::Down(reason.into()));
+            let reason = self
+                .failure
+                .take()
+                .map_or_else(|| "stopped without a reason".to_owned(), |reason| *reason);
+            self.tell(News::Down(reason));
         }
     }
 }
@@ -349,21 +362,16 @@ impl Handler<Begin> for TailActor {
         self.incarnation = begin.incarnation;
         // The old one goes first: its claims must be free.
         self.end_driver();
-        self.spec = begin.spec;
+        (self.spec, self.bell) = (begin.spec, Some(begin.bell));
+        self.answer();
         self.ready_said = false;
-        let myself = ctx.address().downgrade();
-        let told = Arc::new(move || {
-            if let Some(myself) = myself.upgrade() {
-                myself.do_send(BatchDone);
-            }
-        });
         let myself = ctx.address().downgrade();
         let wake = Arc::new(move || {
             if let Some(myself) = myself.upgrade() {
                 myself.do_send(Wake { reconcile: false });
             }
         });
-        let driver = Driver::new(&self.spec, Arc::clone(&self.common), told, wake);
+        let driver = Driver::new(&self.spec, Arc::clone(&self.common), wake);
         self.driver = Some(Box::new(driver));
         self.queue(ctx);
     }
@@ -373,9 +381,9 @@ impl Handler<Wake> for TailActor {
     type Result = ();
 
     fn handle(&mut self, wake: Wake, ctx: &mut Context<Self>) {
-        self.pending.store(0, Ordering::Release);
+        self.answer();
         #[cfg(debug_assertions)]
-        crate::fault::panic_outside(&self.spec.key.1);
+        crate::fault::panic_outside(&self.spec.key().1);
         let Some(driver) = self.driver.as_deref_mut() else {
             return;
         };
@@ -427,7 +435,9 @@ impl Handler<Retarget> for TailActor {
         if let Some(driver) = self.driver.as_deref_mut() {
             driver.retarget(entry);
             // The lane of the topic that was may never open.
-            if let Some(waiting) = self.waiting.take() {
+            if self.phase == Phase::Waiting
+                && let Some(waiting) = self.awaited.take()
+            {
                 ctx.cancel_future(waiting);
                 self.queue(ctx);
             }
@@ -442,8 +452,8 @@ impl Handler<Rest> for TailActor {
         self.incarnation = incarnation;
         self.end_driver();
         self.phase = Phase::Down;
-        for task in self.timer.take().into_iter().chain(self.waiting.take()) {
-            ctx.cancel_future(task);
+        if let Some(awaited) = self.awaited.take() {
+            ctx.cancel_future(awaited);
         }
     }
 }
@@ -462,7 +472,7 @@ impl Handler<Stop> for TailActor {
 /// A fault that a test wants.
 #[cfg(debug_assertions)]
 fn faulty(step: &str, spec: &TailSpec) -> Result<(), WatchError> {
-    crate::fault::strike(step, &spec.key.1)
+    crate::fault::strike(step, &spec.key().1)
 }
 
 #[cfg(not(debug_assertions))]

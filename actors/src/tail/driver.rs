@@ -8,6 +8,7 @@ use std::time::{Duration, Instant, SystemTime};
 use logcatch_kafka::{Batch, Headers, Hold, Lane, Lanes, Source, Target};
 use logcatch_settings::LogEntry;
 use logcatch_tail::{FileId, STEP, Todo, Wake, WatchError, WatchSpec, Watcher, World};
+use thin_vec::ThinVec;
 
 use super::origin::{headers_of, shape_of};
 use super::ticket::{Ticket, Told};
@@ -52,12 +53,18 @@ pub struct Common {
 pub struct TailSpec {
     /// The entry it belongs to.
     pub entry: Arc<LogEntry>,
-    /// The name of that, and the path it watches.
-    pub key: Key,
     /// A file that is there at first sight starts at its end.
     pub from_end: bool,
-    /// Where it shows how it stands.
+    /// Where it shows how it stands: whose that is says which path it watches, of which entry.
     pub gauge: Arc<Gauge>,
+}
+
+impl TailSpec {
+    /// The name of the entry, and the path.
+    #[must_use]
+    pub fn key(&self) -> &Key {
+        self.gauge.key()
+    }
 }
 
 /// What must happen before the next step.
@@ -136,14 +143,13 @@ pub struct Driver {
     /// Of the topic's share, for the next read.
     hold: Option<Hold>,
     /// Few: those of the generations that are read.
-    ways: Vec<(FileId, Way)>,
+    ways: ThinVec<(FileId, Way)>,
     /// What changes of the entry left on its way. Few files have it: in a box.
     earlier: Option<Box<Earlier>>,
     /// When the last batch was read.
     batch_at: Option<Instant>,
     /// It came soon after the one before it.
     is_often: bool,
-    told: Told,
     ready: bool,
     /// It waits for a batch to be settled.
     settles: bool,
@@ -151,10 +157,10 @@ pub struct Driver {
 }
 
 impl Driver {
-    /// A fresh watcher; `told` hears when a batch is settled, `wake` when it should be woken for the sake of a handle.
+    /// A fresh watcher; `wake` hears when it should be woken for the sake of a handle.
     #[must_use]
-    pub fn new(spec: &TailSpec, common: Arc<Common>, told: Told, wake: Wake) -> Self {
-        let (log, path) = &spec.key;
+    pub fn new(spec: &TailSpec, common: Arc<Common>, wake: Wake) -> Self {
+        let (log, path) = spec.key();
         let watch = WatchSpec {
             log: Arc::clone(log),
             path: Arc::clone(path),
@@ -171,12 +177,11 @@ impl Driver {
             rate: common.rates.of(&spec.entry.name, spec.entry.rate_limit),
             swell: Swell::default(),
             hold: None,
-            ways: Vec::new(),
+            ways: ThinVec::new(),
             earlier: None,
             batch_at: None,
             is_often: false,
             common,
-            told,
             ready: false,
             settles: false,
             gauge: Arc::clone(&spec.gauge),
@@ -265,7 +270,7 @@ impl Driver {
     pub fn rest(&mut self) {
         let is_over = self.batch_at.is_none_or(|at| at.elapsed() >= OFTEN);
         if (is_over || !self.is_often) && self.watcher.in_flight().1 == 0 {
-            self.ways = Vec::new();
+            self.ways = ThinVec::new();
             self.earlier = None;
             self.gauge.rest();
         }
@@ -338,11 +343,17 @@ impl Driver {
         })
     }
 
-    /// Reads what was picked, paid for by `permit`.
+    /// Reads what was picked, paid for by `permit`; `told` hears when it is settled.
     ///
     /// # Errors
     /// When the file cannot be read.
-    pub fn read(&mut self, now: Instant, cost: usize, mut permit: Permit) -> Result<Option<Batch>, WatchError> {
+    pub fn read(
+        &mut self,
+        now: Instant,
+        cost: usize,
+        mut permit: Permit,
+        told: Told,
+    ) -> Result<Option<Batch>, WatchError> {
         let mut hold = self.hold.take();
         self.gauge.enter(now);
         let batch = self.watcher.read(now, cost.saturating_sub(BESIDE))?;
@@ -378,7 +389,7 @@ impl Driver {
             source,
             headers,
         } = self.way(&batch.stream);
-        let ticket = Ticket::new(&batch, Arc::clone(&target), (permit, hold), self.told.clone())
+        let ticket = Ticket::new(&batch, Arc::clone(&target), (permit, hold), told)
             .counted_by(Arc::clone(&self.gauge))
             .returned_to(Arc::clone(&self.common.world.spares));
         Ok(Some(Batch {

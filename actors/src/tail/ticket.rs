@@ -10,7 +10,7 @@ use crate::budget::Permit;
 use crate::observe::Gauge;
 
 /// Called when a batch is settled or given up.
-pub type Told = Arc<dyn Fn() + Send + Sync>;
+pub type Told = Box<dyn Fn() + Send + Sync>;
 
 /// Rides in a batch. Settled, it moves the file's position; dropped unsettled, the lines will be read again.
 pub struct Ticket {

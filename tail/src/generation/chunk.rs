@@ -1,5 +1,6 @@
 //! What one read of a generation gives.
 
+use std::num::NonZeroUsize;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -104,7 +105,7 @@ impl Generation {
 
     /// How much is read at once.
     pub(super) fn window(&self, recipe: &Recipe) -> usize {
-        self.window.unwrap_or_else(|| recipe.step())
+        self.window.map_or_else(|| recipe.step(), NonZeroUsize::get)
     }
 
     /// Finds the byte-order mark that the file begins with. How many of these bytes it takes, at the start of the file.

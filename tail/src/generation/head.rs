@@ -13,7 +13,7 @@ const KEPT_UNTIL: u64 = 64 * 1024;
 #[derive(Debug, Default)]
 pub struct HeadBytes {
     /// None of them from a position of [`KEPT_UNTIL`] on.
-    pub(super) bytes: Vec<u8>,
+    pub(super) bytes: Box<[u8]>,
     pub(super) head: Head,
 }
 
@@ -24,6 +24,7 @@ impl HeadBytes {
         if position >= KEPT_UNTIL {
             bytes = Vec::new();
         }
+        let bytes = bytes.into_boxed_slice();
         Self { bytes, head }
     }
 
@@ -38,7 +39,7 @@ impl HeadBytes {
     pub(super) fn extend(&mut self, offset: u64, found: &[u8]) {
         if self.head.is_full() {
             if offset >= KEPT_UNTIL {
-                self.bytes = Vec::new();
+                self.bytes = Box::default();
             }
             return;
         }
@@ -50,9 +51,8 @@ impl HeadBytes {
         };
         if known < found.len() {
             let missing = HEAD_LEN - self.bytes.len();
-            self.bytes
-                .extend_from_slice(&found[known..found.len().min(known + missing)]);
-            *self = Self::new(std::mem::take(&mut self.bytes), offset);
+            let more = &found[known..found.len().min(known + missing)];
+            *self = Self::new([&*self.bytes, more].concat(), offset);
         }
     }
 }

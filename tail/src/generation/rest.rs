@@ -19,7 +19,7 @@ static LONGER: AtomicUsize = AtomicUsize::new(0);
 
 /// What was looked at and is in no record yet: an unfinished line, or a group of lines that waits for one more.
 #[derive(Debug, Default)]
-pub(super) struct Rest(Vec<u8>);
+pub(super) struct Rest(Box<[u8]>);
 
 impl Rest {
     /// A copy of these bytes, or nothing where they are too many.
@@ -27,13 +27,13 @@ impl Rest {
         let more = longer(bytes.len());
         let sum = |all: usize| Some(all + more).filter(|sum| more == 0 || *sum <= LONGER_IN_ALL);
         let is_paid = LONGER.fetch_update(Ordering::Relaxed, Ordering::Relaxed, sum).is_ok();
-        Self(if is_paid { bytes.to_vec() } else { Vec::new() })
+        Self(if is_paid { bytes.into() } else { Box::default() })
     }
 
     /// The bytes, which nobody keeps here any more.
     fn take(&mut self) -> Vec<u8> {
         LONGER.fetch_sub(longer(self.0.len()), Ordering::Relaxed);
-        std::mem::take(&mut self.0)
+        std::mem::take(&mut self.0).into_vec()
     }
 }
 

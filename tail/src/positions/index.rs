@@ -4,6 +4,8 @@ use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::sync::Arc;
 
+use smallvec::SmallVec;
+
 use crate::account::Account;
 use crate::identity::Inode;
 use crate::position::{FileId, StreamRecord};
@@ -26,10 +28,13 @@ pub(super) struct Index {
     pub(super) ids: (u64, u64),
 }
 
+/// The generations of a path: nearly always one.
+pub(super) type Streams = SmallVec<[Arc<Stream>; 1]>;
+
 /// What is known of one settings entry. Names and paths are the same `Arc` wherever they are kept.
 #[derive(Debug, Default)]
 pub(super) struct Entry {
-    pub(super) by_path: HashMap<Arc<Path>, Vec<Arc<Stream>>>,
+    pub(super) by_path: HashMap<Arc<Path>, Streams>,
     /// By the inode a generation was first seen with.
     pub(super) by_inode: HashMap<Inode, Arc<Stream>>,
     pub(super) account: Arc<Account>,
@@ -38,7 +43,7 @@ pub(super) struct Entry {
 }
 
 impl Index {
-    pub(super) fn of(&mut self, log: &str, path: &Path) -> Option<&mut Vec<Arc<Stream>>> {
+    pub(super) fn of(&mut self, log: &str, path: &Path) -> Option<&mut Streams> {
         self.entries.get_mut(log)?.by_path.get_mut(path)
     }
 
@@ -85,9 +90,7 @@ impl Entry {
         record.path = self.shared(&record.path).unwrap_or(record.path);
         let (path, inode) = (Arc::clone(&record.path), record.inode);
         let stream = Stream::new(record, Arc::clone(&self.account), Arc::clone(dirty));
-        // Nearly always the only one.
-        let streams = self.by_path.entry(path).or_insert_with(|| Vec::with_capacity(1));
-        streams.push(Arc::clone(&stream));
+        self.by_path.entry(path).or_default().push(Arc::clone(&stream));
         self.added += 1;
         if self.added > TIDY_AFTER + self.by_inode.len() / 2 {
             self.tidy();

@@ -95,7 +95,7 @@ mod tests {
             let inode = Inode {
                 dev: 1,
                 ino: 1,
-                born: *born,
+                born: born.map(Into::into),
             };
             let stat = Stat {
                 inode,

@@ -9,7 +9,7 @@ fn record(path: &str, offset: u64) -> StreamRecord {
         inode: Inode {
             dev: 1,
             ino: 2,
-            born: Some(3),
+            born: Some(3.into()),
         },
         head: Head::of(b"abc"),
         mark: Mark {

@@ -1,3 +1,5 @@
+use std::path::Path;
+
 use super::super::report::Reason;
 use super::*;
 
@@ -16,6 +18,10 @@ const FINE: Surroundings = Surroundings {
     saves_fail: false,
 };
 
+fn a_gauge() -> Gauge {
+    Gauge::new(("app".into(), Path::new("/a").into()))
+}
+
 fn judged(gauge: &Gauge, around: Surroundings, now: Instant) -> (State, Option<Reason>) {
     let row = gauge.row(around, Vec::new, now);
     (row.state, row.reason)
@@ -23,7 +29,7 @@ fn judged(gauge: &Gauge, around: Surroundings, now: Instant) -> (State, Option<R
 
 #[test]
 fn a_watcher_says_what_it_waits_for() {
-    let (gauge, now) = (Gauge::new(), Instant::now());
+    let (gauge, now) = (a_gauge(), Instant::now());
     let failing = Surroundings {
         saves_fail: true,
         ..FINE
@@ -53,7 +59,7 @@ fn a_watcher_says_what_it_waits_for() {
 
 #[test]
 fn a_step_that_does_not_come_back_shows_and_a_restart_counts() {
-    let (gauge, now) = (Gauge::new(), Instant::now());
+    let (gauge, now) = (a_gauge(), Instant::now());
     gauge.turn_to(Activity::Reading, now);
     gauge.enter(now);
     let later = now + HANGS + Duration::from_secs(1);
@@ -71,7 +77,7 @@ fn a_step_that_does_not_come_back_shows_and_a_restart_counts() {
 
 #[test]
 fn what_the_system_answers_has_a_word() {
-    let gauge = Gauge::new();
+    let gauge = a_gauge();
     for (number, reason, words) in [
         (13, Reason::Permission, "Permission denied"),
         (116, Reason::Unreadable, "Stale file handle"),
@@ -84,7 +90,7 @@ fn what_the_system_answers_has_a_word() {
 
 #[test]
 fn a_watcher_is_quiet_from_a_look_at_its_row_until_something_happens() {
-    let gauge = Gauge::new();
+    let gauge = a_gauge();
     let now = Instant::now() + Duration::from_secs(60);
     let lag = || gauge.row(FINE, Vec::new, now).lag_bytes;
     assert!(!gauge.is_quiet(), "nobody looked");
@@ -124,7 +130,7 @@ fn a_watcher_is_quiet_from_a_look_at_its_row_until_something_happens() {
 
 #[test]
 fn the_lag_of_what_was_never_read_has_bytes_and_grows_old() {
-    let gauge = Gauge::new();
+    let gauge = a_gauge();
     gauge.on_disk(7);
     let later = Instant::now() + Duration::from_secs(30);
     gauge.change().condition = refused(5);

@@ -1,7 +1,6 @@
 //! The factory of the SupervisorActor: starts watchers, and starts those again that failed.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicU8;
 use std::time::Instant;
 
 use actix::prelude::*;
@@ -16,22 +15,24 @@ use crate::tail::{Common, Pulse, TailSpec};
 impl SupervisorActor {
     /// Starts the watcher of a path.
     pub(in crate::supervisor) fn spawn(&mut self, spec: TailSpec, ctx: &mut Context<Self>) {
-        let key = spec.key.clone();
+        let key = spec.key().clone();
         let post = self.crew.place(&key.1);
         self.spawned += 1;
         // What was taken from a watcher that does not answer is this one's now.
         self.common.world.positions.renew(&key.0, &key.1);
-        let pending = Arc::new(AtomicU8::new(0));
         let address = Supervisor::start_in_arbiter(&post.arbiter, {
-            let (common, spec, pending) = (self.common_under(&post.pulse), spec.clone(), Arc::clone(&pending));
+            let (common, spec) = (self.common_under(&post.pulse), spec.clone());
             let pulse = Arc::clone(&post.pulse);
             let peers = self.peers(ctx);
-            move |_| TailActor::new(common, spec, peers, pending, pulse)
+            move |_| TailActor::new(common, spec, peers, pulse)
         });
-        let address = Arc::new(address);
-        let route = Route::new(pending, {
-            let address = Arc::clone(&address);
-            move |reconcile| address.do_send(Wake { reconcile })
+        let route = Route::new({
+            let address = address.downgrade();
+            move |reconcile| {
+                if let Some(address) = address.upgrade() {
+                    address.do_send(Wake { reconcile });
+                }
+            }
         });
         self.routes.add(Arc::clone(&key.1), &route);
         log::info!(log:% = key.0, path:% = key.1.display(); "watcher started");
@@ -39,7 +40,12 @@ impl SupervisorActor {
         let gauge = Arc::clone(&spec.gauge);
         self.common.board.add(key.clone(), Arc::clone(&gauge));
         let from_end = spec.from_end;
-        address.do_send(Begin { incarnation, spec });
+        let bell = Arc::downgrade(&route);
+        address.do_send(Begin {
+            incarnation,
+            spec,
+            bell,
+        });
         self.tails.insert(
             key,
             Tail {
@@ -104,7 +110,6 @@ impl SupervisorActor {
         tail.resting = false;
         let spec = TailSpec {
             entry,
-            key: key.clone(),
             from_end: tail.from_end,
             gauge: Arc::clone(&tail.gauge),
         };
@@ -112,11 +117,12 @@ impl SupervisorActor {
             tail.address.do_send(Begin {
                 incarnation: tail.incarnation,
                 spec,
+                bell: Arc::downgrade(&tail.route),
             });
         } else {
             // It died outside its guarded step, and actix never restarts that one; or its thread hangs.
             self.routes.remove(&key.1, &tail.route);
-            let backoff = tail.backoff;
+            let backoff = std::mem::take(&mut tail.backoff);
             self.tails.remove(&key);
             self.spawn(spec, ctx);
             if let Some(tail) = self.tails.get_mut(&key) {

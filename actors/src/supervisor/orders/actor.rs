@@ -31,7 +31,7 @@ pub struct ChangePosition {
 type Answer<T> = ResponseActFuture<SupervisorActor, Result<T, OrderError>>;
 
 /// A watcher that rests for an order.
-struct Rested(Arc<Addr<TailActor>>);
+struct Rested(Addr<TailActor>);
 
 impl SupervisorActor {
     /// Lets a watcher rest, and with it what would begin it meanwhile; the future ends when all that it handed over is settled.
@@ -43,7 +43,7 @@ impl SupervisorActor {
         tail.resting = true;
         tail.orders += 1;
         tail.gauge.restarts(Activity::Restarting, Instant::now());
-        let (address, pulse) = (Arc::clone(&tail.address), Arc::clone(&tail.pulse));
+        let (address, pulse) = (tail.address.clone(), Arc::clone(&tail.pulse));
         let rest = Rest(tail.incarnation);
         let positions = Arc::clone(&self.common.world.positions);
         let (log, path) = key.clone();
@@ -59,13 +59,13 @@ impl SupervisorActor {
             // What was taken from a watcher that does not answer can be changed again.
             positions.renew(&log, &path);
         };
-        Some((Rested(Arc::clone(&tail.address)), rested))
+        Some((Rested(tail.address.clone()), rested))
     }
 
     /// An order is carried out: with the last one its watcher begins. False: it was stopped meanwhile, or is another.
     fn wake(&mut self, key: Key, Rested(address): Rested, ctx: &mut Context<Self>) -> bool {
         let tail = self.tails.get_mut(&key);
-        let Some(tail) = tail.filter(|tail| Arc::ptr_eq(&tail.address, &address)) else {
+        let Some(tail) = tail.filter(|tail| tail.address == address) else {
             return false;
         };
         tail.orders -= 1;

@@ -1,6 +1,5 @@
 //! What the SupervisorActor does when a thread hangs.
 
-use std::borrow::Borrow;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -86,10 +85,10 @@ impl Handler<BeginAgain> for SupervisorActor {
 }
 
 /// Stops a watcher; returns when it hands nothing over any more, because it said so or because it was given up.
-pub(in crate::supervisor) async fn stop(address: impl Borrow<Addr<TailActor>>, pulse: Arc<Pulse>) {
+pub(in crate::supervisor) async fn stop(address: Addr<TailActor>, pulse: Arc<Pulse>) {
     tokio::select! {
         // One that is gone hands nothing over either.
-        _ = address.borrow().send(Stop) => {}
+        _ = address.send(Stop) => {}
         () = pulse.given_up() => {}
     }
 }
