@@ -346,6 +346,33 @@ mod tests {
     }
 
     #[test]
+    fn a_book_is_its_balance() {
+        let (mut book, mut balance) = (Book::default(), Balance::default());
+        let postings = [
+            Posting::Issued(10),
+            Posting::Unreachable(3),
+            Posting::Settled {
+                bytes: 10,
+                dead: 4,
+                lines: 1,
+            },
+        ];
+        let skips = Skip::ALL
+            .into_iter()
+            .zip(1..)
+            .map(|(why, bytes)| Posting::Skipped(why, bytes));
+        for posting in postings
+            .into_iter()
+            .chain(skips)
+            .chain([Posting::TakenBack(Skip::Copy, 2)])
+        {
+            book.post(posting);
+            balance.post(posting);
+            assert_eq!(book.balance(), balance);
+        }
+    }
+
+    #[test]
     fn what_was_passed_over_between_forgotten_lines_counts_once() {
         let positions = Positions::in_memory();
         let stream = positions.begin(record(&positions));

@@ -184,3 +184,26 @@ pub fn read_at(file: &File, buffer: &mut Vec<u8>, offset: u64, len: usize) -> io
     buffer.truncate(start + len);
     Ok(buffer.len() - start)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_birth_is_saved_as_its_nanoseconds_and_the_epoch_is_one() {
+        let inode = |born: Option<i64>| Inode {
+            dev: 1,
+            ino: 2,
+            born: born.map(Birth::from),
+        };
+        let saved = serde_json::to_string(&inode(Some(-7))).unwrap();
+        assert_eq!(saved, r#"{"dev":1,"ino":2,"born":-7}"#);
+        for born in [None, Some(-7), Some(0), Some(i64::MAX)] {
+            let saved = serde_json::to_string(&inode(born)).unwrap();
+            assert_eq!(serde_json::from_str::<Inode>(&saved).unwrap(), inode(born));
+        }
+        let epoch = serde_json::from_str(r#"{"dev":1,"ino":2,"born":0}"#);
+        assert_eq!(epoch.ok(), Some(inode(Some(0))), "as an earlier version saved it");
+        assert!(inode(Some(-1)).born < inode(Some(0)).born && inode(None).born < inode(Some(i64::MIN)).born);
+    }
+}
