@@ -27,7 +27,7 @@ impl Spares {
         spare.unwrap_or_else(|| Vec::with_capacity(ROOM))
     }
 
-    /// Takes back what came from [`Spares::take`], if it is of use; anything else goes.
+    /// Takes back the buffer of a full read; any other goes.
     pub fn give_back(&self, mut buffer: Vec<u8>) {
         if buffer.capacity() != ROOM {
             return;
