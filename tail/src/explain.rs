@@ -159,13 +159,14 @@ impl Watcher {
                 return Ok(Some(id));
             }
         }
-        // A rotated name may be a path of its own, and what was read there was compressed.
-        let is_rotated = |path: &Arc<Path>| {
+        // A rotated name may be a path of its own, and what was read there was compressed; ours may be one of another path.
+        let is_related = |path: &Arc<Path>| {
             let names = self.spec.path.file_name().zip(path.file_name());
-            path.parent() == self.spec.path.parent() && names.is_some_and(|(live, name)| age_of(live, name).is_some())
+            let is_rotated = |(ours, name)| age_of(ours, name).is_some() || age_of(name, ours).is_some();
+            path.parent() == self.spec.path.parent() && names.is_some_and(is_rotated)
         };
         let positions = Arc::clone(&self.world.positions);
-        let paths = positions.paths(&self.spec.log).into_iter().filter(is_rotated);
+        let paths = positions.paths(&self.spec.log).into_iter().filter(is_related);
         for stream in paths
             .flat_map(|path| positions.of(&self.spec.log, &path))
             .collect::<Vec<_>>()

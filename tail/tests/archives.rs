@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use logcatch_tail::QUIET;
 use rig::archive::{Gz, LINES, Zst, check_for_good, lines, rotate};
-use rig::{Rig, append};
+use rig::{Rig, append, copy};
 
 #[test]
 fn t9_the_second_half_comes_from_inside_the_archive() {
@@ -360,7 +360,7 @@ fn u3_a_copy_of_what_nobody_saw_is_found_in_its_archive_though_the_file_was_clos
     append(&rig.spec.path, "");
     rig.run(0);
     append(&rig.spec.path, "a\n");
-    rig::copy(&rig.spec.path, &rig.path("app.log.1"));
+    copy(&rig.spec.path, &rig.path("app.log.1"));
     fs::File::options()
         .write(true)
         .open(&rig.spec.path)
@@ -385,4 +385,40 @@ fn u3_a_copy_of_what_nobody_saw_is_found_in_its_archive_though_the_file_was_clos
     rig.pass(QUIET);
     rig.pass(QUIET);
     assert_eq!(rig.values(), ["a", "b"]);
+}
+
+/// Found by `model`: an empty copy had a watcher of its own, moved on, and what took its place was compressed. The archive was
+/// taken for that of the copy, in which nothing was ever seen.
+#[test]
+fn an_archive_of_the_log_is_not_that_of_an_empty_copy_that_had_its_name() {
+    let mut rig = Rig::new();
+    rig.others_first = true;
+    for name in ["app.log.1", "app.log.2"] {
+        rig.watch(name);
+    }
+    let write = |rig: &mut Rig, text: &str| {
+        append(&rig.spec.path, text);
+        rig.settle();
+    };
+    write(&mut rig, "");
+    copy(&rig.spec.path, &rig.path("app.log.1"));
+    write(&mut rig, "a1\n");
+    // More than a tick of the clock of the file system, so that the truncation is not taken for that which made the copy.
+    std::thread::sleep(Duration::from_millis(20));
+    fs::write(&rig.spec.path, "").unwrap();
+    rig.settle();
+    fs::remove_file(&rig.spec.path).unwrap();
+    write(&mut rig, "");
+    append(&rig.spec.path, "b1\nb2\n");
+    rotate(&rig, false);
+    write(&mut rig, "c1\n");
+    rig.stop();
+    Gz.compress(&rig.path("app.log.1"));
+    rig.start();
+    rig.settle();
+    check_for_good(
+        &mut rig,
+        &["a1\n", "b1\nb2\n", "c1\n"],
+        "with watchers of rotated names",
+    );
 }
