@@ -6,6 +6,7 @@ use std::fs::{self, Metadata};
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::file::is_absent;
 use crate::glob::{Exclude, PathGlob};
 use crate::identity::{Inode, Stat};
 use crate::siblings::leads_nowhere;
@@ -157,10 +158,6 @@ impl Walk<'_> {
             self.sweep.directories.insert(nearest.to_owned());
         }
     }
-}
-
-fn is_absent(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
 }
 
 #[cfg(test)]

@@ -114,6 +114,11 @@ pub fn open_found(path: &Path) -> io::Result<Option<(File, Stat)>> {
     }
 }
 
+/// Whether there is nothing at a path, as opposed to something that cannot be looked at.
+pub fn is_absent(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
+}
+
 /// Whether no handle is left in the process or the system: that passes, and is not the file's fault.
 pub fn is_exhausted(error: &io::Error) -> bool {
     let code = error.raw_os_error();

@@ -8,7 +8,7 @@ use std::time::Instant;
 use crate::account::Skip;
 use crate::batch::hand_out;
 use crate::charset::Charset;
-use crate::file::{first_bytes, is_exhausted, mark_at, open_regular};
+use crate::file::{first_bytes, is_absent, is_exhausted, mark_at, open_regular};
 use crate::generation::Generation;
 use crate::identity::{Head, Stat};
 use crate::olds::Old;
@@ -25,7 +25,7 @@ impl Watcher {
         let meta = match std::fs::metadata(&self.spec.path) {
             Ok(meta) => meta,
             Err(error) => {
-                if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) {
+                if is_absent(&error) {
                     if !self.is_closed_still(None)? {
                         self.rotate(now)?;
                         self.drop_suspect(now)?;

@@ -5,7 +5,7 @@ use std::io;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use crate::file::{open_found, open_regular};
+use crate::file::{is_absent, open_found, open_regular};
 use crate::generation::{Generation, Paused};
 use crate::identity::{Inode, Stat};
 use crate::watcher::{Condition, Todo, Watcher};
@@ -41,7 +41,7 @@ impl Closed {
 fn is_at(path: &Path, inode: Inode) -> io::Result<bool> {
     match std::fs::metadata(path) {
         Ok(meta) => Ok(Stat::from(&meta).inode == inode),
-        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(false),
+        Err(error) if is_absent(&error) => Ok(false),
         Err(error) => Err(error),
     }
 }
