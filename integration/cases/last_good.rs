@@ -7,6 +7,7 @@ use super::fixture::Fixture;
 use crate::harness::case::cases;
 use crate::harness::kafka;
 use crate::harness::service::Managed;
+use crate::harness::writers::LogFile;
 
 cases![
     a_typo_before_a_reboot_stops_no_shipping_and_ready_is_said_when_it_is_mended,
@@ -34,14 +35,20 @@ fn assert_not_ready(managed: &mut Managed) {
     assert!(told.iter().any(|told| told.contains("STATUS=not ready")), "{told:?}");
 }
 
-fn a_typo_before_a_reboot_stops_no_shipping_and_ready_is_said_when_it_is_mended() {
-    let mut fixture = Fixture::new("typo");
+/// Lines are shipped and the service has stopped. Gives its settings.
+fn shipped(fixture: &mut Fixture, log: &mut LogFile) -> String {
     let good = fs::read_to_string(fixture.host.settings_path()).unwrap();
-    let mut log = fixture.log("logs/app.log");
     log.write(100);
     let service = fixture.host.start();
     fixture.caught_up();
     service.stop();
+    good
+}
+
+fn a_typo_before_a_reboot_stops_no_shipping_and_ready_is_said_when_it_is_mended() {
+    let mut fixture = Fixture::new("typo");
+    let mut log = fixture.log("logs/app.log");
+    let good = shipped(&mut fixture, &mut log);
 
     fixture.host.settings(&good.replace("topic", "topci"));
     log.write(100);
@@ -68,12 +75,8 @@ fn a_typo_before_a_reboot_stops_no_shipping_and_ready_is_said_when_it_is_mended(
 
 fn a_bad_property_before_a_reboot_stops_no_shipping() {
     let mut fixture = Fixture::new("bad-property");
-    let good = fs::read_to_string(fixture.host.settings_path()).unwrap();
     let mut log = fixture.log("logs/app.log");
-    log.write(100);
-    let service = fixture.host.start();
-    fixture.caught_up();
-    service.stop();
+    let good = shipped(&mut fixture, &mut log);
     fixture
         .host
         .settings(&good.replace("[[logs]]", "[kafka.properties]\nlinger.ms = \"soon\"\n[[logs]]"));

@@ -38,6 +38,16 @@ impl Writer {
     }
 }
 
+/// Two lines, and one far behind them that comes when what is between was looked through.
+fn write_behind_room(rig: &mut Rig) {
+    let mut writer = Writer::new(rig);
+    writer.write("one\n");
+    rig.settle();
+    writer.write("two\n");
+    writer.write_far("far\n");
+    rig.settle();
+}
+
 /// Bytes that this thread has read from files.
 fn bytes_read() -> u64 {
     let io = fs::read_to_string("/proc/thread-self/io").unwrap();
@@ -72,12 +82,7 @@ fn assert_far(values: &[&str]) {
 #[test]
 fn r8_what_is_written_behind_room_that_was_looked_through_is_found() {
     let mut rig = Rig::new();
-    let mut writer = Writer::new(&rig);
-    writer.write("one\n");
-    rig.settle();
-    writer.write("two\n");
-    writer.write_far("far\n");
-    rig.settle();
+    write_behind_room(&mut rig);
     rig.pass(Duration::from_secs(1));
     assert_far(&rig.values());
 }
@@ -85,12 +90,7 @@ fn r8_what_is_written_behind_room_that_was_looked_through_is_found() {
 #[test]
 fn r8_what_is_behind_room_when_the_file_is_rotated_ships_before_its_successor() {
     let mut rig = Rig::new();
-    let mut writer = Writer::new(&rig);
-    writer.write("one\n");
-    rig.settle();
-    writer.write("two\n");
-    writer.write_far("far\n");
-    rig.settle();
+    write_behind_room(&mut rig);
     fs::rename(&rig.spec.path, rig.path("app.log.1")).unwrap();
     append(&rig.spec.path, "next\n");
     rig.settle();
