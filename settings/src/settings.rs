@@ -35,6 +35,17 @@ pub struct Settings {
     pub logs: Vec<LogEntry>,
 }
 
+impl Settings {
+    /// Bytes that may be settled at once, as a transaction of one file is; 0 where each batch is settled for itself.
+    #[must_use]
+    pub fn settled_at_once(&self) -> u64 {
+        match self.kafka.delivery {
+            Delivery::AtLeastOnce => 0,
+            Delivery::ExactlyOnce(_) => self.limits.in_flight_of_one,
+        }
+    }
+}
+
 /// What the service says about itself on stderr.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogSettings {

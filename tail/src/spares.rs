@@ -1,5 +1,6 @@
 //! Buffers of full reads, used again: given back to the heap, each would leave a gap that small things settle in.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::generation::STEP;
@@ -12,9 +13,19 @@ const ROOM: usize = STEP + GUARD_LEN;
 const MOST: usize = 16;
 
 /// Buffers that wait for their next use. They hold what lines were in them until then.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Spares {
     waiting: Mutex<Vec<Vec<u8>>>,
+    most: AtomicUsize,
+}
+
+impl Default for Spares {
+    fn default() -> Self {
+        Self {
+            waiting: Mutex::default(),
+            most: AtomicUsize::new(MOST),
+        }
+    }
 }
 
 impl Spares {
@@ -27,6 +38,13 @@ impl Spares {
         spare.unwrap_or_else(|| Vec::with_capacity(ROOM))
     }
 
+    /// So many bytes come back at once, and 4 MiB wait at least: what the heap gets of that it gives back to the system,
+    /// and whoever allocates next, be it librdkafka for its requests, waits for new pages.
+    pub fn expect(&self, bytes: u64) {
+        let buffers = usize::try_from(bytes).unwrap_or(usize::MAX) / STEP;
+        self.most.store(buffers.max(MOST), Ordering::Relaxed);
+    }
+
     /// Takes back the buffer of a full read; any other goes.
     pub fn give_back(&self, mut buffer: Vec<u8>) {
         if buffer.capacity() != ROOM {
@@ -34,7 +52,7 @@ impl Spares {
         }
         buffer.clear();
         let mut waiting = self.lock();
-        if waiting.len() < MOST {
+        if waiting.len() < self.most.load(Ordering::Relaxed) {
             waiting.push(buffer);
         }
     }
@@ -76,6 +94,11 @@ mod tests {
             spares.give_back(Vec::with_capacity(ROOM));
         }
         assert_eq!(spares.lock().len(), MOST);
+        spares.expect((STEP * 2 * MOST) as u64);
+        for _ in 0..=MOST {
+            spares.give_back(Vec::with_capacity(ROOM));
+        }
+        assert_eq!(spares.lock().len(), 2 * MOST, "as many as come back at once");
         spares.clear();
         assert!(spares.lock().is_empty());
     }

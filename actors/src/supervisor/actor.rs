@@ -167,6 +167,7 @@ impl SupervisorActor {
         let world = &self.common.world;
         world.handles.set_limit(open_files(settings.limits.open_files));
         world.positions.set_interval(settings.state.checkpoint_interval);
+        world.spares.expect(settings.settled_at_once());
         self.common.board.applied(Arc::clone(&settings));
         self.say_opening(&settings);
         self.settings = Some(settings);

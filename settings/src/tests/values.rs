@@ -302,6 +302,7 @@ fn exactly_once_needs_a_name_and_keeps_it_while_the_service_runs() {
     // Transactions need more in flight, and of one file; what is given counts all the same.
     let in_flight = |settings: &crate::Settings| (settings.limits.in_flight, settings.limits.in_flight_of_one);
     assert_eq!(in_flight(&exactly_once), (128 << 20, 64 << 20));
+    assert_eq!(exactly_once.settled_at_once(), 64 << 20);
     let limits = "[limits]\nin_flight = \"16MiB\"\n";
     let given = settings(&format!(
         "{KAFKA}delivery = \"exactly-once\"\ninstance = \"web-1\"\n{limits}{LOGS}"
@@ -311,6 +312,7 @@ fn exactly_once_needs_a_name_and_keeps_it_while_the_service_runs() {
     let plain = settings(&format!("{KAFKA}instance = \"web-1\"\n{LOGS}"));
     assert_eq!(plain.kafka.delivery, crate::Delivery::AtLeastOnce);
     assert_eq!(in_flight(&plain), (16 << 20, 4 << 20));
+    assert_eq!(plain.settled_at_once(), 0);
     for (old, new) in [(&plain, &exactly_once), (&exactly_once, &plain)] {
         assert!(crate::needs_restart(old, new).is_empty());
         assert!(crate::changes_delivery(old, new) && !crate::changes_delivery(old, old));
