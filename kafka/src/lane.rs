@@ -286,7 +286,7 @@ impl Lane {
         if redo.is_none() {
             parcel.next += sent.dealt;
         }
-        let all = parcel.next == parcel.count();
+        let all = parcel.is_handed_over();
         self.tracks.sent(place, taken, now);
         if self.outstanding == 0 {
             self.progress = now;

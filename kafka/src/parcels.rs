@@ -251,6 +251,11 @@ impl Parcel {
         self.left = self.alive();
     }
 
+    /// Each of its records is handed over, or was.
+    pub(crate) fn is_handed_over(&self) -> bool {
+        self.next >= self.count()
+    }
+
     /// How many of its records are no dead letters.
     pub(crate) fn alive(&self) -> u32 {
         self.count() - u32::try_from(self.dead.len()).unwrap_or(0)

@@ -22,15 +22,21 @@ use crate::transact::{PositionLog, PositionRecord};
 pub struct Bounds {
     /// After this, from its first batch on.
     pub interval: Duration,
-    /// One that has 4 MiB by then, as of a backlog: after this.
+    /// One that has 4 MiB by then, as of a backlog, and no lines of a file that is read to its end: after this.
     pub of_backlog: Duration,
     /// When its batches have so many bytes.
     pub bytes: u64,
+    /// So many of those are let in ahead of what is handed over, and a batch more. What is let in must be handed over before the
+    /// transaction can be committed: without this bound its end would wait for all that is read.
+    pub ahead: u64,
 }
 
 /// What has so many bytes within [`Bounds::interval`] (40 MB/s with the default) is a backlog: its lines waited anyway, and the
 /// fewer transactions, the sooner it is through, for each ends with some milliseconds in which nothing can be sent.
 const BACKLOG: u64 = 4 << 20;
+
+/// A batch of fewer bytes is of a file that is read to its end: somebody may wait for its lines.
+const FRESH: u64 = 64 << 10;
 
 /// A service that starts takes about so long to read positions back and say that it takes over.
 const TAKEOVER: Duration = Duration::from_secs(3);
@@ -96,8 +102,13 @@ pub(crate) struct Transaction {
     pub(crate) members: Vec<ParcelId>,
     /// So many of them, from the first, were seen to be accounted for.
     done: usize,
+    /// So many of them, from the first, were seen to be handed over, and so many bytes the others have.
+    handed: usize,
+    ahead: u64,
     /// Bytes of its batches.
     pub(crate) bytes: u64,
+    /// Some of its lines are of a file that is read to its end.
+    has_fresh: bool,
     /// When its first batch was let in.
     pub(crate) since: Option<Instant>,
     /// Positions that are not handed over yet.
@@ -152,7 +163,10 @@ impl Transaction {
             uncommitted: Some("they are read back and not committed yet".to_owned()),
             members: Vec::new(),
             done: 0,
+            handed: 0,
+            ahead: 0,
             bytes: 0,
+            has_fresh: false,
             since: None,
             positions: VecDeque::new(),
             flying: 0,
@@ -261,11 +275,31 @@ impl Transaction {
         self.waiting.split_off(self.waiting.len() - new)
     }
 
+    /// There was no room for these: all that waits is looked through when there is some.
+    pub(crate) fn wait(&mut self, candidates: impl ExactSizeIterator<Item = ParcelId>) {
+        self.is_stale |= candidates.len() > 0;
+        self.waiting.extend(candidates);
+    }
+
     /// A batch is let in.
     pub(crate) fn enter(&mut self, id: ParcelId, bytes: u64, now: Instant) {
         self.members.push(id);
         self.bytes += bytes;
+        self.ahead += bytes;
+        self.has_fresh |= bytes < FRESH;
         self.since.get_or_insert(now);
+    }
+
+    /// True if it may have more, and less than `ahead` of what it has is not handed over.
+    pub(crate) fn has_room(&mut self, ahead: u64, parcels: &Parcels) -> bool {
+        while let Some(id) = self.members.get(self.handed)
+            && let handed = parcels.get(*id)
+            && handed.is_none_or(Parcel::is_handed_over)
+        {
+            self.ahead -= handed.map_or(0, |parcel| parcel.buffer.len() as u64);
+            self.handed += 1;
+        }
+        self.ahead < ahead && self.bytes < self.bounds.bytes
     }
 
     /// True if all records of its batches are accounted for.
@@ -286,7 +320,10 @@ impl Transaction {
         self.failed = false;
         self.cause = None;
         self.done = 0;
+        self.handed = 0;
+        self.ahead = 0;
         self.bytes = 0;
+        self.has_fresh = false;
         self.since = None;
         self.is_stale = true;
         std::mem::take(&mut self.members)
@@ -303,7 +340,7 @@ impl Transaction {
 
     /// When it takes nothing more, whatever comes.
     pub(crate) fn closes_at(&self) -> Option<Instant> {
-        let interval = if self.bytes < BACKLOG {
+        let interval = if self.bytes < BACKLOG || self.has_fresh {
             self.bounds.interval
         } else {
             self.bounds.of_backlog

@@ -110,8 +110,13 @@ impl<O: Outlet> Shipper<O> {
             || txn.closes_at().is_some_and(|at| at <= now)
     }
 
-    /// Lets in what may be.
+    /// Lets in what may be, as long as there is room.
     fn admit(&mut self, txn: &mut Transaction, now: Instant) {
+        let ahead = txn.bounds.ahead;
+        // Not for each batch that is handed over: all that waits may have to be looked through.
+        if !txn.has_room(ahead.div_ceil(2), &self.parcels) {
+            return;
+        }
         let all = txn.take_candidates();
         if all.is_empty() {
             return;
@@ -131,7 +136,10 @@ impl<O: Outlet> Shipper<O> {
             }
             txn.suspects.pop();
         };
-        for id in all {
+        let mut all = all.into_iter();
+        while txn.has_room(ahead, &self.parcels)
+            && let Some(id) = all.next()
+        {
             let Some(parcel) = self.parcels.get(id) else { continue };
             let has_letter = self.burials.waiting(id).next().is_some();
             let lane = self.lanes.get_mut(parcel.lane as usize).and_then(Option::as_mut);
@@ -141,7 +149,6 @@ impl<O: Outlet> Shipper<O> {
                     && lane.handle.is_some()
                     && !has_letter
                     && only.is_none_or(|only| only == parcel.lane)
-                    && txn.bytes < txn.bounds.bytes
                     && txn.is_next(parcel)
             });
             let (Some(lane), id_of_lane) = (lane, parcel.lane) else {
@@ -153,6 +160,7 @@ impl<O: Outlet> Shipper<O> {
             lane.admit(id, &mut self.parcels);
             enqueue(&mut self.ready, lane, id_of_lane);
         }
+        txn.wait(all);
     }
 
     /// Hands positions over, and commits when all that they cover is handed over. True if it failed.

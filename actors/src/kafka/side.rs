@@ -16,11 +16,14 @@ use super::positions::{Lost, Standing, TopicPositions, found};
 /// A transaction takes batches for so long.
 const TRANSACTION: Duration = Duration::from_millis(100);
 
-/// One of a backlog: with its commit still within 200 ms, so that lines of other files are.
+/// One of a backlog alone: the fewer, the sooner it is through.
 const TRANSACTION_OF_BACKLOG: Duration = Duration::from_millis(160);
 
 /// It takes so many bytes at most.
 const TRANSACTION_BYTES: u64 = 48 << 20;
+
+/// It takes so many bytes ahead of librdkafka's queue, 15 ms of a backlog.
+const TRANSACTION_AHEAD: u64 = 4 << 20;
 
 /// A transaction takes so much of what one file may hold, so that a file has something ready for the next one when it commits.
 const PART_OF_ONE_FILE: (u64, u64) = (3, 4);
@@ -117,6 +120,7 @@ impl Side {
             interval: TRANSACTION,
             of_backlog: TRANSACTION_OF_BACKLOG,
             bytes: (settings.limits.in_flight_of_one / of * part).min(TRANSACTION_BYTES),
+            ahead: TRANSACTION_AHEAD,
         };
         Ok(Made {
             shipper: shipper.in_transactions(Arc::clone(&log) as _, bounds, now),

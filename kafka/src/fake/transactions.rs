@@ -253,6 +253,7 @@ pub(crate) fn rig(topics: &[(&str, u32)], bytes: u64) -> (Rig, FakeLog) {
         interval: Duration::from_millis(100),
         of_backlog: Duration::from_millis(160),
         bytes,
+        ahead: bytes.div_ceil(4),
     };
     rig.shipper = rig.shipper.in_transactions(Arc::new(log.clone()), bounds, rig.now);
     (rig, log)

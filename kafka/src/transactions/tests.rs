@@ -68,6 +68,48 @@ fn a_transaction_goes_on_for_longer_while_it_ships_a_backlog() {
 }
 
 #[test]
+fn a_backlog_does_not_keep_the_lines_of_a_file_that_is_read_to_its_end() {
+    let (mut rig, log) = rig(&[("t", 1)], 64 << 20);
+    rig.run();
+    let (batch, _backlog) = batch_of(&log, "t", "f", &[&"x".repeat(5_000_000)], 1);
+    rig.shipper.push(batch, rig.now);
+    rig.run();
+    let (batch, _line) = batch_of(&log, "t", "g", &["a line"], 1);
+    rig.shipper.push(batch, rig.now);
+    rig.run();
+    let wake_at = rig.shipper.transaction.as_ref().and_then(|txn| txn.wake_at());
+    assert_eq!(wake_at, Some(rig.now + Duration::from_millis(100)));
+}
+
+#[test]
+fn a_transaction_does_not_wait_for_all_that_is_read() {
+    let (mut rig, log) = rig(&[("t", 1)], 800);
+    rig.run();
+    rig.broker.cluster().capacity = 4;
+    let line = "x".repeat(99);
+    let fates: Vec<_> = (1..=8)
+        .map(|passed| {
+            let (batch, fate) = batch_of(&log, "t", "f", &[&line], passed);
+            rig.shipper.push(batch, rig.now);
+            fate
+        })
+        .collect();
+    rig.run();
+    let gate = rig.shipper.transaction.as_ref().unwrap();
+    assert!(gate.members.len() <= rig.broker.held() + 2, "a quarter ahead");
+    assert_eq!(gate.members.len() + gate.waiting.len(), fates.len());
+    rig.pass();
+    while fates.iter().any(|fate| fate.told().is_empty()) {
+        rig.broker.accept();
+        rig.run();
+        rig.now += Duration::from_millis(100);
+        rig.run();
+    }
+    assert_eq!(rig.broker.committed("t").len(), fates.len());
+    assert!(rig.broker.cluster().transactions.commits > 1);
+}
+
+#[test]
 fn a_topic_that_took_its_lines_is_not_blamed_for_positions_that_are_refused() {
     let (mut rig, log) = rig(&[("t", 1)], 1 << 20);
     rig.run();
