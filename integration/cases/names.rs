@@ -2,7 +2,7 @@
 
 use std::os::unix::fs::symlink;
 
-use super::control::{json, ok};
+use super::control::{json, ok, row};
 use super::fixture::Fixture;
 use crate::harness::case::cases;
 use crate::harness::eventually::{eventually, when};
@@ -116,18 +116,22 @@ fn c1_names_that_changed_while_the_service_was_down_take_over_as_well() {
 
 fn c1_what_is_on_its_way_under_the_old_name_settles_before_the_new_one_begins() {
     let broker = kafka::private("names-away");
-    let mut fixture = Fixture::on(&broker, "names-away", "name = \"a\"");
+    // Less than the lines take: some are on their way, the rest is unread.
+    const LITTLE: &str = "max_line = \"64KiB\"\n[limits]\nin_flight = \"1MiB\"\n";
+    let entry = |name: &str, more: &str| format!("name = \"{name}\"\n{more}{LITTLE}");
+    let mut fixture = Fixture::on(&broker, "names-away", &entry("a", ""));
     let mut log = fixture.log("logs/app.log");
     log.write(100);
     let service = fixture.host.start();
     fixture.caught_up();
     broker.pause();
-    log.write(5000);
-    // It has handed over what it may.
-    service.wait_read(0, 1);
-    fixture
-        .host
-        .ship_logs(&broker, &fixture.topic, "name = \"b\"\nstart = \"end\"");
+    log.write(20_000);
+    eventually("it has handed over what it may", || {
+        let row = row(&fixture.host, log.path());
+        when(row["in_flight_bytes"].as_u64() > Some(100_000), || row.to_string())
+    });
+    let renamed = entry("b", "start = \"end\"\n");
+    fixture.host.ship_logs(&broker, &fixture.topic, &renamed);
     service.wait_log(APPLIED);
     log.write(100);
     broker.resume();
