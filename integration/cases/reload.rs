@@ -25,6 +25,7 @@ cases![
     c3_a_configmap_swap_applies_once,
     c3_included_files_may_come_with_their_directory_be_nested_and_be_exchanged,
     c3_a_link_to_the_settings_is_followed_at_once,
+    c3_a_link_to_their_directory_may_be_led_elsewhere,
     c4_another_address_of_the_same_cluster_under_load,
     c5_ten_reloads_a_second_while_lines_flow,
 ];
@@ -331,6 +332,35 @@ fn c3_a_link_to_the_settings_is_followed_at_once() {
         service.wait_log_count(APPLIED, count);
     }
     fixture.log("one/app.log").write(10);
+    fixture.finish(service);
+}
+
+/// As where each release of the settings has a directory, and a link leads to the one that counts.
+fn c3_a_link_to_their_directory_may_be_led_elsewhere() {
+    let mut fixture = Fixture::new("releases");
+    let link = |fixture: &Fixture, release: &str| {
+        let fresh = fixture.host.path("fresh");
+        symlink(release, &fresh).unwrap();
+        fs::rename(fresh, fixture.host.path("etc")).unwrap();
+    };
+    let dirs = ["one", "two", "three"];
+    for count in 1..=2 {
+        let release = fixture.host.path(format!("release-{count}"));
+        fs::create_dir(&release).unwrap();
+        let text = fixture.parts(&dirs[..count], "").replace("path = \"", "path = \"../");
+        fs::write(release.join("logcatch.toml"), text).unwrap();
+    }
+    link(&fixture, "release-1");
+    let host = fixture.host.with_settings_file("etc/logcatch.toml");
+    fixture = Fixture { host, ..fixture };
+    let service = fixture.host.start();
+    link(&fixture, "release-2");
+    fixture.log("two/app.log").write(10);
+    fixture.caught_up();
+    // What counts now is watched.
+    let text = fixture.parts(&dirs, "").replace("path = \"", "path = \"../");
+    fs::write(fixture.host.path("release-2/logcatch.toml"), text).unwrap();
+    fixture.log("three/app.log").write(10);
     fixture.finish(service);
 }
 

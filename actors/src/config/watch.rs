@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use logcatch_settings::Sources;
-use logcatch_tail::Stat;
+use logcatch_tail::{PathGlob, Stat};
 use notify::event::EventKind;
 use notify::{RecommendedWatcher, RecursiveMode, Watcher};
 
@@ -23,8 +23,9 @@ pub struct SourcesWatch {
 #[derive(Default)]
 struct Followed {
     sources: Sources,
-    /// Where those of the files that are links lead: written in place, they change there.
-    behind: BTreeSet<PathBuf>,
+    /// Where those of the files that are links lead: written in place, they change there. And directories on the way to them
+    /// that are links, which may be led elsewhere.
+    links: BTreeSet<PathBuf>,
 }
 
 impl SourcesWatch {
@@ -57,16 +58,23 @@ impl SourcesWatch {
     /// Watches these sources from now on, under the directories that exist.
     pub fn follow(&mut self, sources: Sources) {
         let behind = sources.files.iter().filter_map(|path| path.canonicalize().ok());
-        let behind: BTreeSet<_> = behind.filter(|path| !sources.files.contains(path)).collect();
+        let mut links: BTreeSet<_> = behind.filter(|path| !sources.files.contains(path)).collect();
+        let bases = sources.patterns.iter().map(PathGlob::base);
+        let ways = sources.files.iter().filter_map(|path| path.parent()).chain(bases);
+        links.extend(
+            ways.flat_map(Path::ancestors)
+                .filter(|way| way.is_symlink())
+                .map(Path::to_owned),
+        );
         if let Some(watcher) = self.watcher.as_mut() {
             let mut directories = sources.directories();
-            directories.extend(behind.iter().filter_map(|path| path.parent()).map(Path::to_owned));
+            directories.extend(links.iter().filter_map(|path| path.parent()).map(Path::to_owned));
             for directory in directories {
                 // A directory that is missing for a while is looked for with the next look.
                 let _ = watcher.watch(&directory, RecursiveMode::NonRecursive);
             }
         }
-        *self.followed.lock().unwrap_or_else(PoisonError::into_inner) = Followed { sources, behind };
+        *self.followed.lock().unwrap_or_else(PoisonError::into_inner) = Followed { sources, links };
     }
 
     /// How the sources look now.
@@ -90,7 +98,7 @@ impl Followed {
     /// Whether what happens to `path` can change the settings.
     fn concerns(&self, path: &Path) -> bool {
         self.sources.concerns(path)
-            || self.behind.contains(path)
+            || self.links.contains(path)
             || path.ends_with("..data")
             || (self.sources.may_be_below(path) && path.is_dir())
     }
