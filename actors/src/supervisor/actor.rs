@@ -164,9 +164,7 @@ impl SupervisorActor {
                 self.take_up(&entry);
             }
         }
-        if is_open {
-            self.find_heirs();
-        }
+        self.find_heirs_by(&settings);
         self.common
             .budget
             .resize(settings.limits.in_flight, settings.limits.in_flight_of_one);

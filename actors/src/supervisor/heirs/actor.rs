@@ -6,9 +6,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use actix::prelude::*;
+use logcatch_settings::Settings;
 use logcatch_tail::StreamRecord;
 
-use super::{Legacy, ships};
+use super::{Legacy, are_others, ships};
 use crate::observe::Key;
 use crate::supervisor::actor::SupervisorActor;
 use crate::tail::actor::Retarget;
@@ -28,6 +29,18 @@ impl SupervisorActor {
         self.watched.insert(name.to_owned(), watched);
         for (_, tail) in self.tails.iter().filter(|((log, _), _)| **log == *name) {
             tail.address.do_send(Retarget(Arc::clone(&entry)));
+        }
+    }
+
+    /// Finds the heirs of what these settings, which are about to be in force, leave without an entry.
+    pub(in crate::supervisor) fn find_heirs_by(&mut self, settings: &Settings) {
+        let are_same = self
+            .settings
+            .as_ref()
+            .is_some_and(|before| !are_others(before, settings));
+        // Else they are found when the gate opens.
+        if self.gate.is_open() && !are_same {
+            self.find_heirs();
         }
     }
 

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use logcatch_settings::LogEntry;
+use logcatch_settings::{LogEntry, Settings};
 
 use crate::observe::Key;
 
@@ -15,6 +15,15 @@ use crate::observe::Key;
 pub fn ships(entries: &[Arc<LogEntry>], entry: &LogEntry, path: &Path) -> bool {
     let mut before = entries.iter().take_while(|other| other.name != entry.name);
     entry.means(path) && (entry.named || before.all(|other| other.named || !other.means(path)))
+}
+
+/// Whether some file may have another entry by these settings than by those before.
+pub fn are_others(before: &Settings, after: &Settings) -> bool {
+    let differ = |(old, new): (&LogEntry, &LogEntry)| {
+        (&old.name, old.named) != (&new.name, new.named)
+            || (&old.paths, &old.exclude_paths) != (&new.paths, &new.exclude_paths)
+    };
+    before.logs.len() != after.logs.len() || before.logs.iter().zip(&after.logs).any(differ)
 }
 
 /// How far it is with what is taken over.
