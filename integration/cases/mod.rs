@@ -29,6 +29,7 @@ mod load;
 mod machine;
 mod manager;
 mod multiline;
+mod names;
 mod orders;
 mod package;
 mod positions;
@@ -76,6 +77,7 @@ pub fn all() -> impl Iterator<Item = Case> {
         control::CASES,
         orders::CASES,
         live::CASES,
+        names::CASES,
         reading::CASES,
         records::CASES,
         links::CASES,

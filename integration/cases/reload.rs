@@ -23,6 +23,9 @@ cases![
     c1_what_cannot_change_live_is_refused_with_the_reason,
     c3_every_way_to_change_the_file_applies_once,
     c3_a_configmap_swap_applies_once,
+    c3_included_files_may_come_with_their_directory_be_nested_and_be_exchanged,
+    c3_a_link_to_the_settings_is_followed_at_once,
+    c3_a_link_to_their_directory_may_be_led_elsewhere,
     c4_another_address_of_the_same_cluster_under_load,
     c5_ten_reloads_a_second_while_lines_flow,
 ];
@@ -274,6 +277,90 @@ fn c3_a_configmap_swap_applies_once() {
         let log = service.log();
         assert_eq!(log.matches(APPLIED).count(), count, "{log}");
     }
+    fixture.finish(service);
+}
+
+fn c3_included_files_may_come_with_their_directory_be_nested_and_be_exchanged() {
+    let mut fixture = Fixture::new("included-late");
+    let head = fixture.host.head(&kafka::shared().address(), &fixture.topic);
+    let include = "include = [\"conf.d/*.toml\", \"more/*/logs.toml\"]\n";
+    fixture.host.settings(&format!("{include}{head}"));
+    let service = fixture.host.start();
+    let put = |fixture: &Fixture, file: &str, dir: &str| {
+        let (file, logs) = (fixture.host.path(file), fixture.host.path(dir));
+        fs::create_dir_all(file.parent().unwrap()).unwrap();
+        fs::create_dir_all(&logs).unwrap();
+        let entry = format!("[[logs]]\nname = \"{dir}\"\npath = \"{}/*.log\"\n", logs.display());
+        fs::write(file, entry).unwrap();
+    };
+    let check = |fixture: &mut Fixture, dir: &str| {
+        fixture.log(&format!("{dir}/app.log")).write(10);
+        fixture.caught_up();
+    };
+    // No directory of them is there at the start.
+    put(&fixture, "conf.d/one.toml", "one");
+    check(&mut fixture, "one");
+    put(&fixture, "more/a/logs.toml", "two");
+    check(&mut fixture, "two");
+    put(&fixture, "more/b/logs.toml", "three");
+    check(&mut fixture, "three");
+    // Another directory takes its place, with one file more.
+    put(&fixture, "next/one.toml", "one");
+    put(&fixture, "next/four.toml", "four");
+    fs::rename(fixture.host.path("conf.d"), fixture.host.path("away")).unwrap();
+    fs::rename(fixture.host.path("next"), fixture.host.path("conf.d")).unwrap();
+    check(&mut fixture, "four");
+    put(&fixture, "conf.d/five.toml", "five");
+    check(&mut fixture, "five");
+    fixture.finish(service);
+}
+
+/// As where settings are kept in a place of their own and led to by links.
+fn c3_a_link_to_the_settings_is_followed_at_once() {
+    let fixture = Fixture::new("led-to");
+    let texts = [1, 2].map(|count| fixture.parts(&["one", "two"][..count], ""));
+    let (path, real) = (fixture.host.settings_path().to_owned(), fixture.host.path("kept"));
+    fs::create_dir(&real).unwrap();
+    let file = real.join("settings.toml");
+    fs::write(&file, &texts[0]).unwrap();
+    fs::remove_file(&path).unwrap();
+    symlink(&file, &path).unwrap();
+    let service = fixture.host.start();
+    // What looks now and then would find it, too: so only who is told finds each of many.
+    for count in 1..=6 {
+        fs::write(&file, &texts[count % 2]).unwrap();
+        service.wait_log_count(APPLIED, count);
+    }
+    fixture.log("one/app.log").write(10);
+    fixture.finish(service);
+}
+
+/// As where each release of the settings has a directory, and a link leads to the one that counts.
+fn c3_a_link_to_their_directory_may_be_led_elsewhere() {
+    let mut fixture = Fixture::new("releases");
+    let link = |fixture: &Fixture, release: &str| {
+        let fresh = fixture.host.path("fresh");
+        symlink(release, &fresh).unwrap();
+        fs::rename(fresh, fixture.host.path("etc")).unwrap();
+    };
+    let dirs = ["one", "two", "three"];
+    for count in 1..=2 {
+        let release = fixture.host.path(format!("release-{count}"));
+        fs::create_dir(&release).unwrap();
+        let text = fixture.parts(&dirs[..count], "").replace("path = \"", "path = \"../");
+        fs::write(release.join("logcatch.toml"), text).unwrap();
+    }
+    link(&fixture, "release-1");
+    let host = fixture.host.with_settings_file("etc/logcatch.toml");
+    fixture = Fixture { host, ..fixture };
+    let service = fixture.host.start();
+    link(&fixture, "release-2");
+    fixture.log("two/app.log").write(10);
+    fixture.caught_up();
+    // What counts now is watched.
+    let text = fixture.parts(&dirs, "").replace("path = \"", "path = \"../");
+    fs::write(fixture.host.path("release-2/logcatch.toml"), text).unwrap();
+    fixture.log("three/app.log").write(10);
     fixture.finish(service);
 }
 

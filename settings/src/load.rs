@@ -87,6 +87,8 @@ fn load_checked(
     let mut report = Report::default();
     let mut sources = Sources::default();
     sources.files.extend(path.file_name().map(|name| directory.join(name)));
+    // Under the name that was given, too: a directory on the way to it may be a link that is led elsewhere.
+    sources.files.extend(std::path::absolute(&path));
     let (mut node, mut notices) = (None, Vec::new());
     match document::read(&path, &texts.text.bytes) {
         Ok(given) => node = Some(seed::translate(given, &path, &mut notices, &mut report)),

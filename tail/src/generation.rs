@@ -275,8 +275,8 @@ impl Generation {
             let bytes = first_bytes(file)?;
             self.begins_as_seen(&bytes)
         } else {
-            // After it was closed the beginning is compared, too, as across a restart.
-            holds(file, &self.next)? && (self.checked > 0 || self.head.is_of(file)?)
+            // What is written anew may say the same there, as where only a time at its beginning is another.
+            holds(file, &self.next)? && self.head.is_of(file)?
         };
         if unchanged {
             self.checked = stat.modified;

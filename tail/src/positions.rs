@@ -1,6 +1,7 @@
 //! All positions: in memory the truth, on disk as of the last checkpoint. A thread of its own saves, because an fsync
 //! may take as long as the disk likes.
 
+mod heirs;
 mod index;
 
 use std::path::{Path, PathBuf};

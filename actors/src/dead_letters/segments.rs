@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufRead, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use logcatch_tail::give_to;
@@ -127,6 +127,16 @@ impl Segments {
             }
         }
         Ok((file, whole))
+    }
+
+    /// Whether an open file is still the one of this number.
+    pub(super) fn is_in_place(&self, number: u64, file: &File) -> io::Result<bool> {
+        let there = match fs::metadata(self.path(number)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+            there => there?,
+        };
+        let open = file.metadata()?;
+        Ok((there.dev(), there.ino()) == (open.dev(), open.ino()))
     }
 
     /// Removes what a crash left of taking letters out. Nobody may take any out meanwhile.

@@ -2,7 +2,6 @@
 
 use std::fs::File;
 use std::io::{self, Write};
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -124,9 +123,9 @@ impl DeadLetterStore {
     fn append(&self, letters: &[Letter]) -> io::Result<usize> {
         let mut slot = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(last) = &*slot
-            && last.file.metadata()?.nlink() == 0
+            && !self.segments.is_in_place(last.number, &last.file)?
         {
-            // Somebody deleted it: what is added there would go with it.
+            // Somebody deleted it or moved it away: what is added there, nobody finds.
             *slot = None;
         }
         let last = match &mut *slot {
@@ -248,6 +247,22 @@ mod tests {
         fs::remove_dir_all(letters.path()).unwrap();
         assert_eq!(letters.bury(&many).unwrap_err().buried, buried);
         assert_eq!(kept(&letters).concat().len(), buried);
+    }
+
+    #[test]
+    fn letters_that_are_moved_away_leave_room_for_others_in_their_place() {
+        let state = tempfile::tempdir().unwrap();
+        let letters = DeadLetterStore::new(state.path(), 1_000_000);
+        letters.bury(&[letter(b"first")]).unwrap();
+        fs::rename(letters.path(), state.path().join("away")).unwrap();
+        letters.bury(&[letter(b"second")]).unwrap();
+        assert_eq!(kept(&letters), [["second"]]);
+        // A backup that is made of links keeps the file when its name is deleted.
+        let name = letters.path().join("letters-00000001.jsonl");
+        fs::hard_link(&name, state.path().join("backup")).unwrap();
+        fs::remove_file(&name).unwrap();
+        letters.bury(&[letter(b"third")]).unwrap();
+        assert_eq!(kept(&letters), [["third"]]);
     }
 
     #[test]

@@ -16,6 +16,7 @@ use super::delivery::Gate;
 use super::disk::{Disk, Route, Routes};
 use super::entries::{Findings, MANY, Watched, compare, packed};
 use super::first::FirstLooks;
+use super::heirs::{Heirs, ships};
 use super::looks::Looks;
 use super::orphans::Orphanage;
 use super::thrift::Thrift;
@@ -23,7 +24,7 @@ use super::watchdog::Crew;
 use super::watchdog::actor::stop;
 use crate::kafka::{KafkaActor, Reconfigure};
 use crate::observe::{Gauge, Key};
-use crate::tail::actor::{News, Notice, Peers, Retarget, TailActor};
+use crate::tail::actor::{News, Notice, Peers, TailActor};
 use crate::tail::{Common, Pulse, TailSpec};
 
 /// A missed notification costs this long, not lines.
@@ -83,6 +84,7 @@ pub struct SupervisorActor {
     /// Per entry, the paths that are watched and how their file looked last.
     pub(super) watched: HashMap<String, Watched>,
     pub(super) first: FirstLooks,
+    pub(super) heirs: Heirs,
     pub(super) routes: Arc<Routes>,
     /// None while a look has it.
     disk: Option<Disk>,
@@ -115,6 +117,7 @@ impl SupervisorActor {
             stopping: HashMap::new(),
             watched: HashMap::new(),
             first: FirstLooks::default(),
+            heirs: Heirs::default(),
             routes: Arc::default(),
             disk: None,
             is_polled: false,
@@ -144,7 +147,7 @@ impl SupervisorActor {
                     self.stop_entry(name, ctx);
                 }
                 for changed in &diff.changed {
-                    self.retarget(&changed.name);
+                    self.retarget(&changed.name, ctx);
                 }
                 log::info!(
                     added = diff.added.len(), removed = diff.removed.len(), changed = diff.changed.len(),
@@ -161,6 +164,7 @@ impl SupervisorActor {
                 self.take_up(&entry);
             }
         }
+        self.find_heirs_by(&settings);
         self.common
             .budget
             .resize(settings.limits.in_flight, settings.limits.in_flight_of_one);
@@ -186,13 +190,6 @@ impl SupervisorActor {
         self.watched.entry(entry.name.clone()).or_default();
         self.first
             .begin(&entry.name, positions.is_first_application(&entry.name));
-    }
-
-    fn retarget(&mut self, name: &str) {
-        let Some(entry) = self.entry(name) else { return };
-        for (_, tail) in self.tails.iter().filter(|((log, _), _)| **log == *name) {
-            tail.address.do_send(Retarget(Arc::clone(&entry)));
-        }
     }
 
     fn stop_entry(&mut self, name: &str, ctx: &mut Context<Self>) {
@@ -274,6 +271,7 @@ impl SupervisorActor {
             return;
         }
         self.is_polled = findings.is_polled;
+        self.inherit();
         let mut unsettled = HashSet::new();
         for (entry, swept) in &findings.entries {
             // Settings may have changed while the disk was looked at: nothing starts by the old ones.
@@ -286,14 +284,16 @@ impl SupervisorActor {
             };
             let log: Arc<str> = self.common.world.positions.name(&entry.name);
             let is_fresh = self.first.take_fresh(&entry.name);
-            let remembered = if is_fresh {
+            let mut remembered = if is_fresh {
                 self.common.world.positions.paths(&entry.name)
             } else {
                 Vec::new()
             };
+            remembered.extend(self.heirs.paths(&entry.name));
             let positions = &self.common.world.positions;
             let shared = |path: &Path| positions.path(&entry.name, path);
-            let changes = compare(entry, watched, (&swept.files, &remembered), shared);
+            let is_ours = |path: &Path| ships(&self.entries, entry, path);
+            let changes = compare(is_ours, watched, (&swept.files, &remembered), shared);
             let is_first = is_fresh && self.first.is_first(&entry.name);
             for path in changes.gone {
                 self.stop_tail(&entry.name, &path, ctx);
@@ -314,7 +314,7 @@ impl SupervisorActor {
                 let streams = self.common.world.positions.of(&entry.name, &path);
                 let key = (Arc::clone(&log), Arc::clone(&path));
                 let is_stopping = self.stopping.contains_key(&key);
-                let is_at_rest = streams.iter().all(|stream| stream.is_at_rest());
+                let is_at_rest = !self.heirs.is_awaited(&key) && streams.iter().all(|stream| stream.is_at_rest());
                 if is_stopping || !is_at_rest {
                     if !is_at_rest {
                         unsettled.insert(key);
@@ -329,6 +329,7 @@ impl SupervisorActor {
                 let from_end = is_first && entry.start == Start::End;
                 let gauge = Arc::new(Gauge::new((Arc::clone(&log), path)));
                 gauge.on_disk(size(&gauge.key().1));
+                self.heirs.begun(gauge.key());
                 self.spawn(
                     TailSpec {
                         entry: Arc::clone(entry),
@@ -349,6 +350,7 @@ impl SupervisorActor {
             }
             self.say_ready(&entry.name);
         }
+        self.common.board.note("overlaps", findings.overlaps.clone());
         self.complaints.say(findings, |log| self.watched.contains_key(log));
         self.complaints.say_unsettled(&unsettled, Instant::now());
     }

@@ -17,6 +17,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub struct Complaints {
     /// Entries that match no file.
     unmatched: HashSet<String>,
+    /// Files that several entries match.
+    overlaps: Vec<String>,
     /// What could not be looked at.
     unreadable: BTreeSet<PathBuf>,
     /// Files that nobody reads before what was read of them earlier is settled: since when, and whether that was said.
@@ -43,6 +45,14 @@ impl Complaints {
             }
         }
         self.unreadable = unreadable;
+        for overlap in findings
+            .overlaps
+            .iter()
+            .filter(|overlap| !self.overlaps.contains(overlap))
+        {
+            log::info!("several entries match the same files: {overlap}");
+        }
+        self.overlaps.clone_from(&findings.overlaps);
     }
 
     /// Says which files wait for long: of these nobody reads any, because what was read before is not settled.

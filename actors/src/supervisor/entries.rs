@@ -1,6 +1,6 @@
 //! What the SupervisorActor knows of the settings entries, and what a look at the disk means for them. No actors here.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
@@ -11,6 +11,7 @@ use logcatch_settings::{LogEntry, Watch};
 use logcatch_tail::{Stat, Sweep, sweep};
 
 use super::blind::Progress;
+use super::overlaps::Overlaps;
 use super::remote::is_remote;
 
 /// When so many watchers come at once, what grew with them is laid out anew: one walk, beside starting them all.
@@ -23,23 +24,23 @@ pub struct Findings {
     pub entries: Vec<(Arc<LogEntry>, Sweep)>,
     /// Whether some entry must be looked at each second.
     pub is_polled: bool,
+    /// Which files several entries match, and what then happens.
+    pub overlaps: Vec<String>,
 }
 
 impl Findings {
     /// Looks, and counts up each entry it begins with. Takes as long as the disk likes: never on an arbiter.
     #[must_use]
     pub fn look(entries: &[Arc<LogEntry>], progress: &Progress) -> Self {
-        let mut taken: HashSet<PathBuf> = HashSet::new();
-        let has_rivals = entries.iter().filter(|entry| !entry.named).count() > 1;
+        let mut overlaps = Overlaps::default();
         let mut found = Vec::new();
-        for entry in entries {
+        for (place, entry) in entries.iter().enumerate() {
             progress.fetch_add(1, Ordering::Relaxed);
             #[cfg(debug_assertions)]
             crate::fault::hang(&format!("look-{}", entry.name));
             let mut swept = sweep(&entry.paths, &entry.exclude_paths);
-            if !entry.named && has_rivals {
-                // Among entries without a name the first one wins.
-                swept.files.retain(|path, _| taken.insert(path.clone()));
+            if entries.len() > 1 {
+                overlaps.take(place, entry, &mut swept);
             }
             found.push((Arc::clone(entry), swept));
         }
@@ -51,6 +52,7 @@ impl Findings {
         Self {
             entries: found,
             is_polled,
+            overlaps: overlaps.told(entries),
         }
     }
 
@@ -100,9 +102,10 @@ pub struct Changes {
 }
 
 /// Compares the watchers of an entry, with how their file looked last, to what is there now. `remembered` are paths
-/// that have positions: they are watched even while no file is there. `shared` gives a path as it is kept already.
+/// that have positions: they are watched even while no file is there. `ships` says whether the entry ships a path, `shared` gives
+/// one as it is kept already.
 pub fn compare(
-    entry: &LogEntry,
+    ships: impl Fn(&Path) -> bool,
     watched: &mut Watched,
     (files, remembered): (&BTreeMap<PathBuf, Stat>, &[Arc<Path>]),
     shared: impl Fn(&Path) -> Arc<Path>,
@@ -118,7 +121,7 @@ pub fn compare(
         unknown.extend(std::iter::from_fn(|| found.next_if(|(other, _)| *other < &**path)));
         let now = found.next_if(|(other, _)| *other == &**path).and_then(|(_, stat)| stat);
         // What was found for the entry is what it means: to ask its patterns again would be half the cost of a look.
-        if now.is_none() && !entry.means(path) {
+        if now.is_none() && !ships(path) {
             changes.gone.push(Arc::clone(path));
             return false;
         }
@@ -128,10 +131,7 @@ pub fn compare(
         }
         true
     });
-    let remembered = remembered
-        .iter()
-        .filter(|path| entry.means(path))
-        .map(|path| (&**path, None));
+    let remembered = remembered.iter().filter(|path| ships(path)).map(|path| (&**path, None));
     unknown.extend(found);
     for (path, stat) in unknown.into_iter().chain(remembered) {
         if !watched.contains_key(path) {

@@ -44,6 +44,7 @@ impl SupervisorActor {
         for entry in self.entries.clone() {
             self.take_up(&entry);
         }
+        self.find_heirs();
         self.look(ctx);
     }
 
