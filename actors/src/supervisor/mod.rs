@@ -9,6 +9,7 @@ pub(crate) mod disk;
 mod entries;
 mod factory;
 mod first;
+mod leaving;
 mod looks;
 mod orders;
 mod orphans;
