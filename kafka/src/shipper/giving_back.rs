@@ -17,9 +17,8 @@ impl<O: Outlet> Shipper<O> {
     /// are missing or forbidden. Their readers must have ended. Returns how many batches that are: their tickets are told
     /// by [`Settle::take_back`](crate::Settle::take_back).
     pub fn give_back(&mut self, files: &HashSet<(Arc<str>, String)>) -> usize {
-        // Of what a producer is giving back itself, and of a commit that was not answered, it is not known whether it arrived.
-        let is_unsure = self.transaction.as_ref().is_some_and(|txn| txn.is_unsure);
-        if is_unsure || self.handover.holds() {
+        // Of what was in a commit that was not answered it is not known whether it is committed.
+        if self.transaction.as_ref().is_some_and(|txn| txn.is_unsure) {
             return 0;
         }
         // What is in a transaction ends with it.

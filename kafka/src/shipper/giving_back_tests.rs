@@ -5,14 +5,19 @@ use std::sync::Arc;
 
 use crate::batch::Source;
 use crate::error::Code;
-use crate::fake::{Fate, Rig, batch};
+use crate::fake::{Fate, Item, Rig, batch};
+use crate::partition::partition;
 
 fn files(names: &[&str]) -> HashSet<(Arc<str>, String)> {
     names.iter().map(|name| ("log".into(), (*name).to_owned())).collect()
 }
 
 fn push(rig: &mut Rig, topic: &str, file: &str, lines: &[&str]) -> Fate {
-    let (mut batch, fate) = batch(topic, "k", lines);
+    push_with(rig, "k", topic, file, lines)
+}
+
+fn push_with(rig: &mut Rig, key: &str, topic: &str, file: &str, lines: &[&str]) -> Fate {
+    let (mut batch, fate) = batch(topic, key, lines);
     batch.source = Arc::new(Source {
         file_id: file.to_owned(),
         ..(*batch.source).clone()
@@ -123,4 +128,43 @@ fn a_line_that_waits_to_be_a_dead_letter_is_not_given_back() {
     });
     assert_eq!(rig.shipper.give_back(&files(&["f"])), 0);
     assert!(fate.told().is_empty());
+}
+
+#[test]
+fn what_came_back_to_a_partition_that_has_more_out_is_not_given_back_yet() {
+    let key = |place| {
+        let mut keys = (0..).map(|n| n.to_string());
+        keys.find(|key| partition(key.as_bytes(), 2) == place).unwrap()
+    };
+    let (one, two) = (key(0), key(1));
+    let mut rig = Rig::new(&[("t", 2)]);
+    [&one, &two].into_iter().for_each(|key| rig.prove("t", key));
+    let fate = push_with(&mut rig, &one, "t", "f", &["f1", "f2"]);
+    let beside = push_with(&mut rig, &one, "t", "g", &["g1"]);
+    push_with(&mut rig, &two, "t", "h", &["h1"]);
+    rig.broker.cluster().topics.remove("t");
+    let gone = |_: &[Item]| Err(Code::UNKNOWN_TOPIC_OR_PARTITION);
+    // The other partition says so first, then it is heard of one file.
+    rig.broker.judge_those(|item| item.value.starts_with('h'), gone);
+    rig.run();
+    rig.broker.judge_those(|item| item.value.starts_with('f'), gone);
+    rig.run();
+    assert_eq!(
+        rig.shipper.give_back(&files(&["f"])),
+        0,
+        "it is sorted out with what is out"
+    );
+    rig.broker.judge(gone);
+    rig.run();
+    assert_eq!(rig.shipper.give_back(&files(&["f"])), 1);
+    assert_eq!(fate.told(), [None]);
+    rig.broker.cluster().topics.insert("t".into(), 2);
+    while rig.shipper.unsettled() > 0 {
+        rig.pass();
+        rig.judge_all(|_| Ok(()));
+    }
+    beside.delivered();
+    let mut arrived = rig.broker.values("t");
+    arrived.sort();
+    assert_eq!(arrived, ["g1", "h1"]);
 }

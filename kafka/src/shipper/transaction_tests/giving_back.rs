@@ -48,6 +48,28 @@ fn what_waits_at_the_gate_is_given_back_and_what_is_in_a_transaction_is_not() {
     assert_eq!(case.rig.broker.committed("gone"), ["3"]);
 }
 
+#[test]
+fn what_may_be_committed_is_not_given_back() {
+    let mut case = Case::new(&[("t", 1)]);
+    let fate = case.push("t", "f", &["1", "2"]);
+    case.rig.broker.cluster().transactions.lose_commit = Some(true);
+    let files = HashSet::from([("log".into(), "f".to_owned())]);
+    while fate.told().is_empty() {
+        case.rig.broker.accept();
+        case.rig.run();
+        if case.rig.broker.values("t").len() == 2 {
+            // Nobody asks for it before there is a new client.
+            case.rig.broker.cluster().topics.remove("t");
+        }
+        assert_eq!(case.rig.shipper.give_back(&files), 0);
+        if case.rig.broker.held() == 0 {
+            case.rig.pass();
+        }
+    }
+    fate.delivered();
+    assert_eq!(case.position("f"), 2);
+}
+
 proptest! {
     #[test]
     fn what_is_given_back_is_committed_once_by_who_reads_it_again(
