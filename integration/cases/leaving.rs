@@ -100,7 +100,7 @@ fn c1_lines_of_an_entry_that_is_gone_wait_for_their_topic_where_nothing_else_has
     let lines = unacknowledged(&host, &path);
     fs::remove_file(&path).unwrap();
     remove(&host, broker, &before);
-    service.wait_log("lines that are not found in their file any more wait for their topic");
+    service.wait_log("lines that cannot be read again wait for their topic");
     broker.create_topic(&before, 1, &[]);
     let mut reader = Reader::new(broker, &before);
     reader.until_count(lines.len());

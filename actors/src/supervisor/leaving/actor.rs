@@ -1,6 +1,6 @@
 //! What the SupervisorActor does for what is left of entries that are gone.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
@@ -8,7 +8,7 @@ use std::time::Instant;
 use actix::prelude::*;
 use logcatch_tail::Stream;
 
-use super::STALE;
+use super::{PATIENCE, STALE};
 use crate::kafka::GiveBack;
 use crate::observe::Key;
 use crate::supervisor::actor::SupervisorActor;
@@ -45,7 +45,7 @@ impl SupervisorActor {
         });
         let given = looked.into_actor(self).then(move |looked, actor, _| {
             let (found, missing) = looked.unwrap_or_default();
-            actor.say_missing(&missing);
+            actor.say_missing(&missing, Instant::now());
             let files = if began.elapsed() < STALE {
                 actor.ask_for(&found)
             } else {
@@ -86,14 +86,16 @@ impl SupervisorActor {
         files
     }
 
-    /// Says, once, of which files memory has the last copy.
-    fn say_missing(&mut self, missing: &[Arc<Stream>]) {
+    /// Says, once, which files keep lines waiting for long that nobody could read again.
+    fn say_missing(&mut self, missing: &[Arc<Stream>], now: Instant) {
         for stream in missing {
             let record = stream.record();
-            if self.leaving.said.insert(record.id) {
+            let (since, is_said) = self.leaving.missing.entry(record.id).or_insert((now, false));
+            if !*is_said && now.saturating_duration_since(*since) >= PATIENCE {
+                *is_said = true;
                 log::warn!(log = record.log, path:% = record.path.display(),
                     help = "let the topic take them: they are lost if the service stops before";
-                    "lines that are not found in their file any more wait for their topic, and no entry means the file");
+                    "lines that cannot be read again wait for their topic, and no entry means their file");
             }
         }
     }
@@ -110,7 +112,7 @@ impl SupervisorActor {
             !is_at_rest
         });
         if self.leaving.keys.is_empty() {
-            self.leaving.said = HashSet::new();
+            self.leaving.missing = HashMap::new();
         }
     }
 

@@ -6,8 +6,8 @@
 
 pub(crate) mod actor;
 
-use std::collections::HashSet;
-use std::time::Duration;
+use std::collections::{HashMap, HashSet};
+use std::time::{Duration, Instant};
 
 use logcatch_tail::FileId;
 
@@ -16,6 +16,9 @@ use crate::observe::Key;
 /// What was found on the disk so long ago tells nothing any more.
 const STALE: Duration = Duration::from_secs(10);
 
+/// What is on its way is acknowledged within seconds, unless something is wrong.
+const PATIENCE: Duration = Duration::from_secs(10);
+
 /// Paths whose watcher was stopped because nobody means them any more.
 #[derive(Debug, Default)]
 pub(super) struct Leaving {
@@ -23,8 +26,8 @@ pub(super) struct Leaving {
     keys: HashSet<Key>,
     /// Of these it is asked for now: none begins before the answer.
     asked: HashSet<Key>,
-    /// Files that were said not to be found.
-    said: HashSet<FileId>,
+    /// Files that were not found: since when, and whether that was said.
+    missing: HashMap<FileId, (Instant, bool)>,
     /// The disk is looked at, or Kafka's side asked.
     is_busy: bool,
 }
