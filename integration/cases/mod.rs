@@ -22,6 +22,7 @@ pub mod harness;
 mod judge;
 mod kafka;
 mod last_good;
+mod leaving;
 mod limits;
 mod links;
 mod live;
@@ -85,6 +86,7 @@ pub fn all() -> impl Iterator<Item = Case> {
         reload::CASES,
         settings::CASES,
         topics::CASES,
+        leaving::CASES,
         changes::CASES,
         last_good::CASES,
         manager::CASES,

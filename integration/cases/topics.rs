@@ -15,10 +15,9 @@ cases![
     a_changed_template_moves_what_follows_and_reads_nothing_again,
     files_whose_key_becomes_the_same_are_in_one_partition_from_then_on,
     a_topic_that_is_changed_while_lines_wait_for_the_one_before_is_said_and_bounded,
-    an_entry_that_comes_back_while_its_lines_wait_is_said_to_wait_and_goes_on,
 ];
 
-fn append(host: &Host, name: &str, text: &str) {
+pub fn append(host: &Host, name: &str, text: &str) {
     use std::io::Write;
     let path = host.path(name);
     fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -157,18 +156,20 @@ fn files_whose_key_becomes_the_same_are_in_one_partition_from_then_on() {
 }
 
 /// A service with lines of `logs/x.log` on their way to a topic that is gone.
-fn leave_lines(host: &Host, broker: &Broker, topic: &str) -> Service {
+pub fn leave_lines(host: &Host, broker: &Broker, topic: &str) -> Service {
     host.ship_logs(broker, topic, "");
     append(host, "logs/x.log", "first\n");
     let service = host.start();
     Reader::new(broker, topic).until_count(1);
     broker.delete_topic(topic);
     let path = host.path("logs/x.log");
+    let mut left = 0;
     eventually("lines wait for the topic", || {
         let row = control::row(host, &path);
         let is_left = row["in_flight_bytes"].as_u64() > Some(0);
         if !is_left {
-            append(host, "logs/x.log", "left\n");
+            left += 1;
+            append(host, "logs/x.log", &format!("left {left}\n"));
         }
         when(is_left && row["reason"] == "topic-missing", || row.to_string())
     });
@@ -222,28 +223,4 @@ fn a_topic_that_is_changed_while_lines_wait_for_the_one_before_is_said_and_bound
     let mut lines = texts(reader.everything());
     lines.retain(|line| line.starts_with("passes"));
     assert_eq!(lines.len(), passed, "each once");
-}
-
-/// Who removes an entry while its topic is gone, and brings it back with another one.
-fn an_entry_that_comes_back_while_its_lines_wait_is_said_to_wait_and_goes_on() {
-    let broker = kafka::shared();
-    let host = Host::new("comes-back");
-    let [before, after] = ["before", "after"].map(|name| broker.topic(name, 1));
-    let service = leave_lines(&host, broker, &before);
-    let nothing = host.head(&broker.address(), &after) + &control::entry(&host, "other", "");
-    host.settings(&nothing);
-    control::ok(&host, &["reload"]);
-    host.ship_logs(broker, &after, "");
-    control::ok(&host, &["reload"]);
-    append(&host, "logs/x.log", "next\n");
-    service.wait_log("the file waits until what was read of it before is acknowledged");
-    broker.create_topic(&before, 1, &[]);
-    Reader::new(broker, &after).until("the file goes on", |records| {
-        records.iter().any(|record| record.text() == "next")
-    });
-    let log = service.stop();
-    let said = log.matches("the file waits until").count();
-    assert_eq!(said, 1, "{log}");
-    let left = Reader::new(broker, &before).everything().len();
-    assert!(left > 0, "what was read for the topic is in it");
 }

@@ -51,7 +51,7 @@ pub struct Batch {
     pub ticket: Box<dyn Settle>,
 }
 
-/// Told the outcome of a batch, exactly once.
+/// Told the outcome of a batch, exactly once: that it is settled, or that it was given back.
 ///
 /// Dropped without having been told, nothing is known of the batch: what it was charged for is free again, and
 /// its records will have to be read once more.
@@ -69,6 +69,12 @@ pub trait Settle: Send {
 
     /// All records are accounted for.
     fn settle(self: Box<Self>, outcome: Outcome);
+
+    /// The batch was given back, with all that is left of its file: nothing of it is on its way, nor ever will be. Its records
+    /// will have to be read once more; what of them was acknowledged is sent twice then.
+    fn take_back(self: Box<Self>) {
+        drop(self);
+    }
 }
 
 /// What became of a batch: every record is acknowledged, except those listed, which are dead letters.

@@ -3,6 +3,7 @@
 mod settle;
 mod transaction;
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -215,6 +216,19 @@ impl Lane {
     /// Stops the flow of a partition because of this record, which is sent again when all that is out there is reported.
     pub(crate) fn fail(&mut self, place: usize, failure: Failure) {
         self.tracks.fail(place, failure);
+    }
+
+    /// Whether a record of the batch came back and is not sorted out.
+    pub(crate) fn has_failed(&self, parcel: ParcelId) -> bool {
+        self.tracks.has_failed(parcel)
+    }
+
+    /// Takes out all that waits of these batches, of which nothing is out.
+    pub(crate) fn withdraw(&mut self, gone: &HashSet<ParcelId>) {
+        self.tracks.withdraw(gone);
+        self.unplaced.retain(|id| !gone.contains(id));
+        self.returned.iter_mut().for_each(|group| group.withdraw(gone));
+        self.returned.retain(|group| !group.runs.is_empty());
     }
 
     /// True if some partition has been told nothing for long of what is out there.

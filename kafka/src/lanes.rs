@@ -42,6 +42,13 @@ pub enum Trouble {
     Other,
 }
 
+impl Trouble {
+    /// Whether it lasts until somebody makes the topic or grants a right.
+    pub(crate) fn needs_somebody(self) -> bool {
+        matches!(self, Self::Missing | Self::Forbidden)
+    }
+}
+
 /// The lane of a topic, shared with its readers: they read nothing for a lane that is not open.
 #[derive(Debug)]
 pub struct Lane {
@@ -179,6 +186,13 @@ impl Lanes {
             .collect();
         states.sort_unstable_by(|a, b| a.0.cmp(&b.0));
         states
+    }
+
+    /// Whether there is a topic that is missing or forbidden.
+    pub fn has_any_that_needs_somebody(&self) -> bool {
+        let needs =
+            |lane: &Arc<Lane>| matches!(*lane.state.borrow(), LaneState::Held { why, .. } if why.needs_somebody());
+        self.lock().by_topic.values().any(needs)
     }
 
     /// Forgets all lanes: whoever asks for one gets a new one.

@@ -102,8 +102,10 @@ impl Parcels {
         Some(parcel)
     }
 
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &Parcel> {
-        self.slots.iter().flatten()
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (ParcelId, &Parcel)> {
+        (0..)
+            .zip(&self.slots)
+            .filter_map(|(id, slot)| Some((id, slot.as_ref()?)))
     }
 
     pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = (ParcelId, &mut Parcel)> {
@@ -301,6 +303,14 @@ impl Parcel {
     /// Tells its ticket that it is settled if the transaction under way is committed.
     pub(crate) fn pledge(&self) {
         self.ticket.pledge(self.target.partition());
+    }
+
+    /// Tells its ticket that nothing of it will be sent, by us.
+    pub(crate) fn take_back(self) {
+        if let Ok(buffer) = Arc::try_unwrap(self.buffer) {
+            self.ticket.give_back(buffer);
+        }
+        self.ticket.take_back();
     }
 
     /// Tells its ticket; `committed`, if its position was pledged and is committed with it.

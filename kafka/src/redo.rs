@@ -1,6 +1,6 @@
 //! Records that came back, and in what groups they are sent again.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashSet, VecDeque};
 
 use crate::error::{Code, Verdict};
 use crate::outlet::ParcelId;
@@ -74,6 +74,11 @@ impl Group {
         let runs = self.runs.iter().filter(move |run| run.parcel == parcel);
         runs.flat_map(|run| run.indexes.get(run.at..).unwrap_or_default())
             .copied()
+    }
+
+    /// Without the records of these parcels.
+    pub(crate) fn withdraw(&mut self, gone: &HashSet<ParcelId>) {
+        self.runs.retain(|run| !gone.contains(&run.parcel));
     }
 
     /// The same, for each place what goes there; a group that is alone is alone at each.

@@ -4,6 +4,7 @@
 //! is an [`Errand`] for its owner to run elsewhere.
 
 mod feeding;
+mod giving_back;
 mod succession;
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
@@ -264,7 +265,7 @@ impl<O: Outlet> Shipper<O> {
 
     /// The topics of batches that are not settled, each once, in the order of their names.
     pub fn unsettled_topics(&self) -> BTreeSet<Arc<str>> {
-        let topics: BTreeSet<&str> = self.parcels.iter().map(|parcel| parcel.target.topic()).collect();
+        let topics: BTreeSet<&str> = self.parcels.iter().map(|(_, parcel)| parcel.target.topic()).collect();
         topics.into_iter().map(Arc::from).collect()
     }
 
@@ -476,6 +477,8 @@ pub(crate) fn enqueue(ready: &mut VecDeque<LaneId>, lane: &mut Lane, id: LaneId)
     }
 }
 
+#[cfg(test)]
+mod giving_back_tests;
 #[cfg(test)]
 mod handover_tests;
 #[cfg(test)]

@@ -6,6 +6,7 @@
 //! request under way and the next one; and when answers take longer than librdkafka lets a request linger, the next
 //! one is handed over so late that it is ready about when the answer comes.
 
+mod withdraw;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 

@@ -281,6 +281,13 @@ impl Transaction {
         self.waiting.extend(candidates);
     }
 
+    /// These are not to be let in any more.
+    pub(crate) fn withdraw(&mut self, gone: &HashSet<ParcelId>) {
+        self.waiting.retain(|id| !gone.contains(id));
+        // Of which files something waits, and how many are new, is found out anew.
+        self.is_stale = true;
+    }
+
     /// A batch is let in.
     pub(crate) fn enter(&mut self, id: ParcelId, bytes: u64, now: Instant) {
         self.members.push(id);

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use thin_vec::ThinVec;
 
 use crate::archive::{Archive, Coding};
-use crate::file::open_regular;
+use crate::file::{is_exhausted, open_regular};
 use crate::identity::{HEAD_LEN, Head, Inode, Stat};
 use crate::position::Mark;
 use crate::siblings::Sibling;
@@ -50,7 +50,7 @@ struct Inspection {
     /// Compressed size and modification time, and since when they are the same.
     looks: (u64, i64),
     since: Instant,
-    /// Open until all questions are answered.
+    /// Open until all questions are answered, or another one needs its handle.
     archive: Option<Archive>,
     head: Vec<u8>,
     answers: Vec<(Mark, bool)>,
@@ -77,13 +77,14 @@ impl Inspections {
         let Some(index) = self.look(sibling)? else {
             return Ok(false);
         };
-        let inspection = &mut self.seen[index];
         let length = usize::from(head.len);
-        if inspection.head.len() < length {
-            let archive = inspection.archive(sibling)?;
+        if self.seen[index].head.len() < length {
+            let archive = self.archive(index, sibling)?;
             archive.advance(0, HEAD_LEN as u64)?;
             let (is_whole, is_cut) = (archive.is_whole(), archive.is_cut());
-            inspection.head = archive.head().to_vec();
+            let bytes = archive.head().to_vec();
+            let inspection = &mut self.seen[index];
+            inspection.head = bytes;
             if inspection.head.len() < length {
                 let is_quiet = now.saturating_duration_since(inspection.since) >= QUIET;
                 if is_whole || (is_cut && is_quiet) {
@@ -95,6 +96,7 @@ impl Inspections {
                 return Err(undecided());
             }
         }
+        let inspection = &self.seen[index];
         if Head::of(&inspection.head[..length]) != head {
             return Ok(false);
         }
@@ -103,7 +105,7 @@ impl Inspections {
         }
         let guard = usize::from(mark.guard.len);
         let from = mark.offset - guard as u64;
-        let archive = inspection.archive(sibling)?;
+        let archive = self.archive(index, sibling)?;
         archive.advance(from, mark.offset)?;
         let answer = if archive.decoded() >= mark.offset {
             mark.guard.holds(archive.bytes(from, guard))
@@ -114,7 +116,7 @@ impl Inspections {
         } else {
             return Err(undecided());
         };
-        inspection.answers.push((*mark, answer));
+        self.seen[index].answers.push((*mark, answer));
         Ok(answer)
     }
 
@@ -126,7 +128,7 @@ impl Inspections {
         let known = self.seen.iter_mut().find(|known| known.inode == sibling.stat.inode);
         let mut archive = match known.and_then(|known| known.archive.take()) {
             Some(archive) => archive,
-            None => open(&sibling.path, sibling.coding)?,
+            None => self.open_anew(sibling)?,
         };
         let stat = archive.look()?;
         if stat.inode != sibling.stat.inode {
@@ -142,6 +144,32 @@ impl Inspections {
         self.seen.iter_mut().for_each(|known| known.archive = None);
     }
 
+    /// Opens an archive. Where no handle is left for it, those that are kept for the next question about theirs give theirs up:
+    /// else who has fewer than there are archives would never know.
+    fn open_anew(&mut self, sibling: &Sibling) -> io::Result<Archive> {
+        match open(&sibling.path, sibling.coding) {
+            Err(error) if is_exhausted(&error) && self.seen.iter().any(|known| known.archive.is_some()) => {
+                self.seen.iter_mut().for_each(|known| known.archive = None);
+                open(&sibling.path, sibling.coding)
+            }
+            opened => opened,
+        }
+    }
+
+    /// An archive that is looked at, open.
+    fn archive(&mut self, index: usize, sibling: &Sibling) -> io::Result<&mut Archive> {
+        let mut archive = match self.seen[index].archive.take() {
+            Some(archive) => archive,
+            None => self.open_anew(sibling)?,
+        };
+        let inspection = &mut self.seen[index];
+        if archive.look()?.inode != inspection.inode {
+            // Renamed since the directory was listed.
+            return Err(undecided());
+        }
+        Ok(inspection.archive.insert(archive))
+    }
+
     /// What is known of an archive as it looks now; none when it cannot be opened.
     fn look(&mut self, sibling: &Sibling) -> io::Result<Option<usize>> {
         let stat = &sibling.stat;
@@ -153,7 +181,7 @@ impl Inspections {
             }
             self.seen.remove(index);
         }
-        let archive = match open(&sibling.path, sibling.coding) {
+        let archive = match self.open_anew(sibling) {
             Ok(archive) => archive,
             // Only who may read it can say what it holds.
             Err(error)
@@ -175,20 +203,6 @@ impl Inspections {
             answers: Vec::new(),
         });
         Ok(Some(self.seen.len() - 1))
-    }
-}
-
-impl Inspection {
-    fn archive(&mut self, sibling: &Sibling) -> io::Result<&mut Archive> {
-        let mut archive = match self.archive.take() {
-            Some(archive) => archive,
-            None => open(&sibling.path, sibling.coding)?,
-        };
-        if archive.look()?.inode != self.inode {
-            // Renamed since the directory was listed.
-            return Err(undecided());
-        }
-        Ok(self.archive.insert(archive))
     }
 }
 

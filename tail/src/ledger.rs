@@ -80,6 +80,13 @@ impl Ledger {
         Some(Done { bytes, reached })
     }
 
+    /// A batch does not go to Kafka after all. It is not waited for; nor is it settled, so that no mark passes it.
+    pub fn take_back(&mut self, seq: u64) {
+        if let Some(batch) = self.batch(seq) {
+            batch.handed_over = batch.settled;
+        }
+    }
+
     /// Forgets what is not settled: it will be read and sent again. Returns how many file bytes that are, and how many were
     /// passed over between and will be again.
     pub(crate) fn forget(&mut self) -> (u64, Passed) {
@@ -177,6 +184,70 @@ mod tests {
                 prop_assert_eq!(ledger.ahead() as u64, settled.len() as u64 - run);
             }
             prop_assert!(ledger.is_settled());
+        }
+    }
+
+    /// What a reader, and Kafka's side, do with a ledger.
+    #[derive(Clone, Debug)]
+    enum Act {
+        Issue,
+        Settle(u64),
+        TakeBack(u64),
+        /// Another reader, from the mark reached.
+        ReadAgain,
+    }
+
+    fn acts() -> impl Strategy<Value = Vec<Act>> {
+        let act = prop_oneof![
+            4 => Just(Act::Issue),
+            4 => (0..30_u64).prop_map(Act::Settle),
+            1 => (0..30_u64).prop_map(Act::TakeBack),
+            1 => Just(Act::ReadAgain),
+        ];
+        prop::collection::vec(act, 1..100)
+    }
+
+    proptest! {
+        /// Whatever is settled behind a batch that was given back, also by those who do not know of that.
+        #[test]
+        fn a_position_never_passes_what_was_given_back(acts in acts()) {
+            let mut ledger = Ledger::default();
+            // Where each batch ends, and the lines that were acknowledged; ten to a batch.
+            let (mut ends, mut acknowledged) = (Vec::new(), std::collections::BTreeSet::new());
+            let (mut read, mut reached) = (0, 0);
+            let mut back = std::collections::BTreeSet::new();
+            for act in acts {
+                match act {
+                    Act::Issue => {
+                        read += 10;
+                        let seq = ledger.issue(mark(read), 10);
+                        prop_assert_eq!(seq, ends.len() as u64);
+                        ledger.hand_over(seq);
+                        ends.push(read);
+                    }
+                    Act::Settle(seq) if !back.contains(&seq) => {
+                        if let Some(done) = ledger.settle(seq) {
+                            acknowledged.insert(ends[usize::try_from(seq).unwrap()]);
+                            reached = done.reached.map_or(reached, |mark| mark.offset);
+                        }
+                    }
+                    Act::Settle(_) => {}
+                    Act::TakeBack(seq) => {
+                        if seq < ends.len() as u64 {
+                            ledger.take_back(seq);
+                            back.insert(seq);
+                        }
+                    }
+                    Act::ReadAgain => {
+                        if ledger.is_at_rest() {
+                            ledger.forget();
+                            read = reached;
+                        }
+                    }
+                }
+                let whole = (1..=reached / 10).all(|n| acknowledged.contains(&(n * 10)));
+                prop_assert!(whole, "{} passes what was not acknowledged: {:?}", reached, acknowledged);
+            }
         }
     }
 

@@ -41,6 +41,7 @@ mod outbox;
 mod parked;
 mod position;
 mod positions;
+mod recall;
 mod resume;
 mod saver;
 mod shape;

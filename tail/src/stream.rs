@@ -46,6 +46,8 @@ struct State {
     gone: bool,
     /// Its watcher does not answer: only the settlements of what it handed over before change anything.
     fenced: bool,
+    /// Something was given back: nothing of it goes on before it is read again from its position.
+    given_back: bool,
 }
 
 /// Bytes: one a generation of each file, as in `Watcher`.
@@ -68,6 +70,7 @@ impl Stream {
                 retiring: false,
                 gone: false,
                 fenced: false,
+                given_back: false,
             }),
         })
     }
@@ -145,6 +148,10 @@ impl Stream {
     pub fn pledge(self: &Arc<Self>, seq: u64, placement: Option<Placement>) {
         {
             let mut state = self.lock();
+            if state.given_back {
+                // Its position would pass what was.
+                return;
+            }
             let Some(mark) = state.ledger.end_of(seq) else { return };
             let mut record = state.record.clone();
             record.mark = state
@@ -186,7 +193,7 @@ impl Stream {
     /// The same for a batch between whose lines so much was passed over.
     pub(crate) fn issue_past(&self, end: Mark, bytes: u64, passed: Passed) -> u64 {
         let mut state = self.lock();
-        if state.fenced {
+        if state.fenced || state.given_back {
             // None that is known to the ledger.
             return u64::MAX;
         }
@@ -216,11 +223,11 @@ impl Stream {
         self.post_unless_fenced(Posting::Unreachable(bytes));
     }
 
-    /// A batch goes to Kafka now. False when it must not: the file was taken from its reader.
+    /// A batch goes to Kafka now. False when it must not: the file was taken from its reader, or what came before was given back.
     #[must_use]
     pub fn hand_over(&self, seq: u64) -> bool {
         let mut state = self.lock();
-        let is_allowed = !state.fenced;
+        let is_allowed = !state.fenced && !state.given_back;
         if is_allowed {
             state.ledger.hand_over(seq);
         }
@@ -277,6 +284,17 @@ impl Stream {
         }
         state.gone |= state.retiring && state.ledger.is_settled();
         reached.is_some()
+    }
+
+    /// A batch was given back: it is not on its way any more, and not settled.
+    ///
+    /// The position never passes it: the ledger moves over settled batches without a gap, and this one is never settled.
+    /// Until [`Stream::forget_in_flight`], with which each reader of the file begins at its position, nothing is
+    /// issued, handed over or pledged behind it; and what was issued before that settles nothing afterwards.
+    pub fn take_back(&self, seq: u64) {
+        let mut state = self.lock();
+        state.ledger.take_back(seq);
+        state.given_back = true;
     }
 
     /// Everything before it is acknowledged; bytes from the start of the file.
@@ -343,9 +361,32 @@ impl Stream {
 
     /// What is in flight will be read again, and its late outcome changes nothing.
     pub fn forget_in_flight(&self) {
+        self.forget(&mut self.lock());
+    }
+
+    /// The same where it was given back, and nothing is on its way any more: nobody reads the file, so it is not in flight.
+    pub fn forget_given_back(&self) {
         let mut state = self.lock();
+        if state.given_back && state.ledger.is_at_rest() {
+            self.forget(&mut state);
+        }
+    }
+
+    /// For [`Stream::is_still_there`]: its record, and where what is in flight ends in the file. None for one whose bytes are, or
+    /// may be, in no file any more, and for one that was taken from its reader.
+    pub(crate) fn in_place(&self) -> Option<(StreamRecord, u64)> {
+        let state = self.lock();
+        let is_in_place = !state.fenced && !state.retiring && !state.gone && state.end.is_none();
+        let end = state.ledger.end().unwrap_or(state.record.mark);
+        // Of an archive, offsets are those of what it holds.
+        let end = if state.record.archived.is_some() { 0 } else { end.offset };
+        is_in_place.then(|| (state.record.clone(), end))
+    }
+
+    fn forget(&self, state: &mut State) {
+        state.given_back = false;
         let (bytes, passed) = state.ledger.forget();
-        self.post(&mut state, Posting::Forgotten(bytes, passed));
+        self.post(state, Posting::Forgotten(bytes, passed));
     }
 
     /// Nothing of this generation can be read any more and nothing more will come: its record goes when what is in
@@ -388,5 +429,48 @@ impl Stream {
 
     pub(crate) fn take_listed(&self) {
         self.listed.store(false, Ordering::Release);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::positions::Positions;
+
+    fn mark(offset: u64) -> Mark {
+        Mark {
+            offset,
+            ..Mark::default()
+        }
+    }
+
+    #[test]
+    fn behind_what_was_given_back_nothing_goes_on_before_it_is_read_again() {
+        let positions = Positions::in_memory();
+        let stream = positions.begin(StreamRecord::example("/a".as_ref(), positions.new_id()));
+        let settled = Settled::default();
+        let [first, second, third] = [10, 20, 30].map(|end| stream.issue(mark(end), 10));
+        assert!([first, second, third].into_iter().all(|seq| stream.hand_over(seq)));
+        stream.settle(first, settled, None);
+        stream.take_back(second);
+        assert!(!stream.is_at_rest(), "one is on its way");
+        stream.pledge(third, None);
+        assert_eq!(stream.to_post().unwrap().mark.offset, 10, "no position to commit");
+        stream.settle(third, settled, None);
+        assert_eq!(stream.acknowledged(), 10);
+        assert!(stream.is_at_rest() && !stream.is_settled());
+        let late = stream.issue(mark(40), 10);
+        assert!(!stream.hand_over(late));
+
+        stream.forget_given_back();
+        let balance = stream.balance();
+        assert!(balance.adds_up() && stream.is_settled(), "{balance:?}");
+        assert_eq!(balance.in_flight, 0);
+        stream.settle(second, settled, None);
+        assert_eq!(stream.acknowledged(), 10, "it is known no more");
+        let again = stream.issue(mark(20), 10);
+        assert!(stream.hand_over(again));
+        stream.settle(again, settled, None);
+        assert_eq!(stream.acknowledged(), 20);
     }
 }

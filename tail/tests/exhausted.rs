@@ -8,7 +8,7 @@ use std::os::fd::AsRawFd;
 use std::os::unix::fs::FileExt;
 use std::time::Duration;
 
-use rig::archive::Gz;
+use rig::archive::{Gz, LINES, all, lines};
 use rig::{Rig, append};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
@@ -143,11 +143,11 @@ fn without_a_handle_left_everything_waits_and_nothing_is_lost() {
     }
 
     // Of a hole at a start, when more was read than was copied, and the copy was found.
-    let lines: Vec<String> = (0..200).map(|n| format!("line {n:04}")).collect();
-    let mut expected: Vec<&str> = lines.iter().map(String::as_str).collect();
+    let texts: Vec<String> = (0..200).map(|n| format!("line {n:04}")).collect();
+    let mut expected: Vec<&str> = texts.iter().map(String::as_str).collect();
     expected.extend(["u1", "z"]);
     with_few_handles(&expected, |rig, with| {
-        append(&rig.spec.path, &(lines.join("\n") + "\n"));
+        append(&rig.spec.path, &(texts.join("\n") + "\n"));
         rig.settle();
         rig.stop();
         rig::copy(&rig.spec.path, &rig.path("app.log.2"));
@@ -162,4 +162,30 @@ fn without_a_handle_left_everything_waits_and_nothing_is_lost() {
         rig.start();
         with(&mut || assert!(rig.run(usize::MAX)));
     });
+
+    // Of archives that are only looked through one after the other is open.
+    let mut rig = Rig::new();
+    let (first, second) = (lines("a", 0..LINES), lines("a", LINES..2 * LINES));
+    append(&rig.spec.path, &first);
+    rig.settle();
+    append(&rig.spec.path, &second);
+    rig.stop();
+    for n in (2..=12).rev() {
+        later();
+        let path = rig.path(&format!("app.log.{n}"));
+        append(&path, &lines(&format!("other {n}"), 0..2 * LINES));
+        Gz.compress_anew(&path);
+    }
+    later();
+    fs::rename(&rig.spec.path, rig.path("app.log.1")).unwrap();
+    Gz.compress_anew(&rig.path("app.log.1"));
+    append(&rig.spec.path, "z\n");
+    rig.start();
+    with_handles(3, || {
+        for _ in 0..3 {
+            rig.run(usize::MAX);
+            rig.now += Duration::from_secs(6);
+        }
+    });
+    assert_eq!(rig.values(), all(&[&first, &second, "z"]));
 }

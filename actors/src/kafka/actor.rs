@@ -1,5 +1,6 @@
 //! The KafkaActor: receives batches, delegates to a [`Shipper`], sends nothing but settlements.
 
+use std::collections::HashSet;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
@@ -89,6 +90,12 @@ pub enum ChangeError {
     #[error("the service ends")]
     Ending,
 }
+
+/// Gives back what is left of these files, entry and file id, if all of it waits for topics that are missing or forbidden; answers
+/// how many batches that are. Nobody reads these files.
+#[derive(Message)]
+#[rtype(result = "usize")]
+pub struct GiveBack(pub HashSet<(Arc<str>, String)>);
 
 /// Asks for the counters.
 #[derive(Message)]
@@ -435,6 +442,17 @@ impl Handler<ChangeDelivery> for KafkaActor {
                 changed
             })
         }))
+    }
+}
+
+impl Handler<GiveBack> for KafkaActor {
+    type Result = usize;
+
+    fn handle(&mut self, GiveBack(files): GiveBack, ctx: &mut Context<Self>) -> usize {
+        let given = self.shipper.as_mut().map_or(0, |shipper| shipper.give_back(&files));
+        // Some drain may have waited for just these.
+        self.turn(ctx);
+        given
     }
 }
 

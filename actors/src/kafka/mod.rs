@@ -17,6 +17,7 @@ pub use properties::load;
 pub use side::Side;
 pub(crate) use side::may_change;
 
+pub(crate) use actor::GiveBack;
 pub use actor::{ChangeDelivery, DrainKafka, GetStats, KafkaActor, Reconfigure, ShipBatch};
 
 /// What of the settings makes a producer.

@@ -17,6 +17,7 @@ use super::disk::{Disk, Route, Routes};
 use super::entries::{Findings, MANY, Watched, compare, packed};
 use super::first::FirstLooks;
 use super::heirs::{Heirs, ships};
+use super::leaving::Leaving;
 use super::looks::Looks;
 use super::orphans::Orphanage;
 use super::thrift::Thrift;
@@ -85,6 +86,7 @@ pub struct SupervisorActor {
     pub(super) watched: HashMap<String, Watched>,
     pub(super) first: FirstLooks,
     pub(super) heirs: Heirs,
+    pub(super) leaving: Leaving,
     pub(super) routes: Arc<Routes>,
     /// None while a look has it.
     disk: Option<Disk>,
@@ -118,6 +120,7 @@ impl SupervisorActor {
             watched: HashMap::new(),
             first: FirstLooks::default(),
             heirs: Heirs::default(),
+            leaving: Leaving::default(),
             routes: Arc::default(),
             disk: None,
             is_polled: false,
@@ -210,10 +213,11 @@ impl SupervisorActor {
         self.routes.remove(path, &tail.route);
         let (address, pulse) = (tail.address.downgrade(), Arc::clone(&tail.pulse));
         self.stopping.insert(key.clone(), (address, pulse));
-        let stopped = stop(tail.address, tail.pulse);
+        let (stopped, leaves) = (stop(tail.address, tail.pulse), !self.is_shipped(log, path));
         ctx.spawn(stopped.into_actor(self).map(move |_, actor, ctx| {
             actor.common.world.claims.release_all(&key.0, &key.1);
             actor.stopping.remove(&key);
+            actor.has_ended(key, leaves);
             actor.look_soon(ctx);
         }));
     }
@@ -313,7 +317,7 @@ impl SupervisorActor {
             for path in changes.new {
                 let streams = self.common.world.positions.of(&entry.name, &path);
                 let key = (Arc::clone(&log), Arc::clone(&path));
-                let is_stopping = self.stopping.contains_key(&key);
+                let is_stopping = self.stopping.contains_key(&key) || self.leaving.is_asked(&key);
                 let is_at_rest = !self.heirs.is_awaited(&key) && streams.iter().all(|stream| stream.is_at_rest());
                 if is_stopping || !is_at_rest {
                     if !is_at_rest {
@@ -373,6 +377,7 @@ impl SupervisorActor {
             actix_rt::task::spawn_blocking(logcatch_kafka::give_back_heap);
         }
         self.watch_over(ctx);
+        self.see_off(ctx);
         if self.gate.is_open() {
             self.look_after_orphans();
         }

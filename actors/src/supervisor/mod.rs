@@ -10,6 +10,7 @@ mod entries;
 mod factory;
 mod first;
 mod heirs;
+mod leaving;
 mod looks;
 mod orders;
 mod orphans;

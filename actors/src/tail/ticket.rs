@@ -12,7 +12,7 @@ use crate::observe::Gauge;
 /// Called when a batch is settled or given up.
 pub type Told = Box<dyn Fn() + Send + Sync>;
 
-/// Rides in a batch. Settled, it moves the file's position; dropped unsettled, the lines will be read again.
+/// Rides in a batch. Settled, it moves the file's position; given back or dropped unsettled, the lines will be read again.
 pub struct Ticket {
     stream: Arc<Stream>,
     seq: u64,
@@ -92,6 +92,10 @@ impl Settle for Ticket {
         } else {
             self.stream.settle(self.seq, settled, placement);
         }
+    }
+
+    fn take_back(self: Box<Self>) {
+        self.stream.take_back(self.seq);
     }
 }
 

@@ -1,12 +1,12 @@
 //! Whatever happens in whatever order: every line is accounted for once, and files keep their order.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use proptest::prelude::*;
 
-use crate::batch::Target;
+use crate::batch::{Source, Target};
 use crate::error::Code;
 use crate::fake::{Fate, Item, Rig, to};
 use crate::options::Options;
@@ -29,6 +29,8 @@ enum Act {
     /// Or made anew with so many partitions.
     TopicGone(usize, Option<u32>),
     GraveFull(bool),
+    /// Nobody wants a file any more; when it is given back, somebody does again.
+    GiveBack(usize),
 }
 
 fn acts(bad: bool) -> impl Strategy<Value = Vec<Act>> {
@@ -58,6 +60,7 @@ fn acts(bad: bool) -> impl Strategy<Value = Vec<Act>> {
         1 => any::<bool>().prop_map(Act::KafkaAway),
         1 => (0..TOPICS.len(), prop::option::of(1..4_u32)).prop_map(|(topic, made)| Act::TopicGone(topic, made)),
         1 => any::<bool>().prop_map(Act::GraveFull),
+        2 => (0..3_usize).prop_map(Act::GiveBack),
     ];
     prop::collection::vec(act, 1..60)
 }
@@ -71,11 +74,22 @@ fn of_itself(batch: &[Item]) -> Result<(), Code> {
     }
 }
 
+/// A batch as whoever read it remembers it.
+struct Pushed {
+    topic: usize,
+    file: usize,
+    lines: Vec<String>,
+    fate: Fate,
+}
+
 struct Model {
     rig: Rig,
     targets: HashMap<(usize, usize), Arc<Target>>,
     sent: HashMap<(usize, usize), Vec<String>>,
-    fates: Vec<Fate>,
+    /// In the order in which they were read.
+    batches: Vec<Pushed>,
+    /// How often a line was read again.
+    again: HashMap<String, usize>,
 }
 
 impl Model {
@@ -89,27 +103,86 @@ impl Model {
             rig,
             targets: HashMap::new(),
             sent: HashMap::new(),
-            fates: Vec::new(),
+            batches: Vec::new(),
+            again: HashMap::new(),
         }
+    }
+
+    fn push(&mut self, topic: usize, file: usize, lines: Vec<String>) {
+        let key = format!("file {file}");
+        let target = self
+            .targets
+            .entry((topic, file))
+            .or_insert_with(|| Arc::new(Target::new(TOPICS[topic].into(), key.as_bytes(), None)));
+        let (mut batch, fate) = to(target, &lines.iter().map(String::as_str).collect::<Vec<_>>());
+        batch.source = Arc::new(Source {
+            file_id: key,
+            ..(*batch.source).clone()
+        });
+        self.rig.shipper.push(batch, self.rig.now);
+        self.batches.push(Pushed {
+            topic,
+            file,
+            lines,
+            fate,
+        });
+    }
+
+    /// All that is left of a file is given back, or nothing. Whoever reads it again begins with the first batch that is not
+    /// settled, where the file's position is.
+    fn give_back(&mut self, file: usize) {
+        let files = HashSet::from([("log".into(), format!("file {file}"))]);
+        let given = self.rig.shipper.give_back(&files);
+        let is_back = |batch: &Pushed| batch.fate.told() == [None];
+        assert_eq!(self.batches.iter().filter(|batch| is_back(batch)).count(), given);
+        if given == 0 {
+            return;
+        }
+        let mut mine = self.batches.iter().filter(|batch| batch.file == file);
+        assert!(
+            mine.all(|batch| !batch.fate.told().is_empty()),
+            "nothing is left that could be settled behind what was given back"
+        );
+        let (mut others, mut unread) = (Vec::new(), Vec::new());
+        for batch in std::mem::take(&mut self.batches) {
+            let is_unread = batch.file == file && (is_back(&batch) || !unread.is_empty());
+            if is_unread { &mut unread } else { &mut others }.push(batch);
+        }
+        self.batches = others;
+        for Pushed { topic, lines, .. } in unread {
+            for line in &lines {
+                *self.again.entry(line.clone()).or_default() += 1;
+            }
+            self.push(topic, file, lines);
+        }
+    }
+
+    /// What may have come again only as often as it was read again, each as it came first.
+    fn once(&self, lines: Vec<String>) -> Vec<String> {
+        let mut seen: HashMap<String, usize> = HashMap::new();
+        let is_new = |line: &String| {
+            let times = seen.entry(line.clone()).or_default();
+            *times += 1;
+            let again = self.again.get(line).copied().unwrap_or_default();
+            assert!(
+                *times <= 1 + again,
+                "`{line}` came {times} times and was read again {again} times"
+            );
+            *times == 1
+        };
+        lines.into_iter().filter(is_new).collect()
     }
 
     fn act(&mut self, act: Act) {
         match act {
             Act::Push(topic, file, bad) => {
-                let key = format!("file {file}");
-                let target = self
-                    .targets
-                    .entry((topic, file))
-                    .or_insert_with(|| Arc::new(Target::new(TOPICS[topic].into(), key.as_bytes(), None)));
                 let sent = self.sent.entry((topic, file)).or_default();
                 let lines: Vec<String> = (0..)
                     .zip(bad)
                     .map(|(n, bad)| format!("{topic}/{file}/{}{}", sent.len() + n, if bad { " bad" } else { "" }))
                     .collect();
-                let (batch, fate) = to(target, &lines.iter().map(String::as_str).collect::<Vec<_>>());
-                self.rig.shipper.push(batch, self.rig.now);
-                self.fates.push(fate);
-                sent.extend(lines);
+                sent.extend(lines.iter().cloned());
+                self.push(topic, file, lines);
             }
             Act::Judge(accepted, code, only) => {
                 // A topic that refuses goes on to refuse all that is under way.
@@ -146,6 +219,7 @@ impl Model {
                     .topics
                     .insert(TOPICS[topic].into(), partitions);
             }
+            Act::GiveBack(file) => self.give_back(file),
             Act::GraveFull(full) => self.rig.grave.make_room(if full { 0 } else { 1000 }),
         }
     }
@@ -181,8 +255,8 @@ impl Model {
 
     fn check(&self, order: bool) {
         let mut dead = 0;
-        for fate in &self.fates {
-            dead += fate.dead().len();
+        for batch in &self.batches {
+            dead += batch.fate.dead().len();
         }
         let mut arrived: HashMap<String, Vec<String>> = HashMap::new();
         for item in &self.rig.broker.cluster().log {
@@ -193,7 +267,8 @@ impl Model {
         for ((topic, file), sent) in &self.sent {
             let (bad, good): (Vec<_>, Vec<_>) = sent.iter().cloned().partition(|line| line.contains("bad"));
             all_bad.extend(bad);
-            let mut arrived = arrived.remove(&format!("{topic}/{file}")).unwrap_or_default();
+            let arrived = arrived.remove(&format!("{topic}/{file}")).unwrap_or_default();
+            let mut arrived = self.once(arrived);
             let mut good = good;
             if !order {
                 arrived.sort();
@@ -202,7 +277,7 @@ impl Model {
             assert_eq!(arrived, good);
         }
         assert!(arrived.is_empty());
-        let mut graves = self.rig.grave.lines();
+        let mut graves = self.once(self.rig.grave.lines());
         graves.sort();
         all_bad.sort();
         assert_eq!(dead, all_bad.len());

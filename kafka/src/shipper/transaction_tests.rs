@@ -1,5 +1,7 @@
 //! Lines and positions go together, whatever comes between.
 
+mod giving_back;
+
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 

@@ -20,6 +20,7 @@ impl SupervisorActor {
         self.spawned += 1;
         // What was taken from a watcher that does not answer is this one's now.
         self.common.world.positions.renew(&key.0, &key.1);
+        self.leaving.is_back(&key);
         let address = Supervisor::start_in_arbiter(&post.arbiter, {
             let (common, spec) = (self.common_under(&post.pulse), spec.clone());
             let pulse = Arc::clone(&post.pulse);
