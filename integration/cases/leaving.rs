@@ -14,6 +14,7 @@ use crate::harness::service::{Host, Service};
 cases![
     c1_an_entry_removed_while_its_topic_is_gone_comes_back_with_another_and_ships_each_line_once,
     c1_an_entry_removed_while_its_topic_is_gone_comes_back_with_another_with_exactly_once,
+    c1_an_entry_that_gets_another_name_and_topic_while_its_topic_is_gone_ships_each_line_once,
     c1_what_an_entry_that_is_gone_left_for_a_topic_that_is_gone_holds_up_no_stop,
     c1_lines_of_an_entry_that_is_gone_wait_for_their_topic_where_nothing_else_has_them,
     an_entry_that_comes_back_while_its_lines_wait_is_said_to_wait_and_goes_on,
@@ -71,6 +72,24 @@ fn c1_an_entry_removed_while_its_topic_is_gone_comes_back_with_another_with_exac
     let mut host = Host::new("gives-back-once");
     host.exactly_once(&kafka::unique("gives-back"));
     comes_back(&host);
+}
+
+fn c1_an_entry_that_gets_another_name_and_topic_while_its_topic_is_gone_ships_each_line_once() {
+    let broker = kafka::shared();
+    let host = Host::new("renamed-and-given-back");
+    let [before, after] = ["before", "after"].map(|name| broker.topic(name, 1));
+    let service = leave_lines(&host, broker, &before);
+    let mut lines = unacknowledged(&host, &host.path("logs/x.log"));
+    host.settings(&(host.head(&broker.address(), &after) + "[[logs]]\nname = \"renamed\"\npath = \"logs/*.log\"\n"));
+    control::ok(&host, &["reload"]);
+    append(&host, "logs/x.log", "next\n");
+    lines.push("next".to_owned());
+    let mut reader = Reader::new(broker, &after);
+    reader.until_count(lines.len());
+    let log = service.stop();
+    assert!(log.contains(GIVEN_BACK), "{log}");
+    assert!(log.contains("drained: everything"), "{log}");
+    assert_eq!(texts(reader.everything()), lines);
 }
 
 fn c1_what_an_entry_that_is_gone_left_for_a_topic_that_is_gone_holds_up_no_stop() {
