@@ -15,6 +15,8 @@ cases![
     c1_an_entry_removed_while_its_topic_is_gone_comes_back_with_another_and_ships_each_line_once,
     c1_an_entry_removed_while_its_topic_is_gone_comes_back_with_another_with_exactly_once,
     c1_an_entry_that_gets_another_name_and_topic_while_its_topic_is_gone_ships_each_line_once,
+    c1_an_entry_removed_while_its_topic_is_deleted_under_load_loses_nothing,
+    c1_an_entry_removed_while_its_topic_is_deleted_under_load_loses_nothing_with_exactly_once,
     c1_what_an_entry_that_is_gone_left_for_a_topic_that_is_gone_holds_up_no_stop,
     c1_lines_of_an_entry_that_is_gone_wait_for_their_topic_where_nothing_else_has_them,
     an_entry_that_comes_back_while_its_lines_wait_is_said_to_wait_and_goes_on,
@@ -90,6 +92,53 @@ fn c1_an_entry_that_gets_another_name_and_topic_while_its_topic_is_gone_ships_ea
     assert!(log.contains(GIVEN_BACK), "{log}");
     assert!(log.contains("drained: everything"), "{log}");
     assert_eq!(texts(reader.everything()), lines);
+}
+
+/// The topic is deleted in full flow: some requests are acknowledged in part, others come back, and more waits.
+fn comes_back_under_load(host: &Host) {
+    let broker = kafka::shared();
+    let [before, after] = ["before", "after"].map(|name| broker.topic(name, 1));
+    host.ship_logs(broker, &before, "");
+    let path = host.path("logs/x.log");
+    let mut number = 0;
+    let mut more = || {
+        let lines: String = (number..number + 500).map(|n| format!("line {n}\n")).collect();
+        number += 500;
+        append(host, "logs/x.log", &lines);
+    };
+    more();
+    let service = host.start();
+    Reader::new(broker, &before).until_count(1);
+    for _ in 0..20 {
+        more();
+    }
+    broker.delete_topic(&before);
+    eventually("lines wait for the topic", || {
+        let row = control::row(host, &path);
+        let is_left = row["in_flight_bytes"].as_u64() > Some(0) && row["reason"] == "topic-missing";
+        if !is_left {
+            more();
+        }
+        when(is_left, || row.to_string())
+    });
+    let lines = unacknowledged(host, &path);
+    leave(host, broker, &service, &after);
+    host.ship_logs(broker, &after, "");
+    control::ok(host, &["reload"]);
+    let mut reader = Reader::new(broker, &after);
+    reader.until_count(lines.len());
+    service.stop();
+    assert!(texts(reader.everything()) == lines, "each line once, in order");
+}
+
+fn c1_an_entry_removed_while_its_topic_is_deleted_under_load_loses_nothing() {
+    comes_back_under_load(&Host::new("gives-back-many"));
+}
+
+fn c1_an_entry_removed_while_its_topic_is_deleted_under_load_loses_nothing_with_exactly_once() {
+    let mut host = Host::new("gives-back-many-once");
+    host.exactly_once(&kafka::unique("gives-back-many"));
+    comes_back_under_load(&host);
 }
 
 fn c1_what_an_entry_that_is_gone_left_for_a_topic_that_is_gone_holds_up_no_stop() {

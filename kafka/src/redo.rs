@@ -76,11 +76,6 @@ impl Group {
             .copied()
     }
 
-    /// Without the records of these parcels.
-    pub(crate) fn withdraw(&mut self, gone: &HashSet<ParcelId>) {
-        self.runs.retain(|run| !gone.contains(&run.parcel));
-    }
-
     /// The same, for each place what goes there; a group that is alone is alone at each.
     pub(crate) fn split(self, mut place: impl FnMut(ParcelId) -> Option<usize>) -> BTreeMap<usize, Group> {
         let mut groups: BTreeMap<usize, Group> = BTreeMap::new();
@@ -94,6 +89,11 @@ impl Group {
             group.runs.push_back(run);
         }
         groups
+    }
+
+    /// Takes out the records of these parcels.
+    pub(crate) fn withdraw(&mut self, gone: &HashSet<ParcelId>) {
+        self.runs.retain(|run| !gone.contains(&run.parcel));
     }
 }
 
