@@ -1,13 +1,14 @@
 //! Word from the kernel about files and directories: one notify watcher for all, never recursive.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
+use std::hash::{BuildHasher, RandomState};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use logcatch_tail::live_names;
+use logcatch_tail::{live_names, pack};
 use notify::event::{EventKind, ModifyKind};
 use notify::{RecommendedWatcher, RecursiveMode, Watcher};
 use smallvec::SmallVec;
@@ -30,8 +31,8 @@ const RECONCILE: u8 = 2;
 
 /// Wakes one watcher. Several events before it gets to run are one.
 pub struct Route<W: ?Sized = dyn Fn(bool) + Send + Sync> {
-    /// Where else than at its own path it is: nobody should have to go through ten thousand others to remove it.
-    elsewhere: Mutex<ThinVec<PathBuf>>,
+    /// Where else than at its own path it is, as [`ByPath`] has it: nobody should have to go through ten thousand others to remove it.
+    elsewhere: Mutex<ThinVec<u64>>,
     pending: AtomicU8,
     wake: W,
 }
@@ -60,35 +61,42 @@ impl Route {
         }
     }
 
-    fn elsewhere(&self) -> MutexGuard<'_, ThinVec<PathBuf>> {
+    fn elsewhere(&self) -> MutexGuard<'_, ThinVec<u64>> {
         self.elsewhere.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Nearly always one each.
-type ByPath = HashMap<Arc<Path>, SmallVec<[Arc<Route>; 1]>>;
+/// Nearly always one each. By a hash of the path: where two have the same, each is woken once too often.
+type ByPath = BTreeMap<u64, SmallVec<[Arc<Route>; 1]>>;
 
 /// Who is woken by what.
 #[derive(Default)]
 pub struct Routes {
     by_path: Mutex<ByPath>,
+    hasher: RandomState,
 }
 
 impl Routes {
     /// Wakes `route` when something happens to `path`, its own.
-    pub fn add(&self, path: Arc<Path>, route: &Arc<Route>) {
-        self.put(path, route);
+    pub fn add(&self, path: &Path, route: &Arc<Route>) {
+        self.put(self.hasher.hash_one(path), route);
     }
 
     /// Wakes `route` also when something happens to `path`, where its own leads to.
     pub fn add_link(&self, path: &Path, route: &Arc<Route>) {
-        if self.put(path.into(), route) {
-            route.elsewhere().push(path.to_owned());
+        let path = self.hasher.hash_one(path);
+        if self.put(path, route) {
+            route.elsewhere().push(path);
         }
     }
 
+    /// Many came: the room between them goes.
+    pub fn pack(&self) {
+        pack(&mut self.lock());
+    }
+
     /// False when it is there already.
-    fn put(&self, path: Arc<Path>, route: &Arc<Route>) -> bool {
+    fn put(&self, path: u64, route: &Arc<Route>) -> bool {
         let mut routes = self.lock();
         let listed = routes.entry(path).or_default();
         let is_new = !listed.iter().any(|other| Arc::ptr_eq(other, route));
@@ -102,11 +110,11 @@ impl Routes {
     pub fn remove(&self, path: &Path, route: &Arc<Route>) {
         let elsewhere = std::mem::take(&mut *route.elsewhere());
         let mut routes = self.lock();
-        for path in elsewhere.iter().map(PathBuf::as_path).chain([path]) {
-            let Some(listed) = routes.get_mut(path) else { continue };
+        for path in elsewhere.into_iter().chain([self.hasher.hash_one(path)]) {
+            let Some(listed) = routes.get_mut(&path) else { continue };
             listed.retain(|other| !Arc::ptr_eq(other, route));
             if listed.is_empty() {
-                routes.remove(path);
+                routes.remove(&path);
             }
         }
     }
@@ -115,7 +123,7 @@ impl Routes {
     fn ring(&self, path: &Path, reconcile: bool) {
         let routes = self.lock();
         routes
-            .get(path)
+            .get(&self.hasher.hash_one(path))
             .into_iter()
             .flatten()
             .for_each(|route| route.ring(reconcile));
@@ -293,8 +301,8 @@ mod tests {
             [0, 1].map(|index| rung[index].load(Ordering::Relaxed))
         };
         let (at_link, at_target) = (Path::new("/link"), Path::new("/target"));
-        routes.add(at_link.into(), &link);
-        routes.add(at_target.into(), &target);
+        routes.add(at_link, &link);
+        routes.add(at_target, &target);
         routes.add_link(at_target, &link);
         routes.add_link(at_target, &link);
         routes.ring(at_target, false);
