@@ -175,7 +175,7 @@ pub struct Watcher {
 }
 
 /// Bytes: one a file, of which there may be tens of thousands. What few files need is in a box.
-const _: () = assert!(size_of::<Watcher>() <= 640);
+const _: () = assert!(size_of::<Watcher>() <= 616);
 
 impl Watcher {
     /// A watcher of `spec.path`; nothing is opened before the first poll. `wake` asks for one, for the sake of a
