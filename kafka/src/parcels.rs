@@ -330,6 +330,24 @@ mod tests {
     use crate::fake::batch;
 
     #[test]
+    fn the_room_of_many_batches_goes_with_the_last_of_them() {
+        let mut parcels = Parcels::default();
+        let ids: Vec<_> = (0..=FEW)
+            .map(|_| parcels.insert(batch("t", "key", &["a"]).0, 0))
+            .collect();
+        let (last, others) = ids.split_last().unwrap();
+        others.iter().for_each(|id| drop(parcels.remove(*id)));
+        assert!(parcels.get(*last).is_some() && parcels.slots.len() > FEW);
+        drop(parcels.remove(*last));
+        assert_eq!(
+            (parcels.slots.capacity(), parcels.free.capacity(), parcels.len()),
+            (0, 0, 0)
+        );
+        let id = parcels.insert(batch("t", "key", &["a"]).0, 0);
+        assert!(parcels.get(id).is_some());
+    }
+
+    #[test]
     fn a_shipment_ends_before_a_record_with_a_header_and_holds_it_alone() {
         let mut parcels = Parcels::default();
         let mut batch = batch("t", "key", &["a", "b1", "b2", "c", "d"]).0;

@@ -245,6 +245,27 @@ mod tests {
     }
 
     #[test]
+    fn laid_out_anew_they_are_the_same() {
+        let claims = Claims::default();
+        let inode = |ino| Inode {
+            dev: 1,
+            ino,
+            born: None,
+        };
+        let (a, b) = (&Arc::<Path>::from(Path::new("/a")), &Arc::<Path>::from(Path::new("/b")));
+        let _looker = claims.looks.watcher(&"x".into(), a, Arc::new(|| {}));
+        for ino in 0..100 {
+            assert_eq!(claims.claim("x", inode(ino), if ino % 2 == 0 { a } else { b }), Ok(()));
+        }
+        claims.pack();
+        assert!(claims.looks.is_watched("x", a) && !claims.looks.is_watched("x", b));
+        claims.keep_only("x", b, &[inode(1)]);
+        let owner = |ino| claims.owner("x", inode(ino));
+        assert_eq!([owner(0), owner(1)], [Some(a.to_path_buf()), Some(b.to_path_buf())]);
+        assert_eq!((98..100).filter_map(owner).collect::<Vec<_>>(), [a.to_path_buf()]);
+    }
+
+    #[test]
     fn a_copy_is_left_to_the_watcher_of_the_original() {
         let claims = Claims::default();
         let inode = Inode {
