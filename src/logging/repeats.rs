@@ -59,6 +59,8 @@ impl Repeats {
             }
             !is_over
         });
+        // What came with many files need not stay: a quarter of a MB.
+        self.heard.shrink_to_fit();
         repeated
     }
 

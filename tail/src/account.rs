@@ -75,11 +75,17 @@ pub(crate) struct Book {
     read: u64,
     delivered: u64,
     delivered_lines: u64,
-    dead_lettered: u64,
     in_flight: u64,
+    lost: Option<Box<Lost>>,
+}
+
+/// What was read or written and never ships.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Lost {
+    dead_lettered: u64,
     unreachable: u64,
     /// In the order of [`Skip::ALL`].
-    skipped: Option<Box<[u64; Skip::ALL.len()]>>,
+    skipped: [u64; Skip::ALL.len()],
 }
 
 /// Bytes passed over in a stretch of a file whose lines are handed over; when they are read again, so are these.
@@ -157,16 +163,14 @@ impl Book {
             read: self.read,
             delivered: self.delivered,
             delivered_lines: self.delivered_lines,
-            dead_lettered: self.dead_lettered,
             in_flight: self.in_flight,
-            unreachable: self.unreachable,
             ..Balance::default()
         };
-        for (why, bytes) in Skip::ALL
-            .into_iter()
-            .zip(self.skipped.iter().flat_map(|skipped| skipped.iter()))
-        {
-            *balance.skipped_for(why) = *bytes;
+        if let Some(lost) = &self.lost {
+            (balance.dead_lettered, balance.unreachable) = (lost.dead_lettered, lost.unreachable);
+            for (why, bytes) in Skip::ALL.into_iter().zip(lost.skipped) {
+                *balance.skipped_for(why) = bytes;
+            }
         }
         balance
     }
@@ -175,12 +179,15 @@ impl Book {
         let mut balance = self.balance();
         balance.post(posting);
         (self.read, self.delivered, self.delivered_lines) = (balance.read, balance.delivered, balance.delivered_lines);
-        (self.dead_lettered, self.in_flight) = (balance.dead_lettered, balance.in_flight);
-        self.unreachable = balance.unreachable;
-        let skipped = Skip::ALL.map(|why| *balance.skipped_for(why));
-        match &mut self.skipped {
-            Some(known) => **known = skipped,
-            None if skipped.iter().any(|bytes| *bytes > 0) => self.skipped = Some(Box::new(skipped)),
+        self.in_flight = balance.in_flight;
+        let lost = Lost {
+            dead_lettered: balance.dead_lettered,
+            unreachable: balance.unreachable,
+            skipped: Skip::ALL.map(|why| *balance.skipped_for(why)),
+        };
+        match &mut self.lost {
+            Some(known) => **known = lost,
+            None if lost != Lost::default() => self.lost = Some(Box::new(lost)),
             None => {}
         }
     }

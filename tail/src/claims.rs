@@ -1,6 +1,7 @@
 //! Which watcher reads which file: one per entry name, under whatever path the file goes.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::hash::{BuildHasher, RandomState};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -8,6 +9,7 @@ use smallvec::SmallVec;
 
 use crate::identity::Inode;
 use crate::looks::Looks;
+use crate::packed::pack;
 use crate::position::StreamRecord;
 use crate::watcher::Watcher;
 
@@ -22,9 +24,10 @@ pub struct Claims {
 /// The claims of one settings entry.
 #[derive(Debug, Default)]
 struct Entry {
-    owners: HashMap<Inode, Owner>,
-    /// The same by path: each watcher gives up its own without a look at those of all others.
-    held: HashMap<Arc<Path>, SmallVec<[Inode; 1]>>,
+    owners: BTreeMap<Inode, Owner>,
+    /// The same by a hash of the path: each watcher gives up its own without a look at those of all others.
+    held: BTreeSet<(u64, Inode)>,
+    hasher: RandomState,
 }
 
 #[derive(Debug)]
@@ -120,15 +123,25 @@ impl Claims {
     pub fn keep_only(&self, log: &str, path: &Path, inodes: &[Inode]) {
         let mut entries = self.lock();
         let Some(entry) = entries.get_mut(log) else { return };
-        let held = entry.held.get(path).cloned().unwrap_or_default();
-        for inode in held.into_iter().filter(|inode| !inodes.contains(inode)) {
-            entry.remove(inode);
+        for inode in entry.held_by(path) {
+            if !inodes.contains(&inode) {
+                entry.remove(inode);
+            }
         }
     }
 
     /// Gives up everything the watcher of `path` has.
     pub fn release_all(&self, log: &str, path: &Path) {
         self.keep_only(log, path, &[]);
+    }
+
+    /// Many watchers came: the room between their claims goes.
+    pub(crate) fn pack(&self) {
+        self.looks.pack();
+        for entry in self.lock().values_mut() {
+            pack(&mut entry.owners);
+            entry.held = std::mem::take(&mut entry.held).into_iter().collect();
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Arc<str>, Entry>> {
@@ -138,21 +151,24 @@ impl Claims {
 
 impl Entry {
     fn insert(&mut self, inode: Inode, path: &Arc<Path>, copy: bool) {
-        self.held.entry(Arc::clone(path)).or_default().push(inode);
+        self.held.insert((self.hasher.hash_one(path), inode));
         let path = Arc::clone(path);
         self.owners.insert(inode, Owner { path, copy });
     }
 
     fn remove(&mut self, inode: Inode) {
-        let Some(owner) = self.owners.remove(&inode) else {
-            return;
-        };
-        if let Some(held) = self.held.get_mut(&owner.path) {
-            held.retain(|other| *other != inode);
-            if held.is_empty() {
-                self.held.remove(&owner.path);
-            }
+        if let Some(owner) = self.owners.remove(&inode) {
+            self.held.remove(&(self.hasher.hash_one(&owner.path), inode));
         }
+    }
+
+    fn held_by(&self, path: &Path) -> SmallVec<[Inode; 1]> {
+        let hash = self.hasher.hash_one(path);
+        let held = self.held.range((hash, Inode::LEAST)..);
+        let held = held.take_while(|(of, _)| *of == hash).map(|(_, inode)| *inode);
+        // Another path may have the same hash.
+        let is_owner = |inode: &Inode| self.owners.get(inode).is_some_and(|owner| *owner.path == *path);
+        held.filter(is_owner).collect()
     }
 }
 
@@ -226,6 +242,27 @@ mod tests {
         assert_eq!(claims.claim("x", inode, b), Err(a.to_path_buf()));
         claims.release_all("x", a);
         assert_eq!(claims.claim("x", inode, b), Ok(()));
+    }
+
+    #[test]
+    fn laid_out_anew_they_are_the_same() {
+        let claims = Claims::default();
+        let inode = |ino| Inode {
+            dev: 1,
+            ino,
+            born: None,
+        };
+        let (a, b) = (&Arc::<Path>::from(Path::new("/a")), &Arc::<Path>::from(Path::new("/b")));
+        let _looker = claims.looks.watcher(&"x".into(), a, Arc::new(|| {}));
+        for ino in 0..100 {
+            assert_eq!(claims.claim("x", inode(ino), if ino % 2 == 0 { a } else { b }), Ok(()));
+        }
+        claims.pack();
+        assert!(claims.looks.is_watched("x", a) && !claims.looks.is_watched("x", b));
+        claims.keep_only("x", b, &[inode(1)]);
+        let owner = |ino| claims.owner("x", inode(ino));
+        assert_eq!([owner(0), owner(1)], [Some(a.to_path_buf()), Some(b.to_path_buf())]);
+        assert_eq!((98..100).filter_map(owner).collect::<Vec<_>>(), [a.to_path_buf()]);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Whether a path can be read.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::Path;
 
 /// Why a path is not read; what an operator is told.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -12,9 +12,9 @@ pub enum Condition {
     /// There is no file.
     Absent,
     /// The file is read by the watcher of this other path.
-    SharedWith(PathBuf),
+    SharedWith(Box<Path>),
     /// The file is, or may be, a copy of what this other path holds or held.
-    CopyOf(PathBuf),
+    CopyOf(Box<Path>),
     /// It is a directory, FIFO, socket or device.
     NotAFile,
     /// The system refuses.
@@ -22,7 +22,7 @@ pub enum Condition {
         /// What kind of answer that is.
         kind: io::ErrorKind,
         /// Its words.
-        cause: String,
+        cause: Box<str>,
     },
 }
 
@@ -30,7 +30,7 @@ impl Condition {
     pub(crate) fn refused(error: &io::Error) -> Self {
         Self::Refused {
             kind: error.kind(),
-            cause: error.to_string(),
+            cause: error.to_string().into(),
         }
     }
 }

@@ -134,7 +134,7 @@ impl Watcher {
                 return self.is_not_a_copy(file, stat);
             }
         }
-        self.set_condition(Condition::CopyOf(other.clone()));
+        self.set_condition(Condition::CopyOf(other.as_path().into()));
         Ok(true)
     }
 
@@ -293,7 +293,7 @@ impl Watcher {
     fn is_read_from_archive(&self, file: &File, stat: &Stat, is_late: bool) -> io::Result<Option<bool>> {
         let mut answer = Some(false);
         for other in self.live_paths().filter(|_| stat.links == 0) {
-            let around = match siblings(&other, &self.spec.rotated, &self.world.listings) {
+            let around = match siblings(&other, self.spec.rotated(), &self.world.listings) {
                 Err(error) if is_undecided(&error) => return Ok(None),
                 // Where they cannot be listed, it is read.
                 around => around.unwrap_or_default(),

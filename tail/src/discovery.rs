@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
+use std::ffi::OsStr;
 use std::fs::{self, Metadata};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -89,7 +90,7 @@ impl Walk<'_> {
         self.sweep.directories.insert(directory.to_owned());
         for entry in entries {
             match entry {
-                Ok(entry) => self.entry(&entry),
+                Ok(entry) => self.entry(directory, &entry),
                 Err(error) => self.sweep.unreadable.push((directory.to_owned(), error)),
             }
         }
@@ -106,8 +107,8 @@ impl Walk<'_> {
         None
     }
 
-    fn entry(&mut self, entry: &fs::DirEntry) {
-        let path = entry.path();
+    fn entry(&mut self, directory: &Path, entry: &fs::DirEntry) {
+        let path = joined(directory, &entry.file_name());
         let kind = match entry.file_type() {
             Ok(kind) => kind,
             Err(error) if is_absent(&error) => return,
@@ -158,6 +159,14 @@ impl Walk<'_> {
             self.sweep.directories.insert(nearest.to_owned());
         }
     }
+}
+
+/// As [`Path::join`], which leaves up to as much room again: there may be tens of thousands at once.
+fn joined(directory: &Path, name: &OsStr) -> PathBuf {
+    let mut path = PathBuf::with_capacity(directory.as_os_str().len() + 1 + name.len());
+    path.push(directory);
+    path.push(name);
+    path
 }
 
 #[cfg(test)]

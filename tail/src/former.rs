@@ -36,7 +36,7 @@ impl Watcher {
         let now = self.target();
         targets.retain(|target| now.as_ref() != Some(target));
         let rotated = Rotated {
-            beside: self.spec.rotated.beside,
+            beside: self.spec.rotated().beside,
             globs: Vec::new(),
         };
         for target in &targets {

@@ -72,7 +72,7 @@ pub struct Generation {
     /// It was seen to end before the position while it was closed.
     is_cut: bool,
     /// With `multiline`: what it ends in may be a part of a record.
-    group: Option<Group>,
+    group: Option<Box<Group>>,
     /// It was said that it is no container's log.
     is_odd: bool,
 }
@@ -111,7 +111,7 @@ impl Generation {
             rest: Rest::default(),
             nuls: None,
             is_cut: false,
-            group: Group::behind_cut(&next),
+            group: Group::behind_cut(&next).map(Box::new),
             is_odd: false,
         })
     }

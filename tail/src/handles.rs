@@ -6,7 +6,7 @@
 //!
 //! Looking at a file takes no turn: it opens it for a moment only.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -14,6 +14,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Resource, getrlimit};
+use slab::Slab;
+
+use crate::packed::pack;
 
 /// A file that has more to read keeps its handle this long while others wait: opening it again costs some 20 us, which
 /// is nothing beside it, and with a hundred files for each handle every one still has its turn within a minute.
@@ -47,15 +50,14 @@ struct State {
     open: usize,
     /// Counts up with each file that comes to rest.
     stamp: u64,
-    next_id: u64,
-    members: HashMap<u64, Member>,
+    members: Slab<Member>,
     /// Holders that have nothing to read, least recently active first.
-    resting: BTreeMap<u64, u64>,
+    resting: BTreeMap<u64, usize>,
     /// Holders that have, by when they got their turn.
-    reading: BTreeSet<(Instant, u64)>,
+    reading: BTreeSet<(Instant, usize)>,
     /// Holders that were asked for their turn and have not given it up yet, by when they got it.
-    asked: BTreeSet<(Instant, u64)>,
-    waiting: VecDeque<u64>,
+    asked: BTreeSet<(Instant, usize)>,
+    waiting: VecDeque<usize>,
     /// When it was last said that files wait, and that the system has no handle left.
     said: [Option<Instant>; 2],
 }
@@ -82,7 +84,7 @@ enum Turn {
 #[derive(Debug)]
 pub struct Seat {
     handles: Arc<Handles>,
-    id: u64,
+    id: usize,
     /// What was reported last, so that nothing is locked when nothing changed.
     rotated: usize,
     has_turn: bool,
@@ -128,8 +130,7 @@ impl Handles {
                 limit,
                 open: 0,
                 stamp: 0,
-                next_id: 0,
-                members: HashMap::new(),
+                members: Slab::new(),
                 resting: BTreeMap::new(),
                 reading: BTreeSet::new(),
                 asked: BTreeSet::new(),
@@ -143,16 +144,12 @@ impl Handles {
     /// A place for one watcher; `wake` is called when it should poll.
     #[must_use]
     pub fn seat(self: &Arc<Self>, wake: Wake) -> Seat {
-        let id = self.change(|state, _| {
-            state.next_id += 1;
-            let member = Member {
-                wake,
-                turn: Turn::None,
-                rotated: 0,
-            };
-            state.members.insert(state.next_id, member);
-            state.next_id
-        });
+        let member = Member {
+            wake,
+            turn: Turn::None,
+            rotated: 0,
+        };
+        let id = self.change(|state, _| state.members.insert(member));
         Seat {
             handles: Arc::clone(self),
             id,
@@ -172,6 +169,13 @@ impl Handles {
     #[must_use]
     pub fn open(&self) -> usize {
         self.lock().open
+    }
+
+    /// Many watchers came: the room between them goes.
+    pub(crate) fn pack(&self) {
+        let mut state = self.lock();
+        state.members.shrink_to_fit();
+        pack(&mut state.resting);
     }
 
     /// Files that have something to read and wait for a handle.
@@ -241,8 +245,8 @@ impl State {
         self.waiting.len() + self.open.saturating_sub(self.limit)
     }
 
-    fn set(&mut self, id: u64, turn: Turn) {
-        let Some(member) = self.members.get_mut(&id) else {
+    fn set(&mut self, id: usize, turn: Turn) {
+        let Some(member) = self.members.get_mut(id) else {
             return;
         };
         let before = std::mem::replace(&mut member.turn, turn);
@@ -265,17 +269,17 @@ impl State {
         self.open -= usize::from(before.is_held());
     }
 
-    fn turn(&self, id: u64) -> Turn {
-        self.members.get(&id).map_or(Turn::None, |member| member.turn)
+    fn turn(&self, id: usize) -> Turn {
+        self.members.get(id).map_or(Turn::None, |member| member.turn)
     }
 
-    fn rest(&mut self, id: u64, since: Instant) {
+    fn rest(&mut self, id: usize, since: Instant) {
         self.stamp += 1;
         self.set(id, Turn::Resting(self.stamp, since));
     }
 
-    fn wake(&self, id: u64, wakes: &mut Vec<Wake>) {
-        wakes.extend(self.members.get(&id).map(|member| Arc::clone(&member.wake)));
+    fn wake(&self, id: usize, wakes: &mut Vec<Wake>) {
+        wakes.extend(self.members.get(id).map(|member| Arc::clone(&member.wake)));
     }
 
     fn give(&mut self, wakes: &mut Vec<Wake>) {
@@ -406,7 +410,7 @@ impl Seat {
         let (id, is_same) = (self.id, rests == self.rests);
         (self.rests, self.rotated) = (rests, rotated);
         self.handles.change(|state, _| {
-            if let Some(member) = state.members.get_mut(&id) {
+            if let Some(member) = state.members.get_mut(id) {
                 state.open = state.open + rotated - std::mem::replace(&mut member.rotated, rotated);
             }
             match state.turn(id).since() {
@@ -423,8 +427,8 @@ impl Drop for Seat {
         let id = self.id;
         self.handles.change(|state, _| {
             state.set(id, Turn::None);
-            let rotated = state.members.remove(&id).map_or(0, |member| member.rotated);
-            state.open -= rotated;
+            let member = state.members.try_remove(id);
+            state.open -= member.map_or(0, |member| member.rotated);
         });
     }
 }

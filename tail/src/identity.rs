@@ -39,7 +39,7 @@ impl From<Birth> for i64 {
 
 /// What the kernel says of a file: enough to propose that two names are one file, never enough to decide it,
 /// because ext4 gives a freed inode to the next file created and device numbers change with reboots.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Inode {
     /// Device number of the file system.
     pub dev: u64,
@@ -48,6 +48,15 @@ pub struct Inode {
     /// Birth time, where the file system keeps one: tells a reused inode.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub born: Option<Birth>,
+}
+
+impl Inode {
+    /// None is before it.
+    pub(crate) const LEAST: Self = Self {
+        dev: 0,
+        ino: 0,
+        born: None,
+    };
 }
 
 /// One look at a file: what `stat` said at that moment.

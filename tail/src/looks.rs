@@ -2,13 +2,15 @@
 //! copies after it came, however long that takes, as when Kafka is away and something older must be read first. It is
 //! asked to look: nothing else wakes the watcher of a log to which nothing is written.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
+use std::hash::{BuildHasher, RandomState};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use crate::handles::Wake;
+use crate::packed::pack;
 
 /// Entries of watchers that are gone are taken out when there are twice as many as at the last time, and this many.
 const TIDY_AT: usize = 1024;
@@ -26,8 +28,10 @@ pub(crate) struct Looks {
 
 #[derive(Debug, Default)]
 struct Watchers {
-    /// By entry, then by path: one key of both is as large again, for each file.
-    looks: HashMap<Arc<str>, HashMap<Arc<Path>, Weak<Shared>>>,
+    /// By entry, then by a hash of the path with a secret of this process: of a million paths two have the same in one of 37
+    /// million runs, and then a copy may wait for the wrong one of them.
+    looks: HashMap<Arc<str>, BTreeMap<u64, Weak<Shared>>>,
+    hasher: RandomState,
     /// Of all entries.
     count: usize,
     tidy_at: usize,
@@ -52,7 +56,7 @@ pub(crate) struct Looker {
 
 impl Looks {
     /// A new watcher of a path, and what makes it poll.
-    pub(crate) fn watcher(&self, log: &Arc<str>, path: &Arc<Path>, wake: Wake) -> Looker {
+    pub(crate) fn watcher(&self, log: &Arc<str>, path: &Path, wake: Wake) -> Looker {
         let shared = Arc::new(Shared {
             done: AtomicU64::new(0),
             asked: AtomicBool::new(false),
@@ -62,10 +66,17 @@ impl Looks {
         if watchers.count >= watchers.tidy_at.max(TIDY_AT) {
             watchers.tidy();
         }
+        let path = watchers.hasher.hash_one(path);
         let of_entry = watchers.looks.entry(Arc::clone(log)).or_default();
-        let before = of_entry.insert(Arc::clone(path), Arc::downgrade(&shared));
+        let before = of_entry.insert(path, Arc::downgrade(&shared));
         watchers.count += usize::from(before.is_none());
         Looker { shared, begun: None }
+    }
+
+    /// Many watchers came: the room between them goes.
+    pub(crate) fn pack(&self) {
+        let mut watchers = self.watchers.lock().unwrap_or_else(PoisonError::into_inner);
+        watchers.looks.values_mut().for_each(pack);
     }
 
     /// Now.
@@ -97,7 +108,7 @@ impl Looks {
 
 impl Watchers {
     fn of(&self, log: &str, path: &Path) -> Option<&Weak<Shared>> {
-        self.looks.get(log)?.get(path)
+        self.looks.get(log)?.get(&self.hasher.hash_one(path))
     }
 
     fn tidy(&mut self) {
@@ -105,7 +116,7 @@ impl Watchers {
             of_entry.retain(|_, look| look.strong_count() > 0);
             !of_entry.is_empty()
         });
-        self.count = self.looks.values().map(HashMap::len).sum();
+        self.count = self.looks.values().map(BTreeMap::len).sum();
         self.tidy_at = 2 * self.count;
     }
 }
@@ -148,7 +159,7 @@ mod tests {
     fn only_a_look_that_began_later_counts() {
         let looks = Looks::default();
         let path = Path::new("/a");
-        let mut looker = looks.watcher(&"app".into(), &path.into(), Arc::new(|| {}));
+        let mut looker = looks.watcher(&"app".into(), path, Arc::new(|| {}));
         looker.begin_if(true, &looks);
         let since = looks.now();
         looker.end_unless(false);
@@ -167,7 +178,7 @@ mod tests {
     fn watchers_that_are_gone_leave_nothing() {
         let looks = Looks::default();
         for n in 0..5 * TIDY_AT {
-            looks.watcher(&"app".into(), &Path::new(&format!("/{n}")).into(), Arc::new(|| {}));
+            looks.watcher(&"app".into(), Path::new(&format!("/{n}")), Arc::new(|| {}));
         }
         assert!(looks.watchers.lock().unwrap().count <= TIDY_AT);
     }

@@ -125,6 +125,11 @@ impl Positions {
         known.map(|(path, _)| Arc::clone(path)).collect()
     }
 
+    /// Many files came: the room between them goes.
+    pub(crate) fn pack(&self) {
+        self.lock().entries.values_mut().for_each(Entry::pack);
+    }
+
     /// Every known generation.
     #[must_use]
     pub fn all(&self) -> Vec<Arc<Stream>> {

@@ -224,7 +224,7 @@ impl Watcher {
 
     /// The same, and whether all could be seen.
     pub(crate) fn around(&self) -> io::Result<Around> {
-        let around = match around(&self.spec.path, &self.spec.rotated, &self.world.listings) {
+        let around = match around(&self.spec.path, self.spec.rotated(), &self.world.listings) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Around::default()),
             around => around?,
         };

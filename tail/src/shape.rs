@@ -41,13 +41,20 @@ pub struct Shape {
 /// A [`Shape`] at work.
 #[derive(Debug, Clone)]
 pub(crate) struct Recipe {
-    framer: Framer,
     max_line: usize,
+    charset: Charset,
+    container: bool,
+    /// What most files have nothing of.
+    more: Option<Box<More>>,
+}
+
+#[derive(Debug, Clone)]
+struct More {
+    /// How much is read at once; bytes.
+    step: usize,
     json: Option<Arc<dyn Origin>>,
     filter: Option<Arc<Filter>>,
     multiline: Option<Arc<Multiline>>,
-    container: bool,
-    step: usize,
 }
 
 /// What is around the lines of one file, as long as the settings stay.
@@ -56,29 +63,48 @@ pub(crate) struct Kept(Arc<dyn Origin>, Arc<Envelope>);
 
 impl Recipe {
     pub(crate) fn new(max_line: usize, shape: &Shape) -> Self {
+        let most = if shape.json.is_some() { JSON_STEP } else { STEP };
+        let step = shape.rate_limit.map_or(most, |rate| {
+            let part = usize::try_from(rate / READS_A_SECOND).unwrap_or(most);
+            part.clamp(LEAST_STEP, most)
+        });
+        let is_plain = step == STEP && shape.json.is_none() && shape.filter.is_none() && shape.multiline.is_none();
+        let more = || {
+            Box::new(More {
+                step,
+                json: shape.json.clone(),
+                filter: shape.filter.clone(),
+                multiline: shape.multiline.clone(),
+            })
+        };
         Self {
-            framer: Framer::new(max_line).of(shape.charset),
             max_line,
-            json: shape.json.clone(),
-            filter: shape.filter.clone(),
-            multiline: shape.multiline.clone(),
+            charset: shape.charset,
             container: shape.container,
-            step: shape.rate_limit.map_or(STEP, |rate| {
-                let part = usize::try_from(rate / READS_A_SECOND).unwrap_or(STEP);
-                part.clamp(LEAST_STEP, STEP)
-            }),
+            more: (!is_plain).then(more),
         }
+    }
+
+    fn json(&self) -> Option<&Arc<dyn Origin>> {
+        self.more.as_ref()?.json.as_ref()
+    }
+
+    fn filter(&self) -> Option<&Arc<Filter>> {
+        self.more.as_ref()?.filter.as_ref()
+    }
+
+    fn multiline(&self) -> Option<&Arc<Multiline>> {
+        self.more.as_ref()?.multiline.as_ref()
     }
 
     /// How much is read at once.
     pub(crate) fn step(&self) -> usize {
-        let step = if self.json.is_some() { JSON_STEP } else { STEP };
-        step.min(self.step)
+        self.more.as_ref().map_or(STEP, |more| more.step)
     }
 
     /// What makes JSON of the lines of a stream, if they shall be that; `kept` stays with the stream.
     pub(crate) fn composer(&self, stream: &Stream, kept: &mut Option<Box<Kept>>) -> Option<Composer> {
-        let origin = self.json.as_ref()?;
+        let origin = self.json()?;
         let known = kept.as_deref().filter(|Kept(of, _)| Arc::ptr_eq(of, origin));
         let envelope = match known {
             Some(Kept(_, envelope)) => Arc::clone(envelope),
@@ -98,7 +124,9 @@ impl Recipe {
     /// What finds lines, from this file offset on, in text of this encoding, if the file says one, or else that of the
     /// settings.
     pub(crate) fn sieve(&self, charset: Option<Charset>, composer: Option<&Composer>, offset: u64) -> Sieve {
-        let framer = self.framer.of(charset.unwrap_or(self.framer.charset())).at(offset);
+        let framer = Framer::new(self.max_line)
+            .of(charset.unwrap_or(self.charset))
+            .at(offset);
         let containers = self.container.then(|| Containers::new(composer, self.max_line, offset));
         Sieve {
             framer: match composer {
@@ -107,15 +135,15 @@ impl Recipe {
                 None => framer,
             },
             containers,
-            filter: self.filter.clone(),
-            multiline: self.multiline.clone(),
+            filter: self.filter().cloned(),
+            multiline: self.multiline().cloned(),
             ends: Ends::None,
         }
     }
 
     /// How long a group of lines waits for one more; none where each line is a record.
     pub(crate) fn group_timeout(&self) -> Option<Duration> {
-        self.multiline.as_ref().map(|multiline| multiline.timeout)
+        self.multiline().map(|multiline| multiline.timeout)
     }
 
     /// Bytes of records that are no bytes of the file, for so many of these; without a composer.
@@ -130,14 +158,14 @@ impl Recipe {
 
     /// Bytes of a code unit, as far as the settings know.
     pub(crate) fn unit(&self) -> usize {
-        self.framer.charset().unit()
+        self.charset.unit()
     }
 
     /// How many lines are looked for where their records may take so many bytes. Of those that a filter leaves out none is
     /// made a record.
     pub(crate) fn most_lines(&self, space: usize, composer: Option<&Composer>) -> usize {
         let each = match composer {
-            Some(composer) if self.filter.is_none() => composer.least(),
+            Some(composer) if self.filter().is_none() => composer.least(),
             _ => self.record_cost(),
         };
         (space / each).max(1)
@@ -145,7 +173,11 @@ impl Recipe {
 
     /// Bytes of bookkeeping a record costs in a batch: where it is in the buffer, and with a filter, in the file.
     pub(crate) fn record_cost(&self) -> usize {
-        let ranges = if self.filter.is_some() || self.container { 2 } else { 1 };
+        let ranges = if self.filter().is_some() || self.container {
+            2
+        } else {
+            1
+        };
         ranges * size_of::<Range<u32>>()
     }
 }

@@ -105,12 +105,17 @@ pub struct Rotated {
     pub globs: Vec<PathGlob>,
 }
 
+impl Rotated {
+    /// Beside the path and nowhere else.
+    pub const BESIDE: Self = Self {
+        beside: true,
+        globs: Vec::new(),
+    };
+}
+
 impl Default for Rotated {
     fn default() -> Self {
-        Self {
-            beside: true,
-            globs: Vec::new(),
-        }
+        Self::BESIDE
     }
 }
 

@@ -29,8 +29,9 @@ const META: TableDefinition<&str, &[u8]> = TableDefinition::new("meta");
 const MODE: &str = "mode";
 
 const FILE: &str = "positions.redb";
-/// Records are small and all of them are held in memory anyway; redb's default would be a gibibyte.
-const CACHE_BYTES: usize = 1 << 20;
+/// Records are small and all of them are held in memory anyway; redb's default would be a gibibyte. What is not there is in
+/// the page cache.
+const CACHE_BYTES: usize = 1 << 18;
 
 /// Why the state directory cannot be used.
 #[derive(Debug, Error)]
@@ -394,7 +395,10 @@ fn write(database: &Database, changes: &Changes) -> Result<(), redb::Error> {
     {
         let mut streams = transaction.open_table(STREAMS)?;
         let mut entries = transaction.open_table(ENTRIES)?;
-        for record in &changes.puts {
+        // In the order of their keys: each page is then needed once.
+        let mut puts: Vec<_> = changes.puts.iter().collect();
+        puts.sort_unstable_by(|a, b| (&a.log, a.id).cmp(&(&b.log, b.id)));
+        for record in puts {
             let json = serde_json::to_vec(record)
                 .map_err(|error| redb::Error::Corrupted(format!("record of {:?}: {error}", record.path)))?;
             streams.insert(record.key().to_string().as_str(), json.as_slice())?;

@@ -51,7 +51,7 @@ struct State {
 }
 
 /// Bytes: one a generation of each file, as in `Watcher`.
-const _: () = assert!(size_of::<Stream>() <= 376);
+const _: () = assert!(size_of::<Stream>() <= 360);
 
 impl Stream {
     pub(crate) fn new(record: StreamRecord, account: Arc<Account>, dirty: Arc<Dirty>) -> Arc<Self> {

@@ -73,7 +73,7 @@ impl Watcher {
             return Ok(());
         }
         if let Err(owner) = self.claim(stat.inode) {
-            self.set_condition(Condition::SharedWith(owner));
+            self.set_condition(Condition::SharedWith(owner.into()));
             return Ok(());
         }
         self.set_condition(Condition::Present);
@@ -396,7 +396,7 @@ impl Watcher {
             }
             Condition::NotAFile => log::warn!(path:%, log = self.spec.log; "not a regular file; ignored"),
             Condition::Refused { cause, .. } => {
-                log::warn!(path:%, log = self.spec.log, cause, help = "give the service's user the right to read it"; "file cannot be opened; waiting");
+                log::warn!(path:%, log = self.spec.log, cause:%, help = "give the service's user the right to read it"; "file cannot be opened; waiting");
             }
         }
         self.condition = condition;

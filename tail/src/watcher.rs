@@ -28,6 +28,7 @@ use crate::positions::Positions;
 use crate::shape::{Recipe, Shape};
 use crate::siblings::Rotated;
 use crate::spares::Spares;
+use crate::spec::Spec;
 use crate::stream::Stream;
 use crate::turns::Closed;
 use crate::wrong::{Wrong, does};
@@ -68,16 +69,6 @@ pub struct WatchSpec {
     pub ignore_before: Option<i64>,
 }
 
-/// What stays of a [`WatchSpec`] beside the recipe that is made of it.
-#[derive(Debug)]
-pub(crate) struct Spec {
-    pub(crate) log: Arc<str>,
-    pub(crate) path: Arc<Path>,
-    pub(crate) from_end: bool,
-    pub(crate) rotated: Rotated,
-    pub(crate) ignore_before: Option<i64>,
-}
-
 /// What all watchers share.
 #[derive(Debug, Clone)]
 pub struct World {
@@ -93,6 +84,15 @@ pub struct World {
     pub spares: Arc<Spares>,
     /// Whether it still may.
     pub lease: Lease,
+}
+
+impl World {
+    /// Many watchers came: the room that is left between them goes.
+    pub fn pack(&self) {
+        self.positions.pack();
+        self.claims.pack();
+        self.handles.pack();
+    }
 }
 
 /// What a watcher wants next.
@@ -175,7 +175,7 @@ pub struct Watcher {
 }
 
 /// Bytes: one a file, of which there may be tens of thousands. What few files need is in a box.
-const _: () = assert!(size_of::<Watcher>() <= 720);
+const _: () = assert!(size_of::<Watcher>() <= 616);
 
 impl Watcher {
     /// A watcher of `spec.path`; nothing is opened before the first poll. `wake` asks for one, for the sake of a
@@ -187,13 +187,7 @@ impl Watcher {
             looker: world.claims.looks.watcher(&spec.log, &spec.path, Arc::clone(&wake)),
             seat: world.handles.seat(wake),
             recipe: Recipe::new(spec.max_line, &spec.shape),
-            spec: Spec {
-                log: spec.log,
-                path: spec.path,
-                from_end: spec.from_end,
-                rotated: spec.rotated,
-                ignore_before: spec.ignore_before,
-            },
+            spec: Spec::of(spec),
             world,
             live: None,
             closed: None,
@@ -240,7 +234,7 @@ impl Watcher {
 
     /// Rotated generations are looked for there from now on.
     pub fn set_rotated(&mut self, rotated: Rotated) {
-        self.spec.rotated = rotated;
+        self.spec.set_rotated(rotated);
     }
 
     /// Positions are on disk, as [`Todo::Save`] asked for.

@@ -409,3 +409,28 @@ fn a_holder_that_does_not_answer_keeps_nobody_waiting() {
     seats[1].give_up();
     assert!(seats[2].take(now));
 }
+
+#[test]
+fn who_rests_longest_is_asked_first_also_after_all_are_laid_out_anew() {
+    let rig = Rig::new();
+    let handles = &rig.world.handles;
+    handles.set_limit(3);
+    let asked = Arc::new(AtomicUsize::new(0));
+    let mut seats: Vec<Seat> = (1..=3)
+        .map(|number| {
+            let asked = Arc::clone(&asked);
+            handles.seat(Arc::new(move || asked.store(number, Ordering::Relaxed)))
+        })
+        .collect();
+    assert!(seats.iter_mut().all(|seat| seat.try_take(rig.now)));
+    for number in [1, 0, 2] {
+        seats[number].report(true, 0);
+    }
+    rig.world.pack();
+    let mut other = handles.seat(Arc::new(|| {}));
+    assert!(!other.take(rig.now));
+    assert_eq!(asked.load(Ordering::Relaxed), 2);
+    seats.remove(1);
+    assert!(other.take(rig.now), "the place of one that is gone");
+    assert_eq!((handles.open(), handles.waiting()), (3, 0));
+}

@@ -1,6 +1,6 @@
 //! Where all gauges are, and what else a report is made from.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Instant, SystemTime};
@@ -9,8 +9,9 @@ use logcatch_kafka::{LaneState, Stats};
 use logcatch_settings::{Delivery, Settings};
 use logcatch_tail::Positions;
 
+use super::by_key::ByKey;
 use super::events::{EventKind, Events};
-use super::gauge::{Gauge, Surroundings};
+use super::gauge::{Gauge, Shown, Surroundings};
 use super::loss::time_to_loss;
 use super::report::{FileRow, KafkaRow, PositionsRow, Reason, Refusal, Report, Scope, SettingsRow, TopicRow};
 use super::tally::Tally;
@@ -37,11 +38,11 @@ pub struct Sources<'a> {
 #[derive(Debug)]
 pub struct Board {
     started: Instant,
-    watchers: Mutex<BTreeMap<Key, Arc<Gauge>>>,
+    watchers: Mutex<BTreeSet<ByKey>>,
     settings: Mutex<Applied>,
     opening: Mutex<Option<Opening>>,
     saves: Mutex<Saves>,
-    tallies: Mutex<BTreeMap<String, Arc<Tally>>>,
+    entries: Mutex<BTreeMap<String, Arc<Shown>>>,
     events: Arc<Events>,
     notes: Mutex<BTreeMap<&'static str, Vec<String>>>,
 }
@@ -92,7 +93,7 @@ impl Board {
             settings: Mutex::default(),
             opening: Mutex::default(),
             saves: Mutex::default(),
-            tallies: Mutex::default(),
+            entries: Mutex::default(),
             events: Arc::default(),
             notes: Mutex::default(),
         }
@@ -104,9 +105,9 @@ impl Board {
     }
 
     /// A watcher came.
-    pub(crate) fn add(&self, key: Key, gauge: Arc<Gauge>) {
-        gauge.shown_by(self.tally(&key.0), Arc::clone(&self.events));
-        lock(&self.watchers).insert(key, gauge);
+    pub(crate) fn add(&self, gauge: Arc<Gauge>) {
+        gauge.shown_by(self.shown(&gauge.key().0));
+        lock(&self.watchers).replace(ByKey(gauge));
     }
 
     /// Many watchers came: the room between them goes.
@@ -123,26 +124,35 @@ impl Board {
     /// All watchers, by entry and path.
     #[must_use]
     pub fn keys(&self) -> Vec<Key> {
-        lock(&self.watchers).keys().cloned().collect()
+        lock(&self.watchers).iter().map(|gauge| gauge.key().clone()).collect()
     }
 
     /// The counters of a settings entry, from its first watcher on.
     #[must_use]
     pub fn tally(&self, log: &str) -> Arc<Tally> {
-        let mut tallies = lock(&self.tallies);
-        match tallies.get(log) {
-            Some(tally) => Arc::clone(tally),
-            None => Arc::clone(tallies.entry(log.to_owned()).or_default()),
+        Arc::clone(&self.shown(log).tally)
+    }
+
+    fn shown(&self, log: &str) -> Arc<Shown> {
+        let mut entries = lock(&self.entries);
+        if let Some(shown) = entries.get(log) {
+            return Arc::clone(shown);
         }
+        let shown = Arc::new(Shown {
+            tally: Arc::default(),
+            events: Arc::clone(&self.events),
+        });
+        entries.insert(log.to_owned(), Arc::clone(&shown));
+        shown
     }
 
     /// The counters of all entries that had a watcher.
     #[must_use]
     pub fn tallies(&self) -> Vec<(String, Arc<Tally>)> {
-        let tallies = lock(&self.tallies);
-        tallies
+        let entries = lock(&self.entries);
+        entries
             .iter()
-            .map(|(log, tally)| (log.clone(), Arc::clone(tally)))
+            .map(|(log, shown)| (log.clone(), Arc::clone(&shown.tally)))
             .collect()
     }
 
@@ -257,20 +267,21 @@ impl Board {
         };
         let watchers: Vec<_> = lock(&self.watchers)
             .iter()
-            .filter(|(_, gauge)| scope == Scope::All || !gauge.is_quiet())
-            .map(|(key, gauge)| (key.clone(), Arc::clone(gauge)))
+            .filter(|ByKey(gauge)| scope == Scope::All || !gauge.is_quiet())
+            .map(|ByKey(gauge)| Arc::clone(gauge))
             .collect();
         let files: Vec<FileRow> = watchers
             .into_iter()
-            .filter_map(|((log, path), gauge)| {
-                let row = gauge.row(around, || common.world.positions.of(&log, &path), now);
+            .filter_map(|gauge| {
+                let (log, path) = gauge.key();
+                let row = gauge.row(around, || common.world.positions.of(log, path), now);
                 if scope == Scope::Behind && row.lag_bytes == 0 {
                     return None;
                 }
                 // What is on its way as usual is not at risk.
                 let is_late = row.lag_bytes > 0 && row.lag_seconds >= KEEPS_UP;
                 let loss = || {
-                    let streams = common.world.positions.of(&log, &path);
+                    let streams = common.world.positions.of(log, path);
                     let records: Vec<_> = streams.iter().map(|stream| stream.record()).collect();
                     time_to_loss(&records, &gauge.seen(), row.bytes_per_second, now_in_nanoseconds())
                 };
@@ -312,7 +323,8 @@ impl Board {
             refusal: None,
             saves_fail: lock(&self.saves).failing,
         };
-        for ((log, path), gauge) in &*lock(&self.watchers) {
+        for ByKey(gauge) in &*lock(&self.watchers) {
+            let (log, path) = gauge.key();
             let streams = positions.of(log, path);
             if streams.iter().all(|stream| stream.record().size == 0) {
                 let row = gauge.row(around, || streams, Instant::now());
@@ -341,7 +353,7 @@ impl Board {
         let first: Key = (log.into(), Path::new("").into());
         let watchers = lock(&self.watchers);
         let next = watchers.range(first..).next();
-        next.is_some_and(|((name, _), _)| **name == *log)
+        next.is_some_and(|gauge| *gauge.key().0 == *log)
     }
 }
 

@@ -5,7 +5,6 @@ mod judge;
 mod tests;
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -85,18 +84,20 @@ struct Published {
     lane: Option<Arc<Lane>>,
     /// Nearly always one.
     files: SmallVec<[Known; 1]>,
-    followed: usize,
+    followed: u32,
     waits_for_handle: bool,
     on_disk: u64,
     /// When the file was first seen to have more than before, while nothing of it could be read.
-    grew: Option<Instant>,
-    restarts: u64,
-    /// None while nothing was acknowledged for some time: what few files need is in a box.
-    rate: Option<Box<Rate>>,
+    grew: Option<Box<Instant>>,
+    restarts: u32,
+    /// None while nothing was acknowledged for some time.
+    rate: Option<Rate>,
     /// There was a rate, and it is over.
     rested: bool,
-    /// The number of the youngest generation that was published.
-    newest: Option<u64>,
+    /// All was acknowledged when somebody looked last, for some time, and nothing was published since.
+    quiet: bool,
+    /// One more than the number of the youngest generation that was published; 0 before the first.
+    newest: u64,
 }
 
 /// How one watcher stands. It outlives the incarnations of the watcher.
@@ -105,19 +106,18 @@ pub struct Gauge {
     /// Whose it is.
     key: Key,
     published: Mutex<Published>,
-    /// All was acknowledged when somebody looked last, for some time, and nothing was published since.
-    quiet: AtomicBool,
     /// Where what happens is counted and told, once it is on a board.
-    shown: OnceLock<Shown>,
+    shown: OnceLock<Arc<Shown>>,
 }
 
 /// Bytes: one a file, as in `Watcher`.
-const _: () = assert!(size_of::<Gauge>() <= 296);
+const _: () = assert!(size_of::<Gauge>() <= 280);
 
+/// Where what happens in an entry is counted and told.
 #[derive(Debug)]
-struct Shown {
-    tally: Arc<Tally>,
-    events: Arc<Events>,
+pub(crate) struct Shown {
+    pub(crate) tally: Arc<Tally>,
+    pub(crate) events: Arc<Events>,
 }
 
 impl Gauge {
@@ -141,9 +141,9 @@ impl Gauge {
                 restarts: 0,
                 rate: None,
                 rested: false,
-                newest: None,
+                quiet: false,
+                newest: 0,
             }),
-            quiet: AtomicBool::new(false),
             shown: OnceLock::new(),
         }
     }
@@ -155,9 +155,9 @@ impl Gauge {
     }
 
     /// It is on a board: what happens is counted and told there.
-    pub(crate) fn shown_by(&self, tally: Arc<Tally>, events: Arc<Events>) {
+    pub(crate) fn shown_by(&self, shown: Arc<Shown>) {
         // One that is put there again stays what it was.
-        self.shown.get_or_init(|| Shown { tally, events });
+        self.shown.get_or_init(|| shown);
     }
 
     /// So many lines were handed over.
@@ -204,7 +204,7 @@ impl Gauge {
         if published.lane.as_ref().is_none_or(|known| !Arc::ptr_eq(known, lane)) {
             published.lane = Some(Arc::clone(lane));
         }
-        published.followed = watcher.followed();
+        published.followed = u32::try_from(watcher.followed()).unwrap_or(u32::MAX);
         published.waits_for_handle = watcher.waits_for_handle();
         let before = published.newest;
         let mut newest = before;
@@ -216,8 +216,8 @@ impl Gauge {
                 Some(found) => files.swap(count, count + found),
                 None => {
                     let record = seen.stream.record();
-                    newest = newest.max(Some(record.order));
-                    if before.is_some_and(|before| record.order > before) {
+                    newest = newest.max(record.order.saturating_add(1));
+                    if before > 0 && record.order >= before {
                         self.rotated(&record, files);
                     }
                     files.insert(count, Known::new(&seen, &record, now));
@@ -280,7 +280,7 @@ impl Gauge {
     pub(crate) fn on_disk(&self, size: u64) {
         let mut published = self.change();
         if published.files.is_empty() && size > published.on_disk {
-            published.grew.get_or_insert_with(Instant::now);
+            published.grew.get_or_insert_with(|| Box::new(Instant::now()));
         }
         published.on_disk = size;
     }
@@ -293,7 +293,7 @@ impl Gauge {
         } else {
             Rate::new
         };
-        let rate = published.rate.get_or_insert_with(|| Box::new(first(now)));
+        let rate = published.rate.get_or_insert_with(|| first(now));
         rate.add(bytes, lines, now);
     }
 
@@ -319,15 +319,14 @@ impl Gauge {
         let (state, reason, detail) = published.judge(&row, around, now);
         (row.state, row.reason, row.detail) = (state, reason, detail);
         // What waits for a first position is behind as soon as saving fails, which nobody publishes.
-        let is_quiet =
+        published.quiet =
             row.lag_bytes == 0 && published.rate.is_none() && !matches!(published.activity, Activity::Saving);
-        self.quiet.store(is_quiet, Ordering::Release);
         row
     }
 
     /// Nothing waits for an acknowledgement, and nothing came lately, for certain.
     pub(crate) fn is_quiet(&self) -> bool {
-        self.quiet.load(Ordering::Acquire)
+        self.lock().quiet
     }
 
     /// What was seen of the files that are read: a record tells how they were when something was last read of them.
@@ -345,8 +344,8 @@ impl Gauge {
 
     /// As [`Gauge::lock`], for what may end its quiet.
     fn change(&self) -> MutexGuard<'_, Published> {
-        let published = self.lock();
-        self.quiet.store(false, Ordering::Release);
+        let mut published = self.lock();
+        published.quiet = false;
         published
     }
 
@@ -445,8 +444,8 @@ impl Published {
             in_flight_bytes: in_flight,
             bytes_per_second,
             lines_per_second,
-            restarts: self.restarts,
-            generations: self.followed,
+            restarts: self.restarts.into(),
+            generations: self.followed as usize,
             file_id: live.map_or_else(String::new, |file| file.stream.id().to_string()),
             time_to_loss_seconds: None,
         }
@@ -472,9 +471,11 @@ impl Published {
         if cannot_look && row.lag_bytes > 0 {
             let known = record.map(|record| behind_since(&record, now));
             // Of a file that was read since the start, what came later is younger than that.
-            let since = match self.newest {
-                Some(_) => self.grew.or(known),
-                None => known.or(self.grew),
+            let grew = self.grew.as_deref().copied();
+            let since = if self.newest > 0 {
+                grew.or(known)
+            } else {
+                known.or(grew)
             };
             row.lag_seconds = since.map_or(0.0, |since| now.saturating_duration_since(since).as_secs_f64());
         }

@@ -3,6 +3,7 @@
 
 mod advice;
 mod board;
+mod by_key;
 mod events;
 mod gauge;
 mod loss;
@@ -15,6 +16,7 @@ pub mod words;
 
 pub(crate) use board::Opening;
 pub use board::{Board, Key, Reloads, Sources};
+pub(crate) use by_key::ByKey;
 pub use events::{Event, EventKind, Events};
 pub use gauge::Gauge;
 pub(crate) use gauge::{Activity, NOT_ANSWERING};

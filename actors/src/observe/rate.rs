@@ -2,19 +2,19 @@
 
 use std::time::{Duration, Instant};
 
+use smallvec::SmallVec;
+
 /// Whole seconds that are looked at: long enough to be steady, short enough to show a stop soon.
 const SECONDS: u32 = 5;
-/// One more, for the second that is not over yet.
-const SLOTS: usize = 6;
-
 /// Counts what was acknowledged, second by second.
 #[derive(Debug)]
 pub(crate) struct Rate {
     start: Instant,
-    slots: [Slot; SLOTS],
+    /// Seconds in which something was counted, ascending, as far back as is looked. Of many files most have lines in one.
+    slots: SmallVec<[Slot; 1]>,
 }
 
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug)]
 struct Slot {
     /// Seconds since the start: for 136 years.
     second: u32,
@@ -27,7 +27,7 @@ impl Rate {
     pub(crate) fn new(start: Instant) -> Self {
         Self {
             start,
-            slots: Default::default(),
+            slots: SmallVec::new(),
         }
     }
 
@@ -40,23 +40,22 @@ impl Rate {
     /// Whether nothing was counted in the seconds that are looked at, nor in the one that is not over yet.
     pub(crate) fn is_over(&self, now: Instant) -> bool {
         let second = self.second(now);
-        let first = second.saturating_sub(SECONDS);
-        second > SECONDS && !self.slots.iter().any(|slot| slot.second >= first)
+        second > SECONDS && self.slots.last().is_none_or(|slot| slot.second < second - SECONDS)
     }
 
     /// So much was acknowledged now.
     pub(crate) fn add(&mut self, bytes: u64, lines: u64, now: Instant) {
         let second = self.second(now);
-        let at = usize::try_from(second).unwrap_or(0) % SLOTS;
-        if let Some(slot) = self.slots.get_mut(at) {
-            if slot.second != second {
-                *slot = Slot {
-                    second,
-                    ..Slot::default()
-                };
+        let lines = u32::try_from(lines).unwrap_or(u32::MAX);
+        match self.slots.last_mut().filter(|slot| slot.second >= second) {
+            Some(slot) => {
+                slot.bytes += bytes;
+                slot.lines = slot.lines.saturating_add(lines);
             }
-            slot.bytes += bytes;
-            slot.lines = slot.lines.saturating_add(u32::try_from(lines).unwrap_or(u32::MAX));
+            None => {
+                self.slots.retain(|slot| slot.second + SECONDS >= second);
+                self.slots.push(Slot { second, lines, bytes });
+            }
         }
     }
 

@@ -7,14 +7,14 @@ use std::time::{Duration, Instant};
 
 use actix::{WeakAddr, prelude::*};
 use logcatch_settings::{LogEntry, Settings, Start, changes_delivery, diff, needs_restart};
-use logcatch_tail::open_files;
+use logcatch_tail::{open_files, pack};
 
 use super::backoff::Backoff;
 use super::blind::Blind;
 use super::complaints::Complaints;
 use super::delivery::Gate;
 use super::disk::{Disk, Route, Routes};
-use super::entries::{Findings, MANY, Watched, compare, packed};
+use super::entries::{Findings, MANY, Watched, compare};
 use super::first::FirstLooks;
 use super::heirs::{Heirs, ships};
 use super::leaving::Leaving;
@@ -24,7 +24,7 @@ use super::thrift::Thrift;
 use super::watchdog::Crew;
 use super::watchdog::actor::stop;
 use crate::kafka::{KafkaActor, Reconfigure};
-use crate::observe::{Gauge, Key};
+use crate::observe::{ByKey, Gauge, Key};
 use crate::tail::actor::{News, Notice, Peers, TailActor};
 use crate::tail::{Common, Pulse, TailSpec};
 
@@ -79,7 +79,7 @@ pub struct SupervisorActor {
     /// Those of the settings, shared with the watchers and with each look.
     pub(super) entries: Vec<Arc<LogEntry>>,
     pub(super) crew: Crew,
-    pub(super) tails: BTreeMap<Key, Tail>,
+    pub(super) tails: BTreeMap<ByKey, Tail>,
     /// Watchers that are being stopped: none other of their path starts before they have let go.
     pub(super) stopping: HashMap<Key, (WeakAddr<TailActor>, Arc<Pulse>)>,
     /// Per entry, the paths that are watched and how their file looked last.
@@ -344,8 +344,9 @@ impl SupervisorActor {
                 );
             }
             if are_many {
-                self.tails = packed(std::mem::take(&mut self.tails));
+                pack(&mut self.tails);
                 self.common.board.pack();
+                self.routes.pack();
             }
             for (path, real) in &swept.links {
                 if let Some(tail) = self.tails.get(&(Arc::clone(&log), path.as_path().into())) {
@@ -374,6 +375,7 @@ impl SupervisorActor {
         self.common.world.listings.tick(Instant::now());
         if self.thrift.is_time(self.common.budget.used() > 0, Instant::now()) {
             self.common.world.spares.clear();
+            self.common.world.pack();
             actix_rt::task::spawn_blocking(logcatch_kafka::give_back_heap);
         }
         self.watch_over(ctx);

@@ -1,17 +1,17 @@
 //! Word from the kernel about files and directories: one notify watcher for all, never recursive.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
+use std::hash::{BuildHasher, RandomState};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use logcatch_tail::live_names;
+use logcatch_tail::{live_names, pack};
 use notify::event::{EventKind, ModifyKind};
 use notify::{RecommendedWatcher, RecursiveMode, Watcher};
 use smallvec::SmallVec;
-use thin_vec::ThinVec;
 
 /// In bursts the callback rests this long, so that the kernel merges events of one file: a write in a burst then
 /// costs a third.
@@ -30,8 +30,6 @@ const RECONCILE: u8 = 2;
 
 /// Wakes one watcher. Several events before it gets to run are one.
 pub struct Route<W: ?Sized = dyn Fn(bool) + Send + Sync> {
-    /// Where else than at its own path it is: nobody should have to go through ten thousand others to remove it.
-    elsewhere: Mutex<ThinVec<PathBuf>>,
     pending: AtomicU8,
     wake: W,
 }
@@ -40,7 +38,6 @@ impl Route {
     /// Calls `wake`, with whether rotated files should be looked for, at most once until [`Route::answered`].
     pub fn new(wake: impl Fn(bool) + Send + Sync + 'static) -> Arc<Self> {
         Arc::new(Route {
-            elsewhere: Mutex::default(),
             pending: AtomicU8::new(0),
             wake,
         })
@@ -59,75 +56,95 @@ impl Route {
             (self.wake)(reconcile);
         }
     }
-
-    fn elsewhere(&self) -> MutexGuard<'_, ThinVec<PathBuf>> {
-        self.elsewhere.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
-
-/// Nearly always one each.
-type ByPath = HashMap<Arc<Path>, SmallVec<[Arc<Route>; 1]>>;
 
 /// Who is woken by what.
 #[derive(Default)]
 pub struct Routes {
-    by_path: Mutex<ByPath>,
+    listed: Mutex<Listed>,
+    hasher: RandomState,
+}
+
+/// Paths are known by their hashes: where two have the same, each is woken once too often.
+#[derive(Default)]
+struct Listed {
+    /// Nearly always one each.
+    by_path: BTreeMap<u64, SmallVec<[Arc<Route>; 1]>>,
+    /// By the address of a route, where else than at its own path it is: nobody should have to go through ten thousand others to
+    /// remove it. Few are.
+    elsewhere: BTreeMap<usize, Vec<u64>>,
 }
 
 impl Routes {
     /// Wakes `route` when something happens to `path`, its own.
-    pub fn add(&self, path: Arc<Path>, route: &Arc<Route>) {
-        self.put(path, route);
+    pub fn add(&self, path: &Path, route: &Arc<Route>) {
+        self.lock().put(self.hasher.hash_one(path), route);
     }
 
     /// Wakes `route` also when something happens to `path`, where its own leads to.
     pub fn add_link(&self, path: &Path, route: &Arc<Route>) {
-        if self.put(path.into(), route) {
-            route.elsewhere().push(path.to_owned());
+        let path = self.hasher.hash_one(path);
+        let mut listed = self.lock();
+        if listed.put(path, route) {
+            listed.elsewhere.entry(address(route)).or_default().push(path);
         }
     }
 
-    /// False when it is there already.
-    fn put(&self, path: Arc<Path>, route: &Arc<Route>) -> bool {
-        let mut routes = self.lock();
-        let listed = routes.entry(path).or_default();
-        let is_new = !listed.iter().any(|other| Arc::ptr_eq(other, route));
-        if is_new {
-            listed.push(Arc::clone(route));
-        }
-        is_new
+    /// Many came: the room between them goes.
+    pub fn pack(&self) {
+        pack(&mut self.lock().by_path);
     }
 
     /// Forgets the route whose own path this is, under all its paths.
     pub fn remove(&self, path: &Path, route: &Arc<Route>) {
-        let elsewhere = std::mem::take(&mut *route.elsewhere());
-        let mut routes = self.lock();
-        for path in elsewhere.iter().map(PathBuf::as_path).chain([path]) {
-            let Some(listed) = routes.get_mut(path) else { continue };
-            listed.retain(|other| !Arc::ptr_eq(other, route));
-            if listed.is_empty() {
-                routes.remove(path);
+        let mut listed = self.lock();
+        let elsewhere = listed.elsewhere.remove(&address(route)).unwrap_or_default();
+        for path in elsewhere.into_iter().chain([self.hasher.hash_one(path)]) {
+            let Some(routes) = listed.by_path.get_mut(&path) else {
+                continue;
+            };
+            routes.retain(|other| !Arc::ptr_eq(other, route));
+            if routes.is_empty() {
+                listed.by_path.remove(&path);
             }
         }
     }
 
     /// Wakes those of `path`.
     fn ring(&self, path: &Path, reconcile: bool) {
-        let routes = self.lock();
-        routes
-            .get(path)
+        let listed = self.lock();
+        listed
+            .by_path
+            .get(&self.hasher.hash_one(path))
             .into_iter()
             .flatten()
             .for_each(|route| route.ring(reconcile));
     }
 
     fn ring_all(&self) {
-        self.lock().values().flatten().for_each(|route| route.ring(true));
+        let listed = self.lock();
+        listed.by_path.values().flatten().for_each(|route| route.ring(true));
     }
 
-    fn lock(&self) -> MutexGuard<'_, ByPath> {
-        self.by_path.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Listed> {
+        self.listed.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+impl Listed {
+    /// False when it is there already.
+    fn put(&mut self, path: u64, route: &Arc<Route>) -> bool {
+        let routes = self.by_path.entry(path).or_default();
+        let is_new = !routes.iter().any(|other| Arc::ptr_eq(other, route));
+        if is_new {
+            routes.push(Arc::clone(route));
+        }
+        is_new
+    }
+}
+
+fn address(route: &Arc<Route>) -> usize {
+    Arc::as_ptr(route).cast::<()>() as usize
 }
 
 /// The directories that are watched.
@@ -293,8 +310,8 @@ mod tests {
             [0, 1].map(|index| rung[index].load(Ordering::Relaxed))
         };
         let (at_link, at_target) = (Path::new("/link"), Path::new("/target"));
-        routes.add(at_link.into(), &link);
-        routes.add(at_target.into(), &target);
+        routes.add(at_link, &link);
+        routes.add(at_target, &target);
         routes.add_link(at_target, &link);
         routes.add_link(at_target, &link);
         routes.ring(at_target, false);
@@ -306,6 +323,6 @@ mod tests {
         routes.ring(at_link, false);
         assert_eq!(seen(), [2, 2]);
         routes.remove(at_target, &target);
-        assert!(routes.lock().is_empty());
+        assert!(routes.lock().by_path.is_empty() && routes.lock().elsewhere.is_empty());
     }
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use logcatch_settings::{LogEntry, Watch};
-use logcatch_tail::{Stat, Sweep, sweep};
+use logcatch_tail::{Stat, Sweep, pack, sweep};
 
 use super::blind::Progress;
 use super::overlaps::Overlaps;
@@ -141,12 +141,7 @@ pub fn compare(
         }
     }
     if changes.new.len() >= MANY {
-        *watched = packed(std::mem::take(watched));
+        pack(watched);
     }
     changes
-}
-
-/// The same without the room that is left in each leaf when keys come in their order: half of all.
-pub fn packed<K: Ord, V>(map: BTreeMap<K, V>) -> BTreeMap<K, V> {
-    map.into_iter().collect()
 }

@@ -84,7 +84,7 @@ impl Generation {
 
     /// Which group ends in data from `start` of the file to its end.
     pub(super) fn ends(&self, ending: Ending, start: u64) -> Ends {
-        let waited = self.group.and_then(|group| group.end.checked_sub(start));
+        let waited = self.group.as_ref().and_then(|group| group.end.checked_sub(start));
         match ending {
             Ending::Open => Ends::None,
             Ending::Waited => waited.map_or(Ends::None, |end| usize::try_from(end).map_or(Ends::None, Ends::At)),
@@ -119,7 +119,8 @@ impl Generation {
     /// Takes down up to where what was read may have more to come: behind the lines that wait, or where a limit cut a group.
     pub(super) fn saw_group(&mut self, open: Option<u64>) {
         let cut = Group::behind_cut(&self.next).map(|group| group.end);
-        self.group = Group::seen(self.group, open.or(cut));
+        let before = self.group.take().map(|group| *group);
+        self.group = Group::seen(before, open.or(cut)).map(Box::new);
     }
 
     /// What was seen and not read may be other records now.

@@ -26,7 +26,7 @@ pub struct Paused {
     rest: Rest,
     room: Option<u64>,
     is_cut: bool,
-    group: Option<Group>,
+    group: Option<Box<Group>>,
 }
 
 impl Generation {

@@ -1,6 +1,6 @@
 //! What finds generations: by entry and path, and by inode.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -8,6 +8,7 @@ use smallvec::SmallVec;
 
 use crate::account::Account;
 use crate::identity::Inode;
+use crate::packed::pack;
 use crate::position::{FileId, StreamRecord};
 use crate::saver::Dirty;
 use crate::stream::Stream;
@@ -36,7 +37,7 @@ pub(super) type Streams = SmallVec<[Arc<Stream>; 1]>;
 pub(super) struct Entry {
     pub(super) by_path: HashMap<Arc<Path>, Streams>,
     /// By the inode a generation was first seen with.
-    pub(super) by_inode: HashMap<Inode, Arc<Stream>>,
+    pub(super) by_inode: BTreeMap<Inode, Arc<Stream>>,
     pub(super) account: Arc<Account>,
     /// Generations taken in since forgotten ones were last taken out.
     added: usize,
@@ -101,6 +102,10 @@ impl Entry {
             self.by_inode.insert(inode, Arc::clone(&stream));
         }
         stream
+    }
+
+    pub(super) fn pack(&mut self) {
+        pack(&mut self.by_inode);
     }
 
     /// Takes forgotten generations out, and paths that have none any more.

@@ -8,7 +8,7 @@ fn refused(number: i32) -> Condition {
     let error = std::io::Error::from_raw_os_error(number);
     Condition::Refused {
         kind: error.kind(),
-        cause: error.to_string(),
+        cause: error.to_string().into(),
     }
 }
 

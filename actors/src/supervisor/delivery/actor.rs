@@ -105,7 +105,7 @@ impl SupervisorActor {
     fn shut(&mut self, ctx: &mut Context<Self>) -> impl Future<Output = ()> + 'static {
         self.gate.shut();
         self.common.board.set_opening(Some(Opening::Change));
-        let keys: Vec<_> = self.tails.keys().cloned().collect();
+        let keys: Vec<_> = self.tails.keys().map(|gauge| gauge.key().clone()).collect();
         for (log, path) in keys {
             self.stop_tail(&log, &path, ctx);
         }

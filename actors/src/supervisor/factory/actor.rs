@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use actix::prelude::*;
 
-use crate::observe::{Activity, Key};
+use crate::observe::{Activity, ByKey, Key};
 use crate::supervisor::actor::{SETTLE_POLL, SupervisorActor, Tail};
 use crate::supervisor::backoff::Backoff;
 use crate::supervisor::disk::Route;
@@ -35,11 +35,11 @@ impl SupervisorActor {
                 }
             }
         });
-        self.routes.add(Arc::clone(&key.1), &route);
+        self.routes.add(&key.1, &route);
         log::info!(log:% = key.0, path:% = key.1.display(); "watcher started");
         let incarnation = self.spawned as u64;
         let gauge = Arc::clone(&spec.gauge);
-        self.common.board.add(key.clone(), Arc::clone(&gauge));
+        self.common.board.add(Arc::clone(&gauge));
         let from_end = spec.from_end;
         let bell = Arc::downgrade(&route);
         address.do_send(Begin {
@@ -48,7 +48,7 @@ impl SupervisorActor {
             bell,
         });
         self.tails.insert(
-            key,
+            ByKey(Arc::clone(&gauge)),
             Tail {
                 address,
                 pulse: post.pulse,

@@ -27,7 +27,7 @@ impl SupervisorActor {
             self.stop_tail(name, &path, ctx);
         }
         self.watched.insert(name.to_owned(), watched);
-        for (_, tail) in self.tails.iter().filter(|((log, _), _)| **log == *name) {
+        for (_, tail) in self.tails.iter().filter(|(gauge, _)| *gauge.key().0 == *name) {
             tail.address.do_send(Retarget(Arc::clone(&entry)));
         }
     }

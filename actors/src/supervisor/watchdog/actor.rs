@@ -24,14 +24,17 @@ impl SupervisorActor {
         }
         if self.blind.is_any_left_out() {
             // Those of its files that can be read are read; nothing else tells of their growth.
-            let unseen = self.tails.iter().filter(|((log, _), _)| self.blind.is_left_out(log));
+            let unseen = self
+                .tails
+                .iter()
+                .filter(|(gauge, _)| self.blind.is_left_out(&gauge.key().0));
             unseen.for_each(|(_, tail)| tail.route.ring(false));
         }
     }
 
     fn move_off(&mut self, pulse: &Arc<Pulse>, stuck: Stuck, ctx: &mut Context<Self>) {
         let here = self.tails.iter().filter(|(_, tail)| Arc::ptr_eq(&tail.pulse, pulse));
-        let here: Vec<_> = here.map(|(key, _)| key.clone()).collect();
+        let here: Vec<_> = here.map(|(gauge, _)| gauge.key().clone()).collect();
         let ending = self.stopping.iter().filter(|(_, (_, other))| Arc::ptr_eq(other, pulse));
         let taken: Vec<_> = here.iter().chain(ending.map(|(key, _)| key)).cloned().collect();
         self.common.world.positions.revoke(pulse.lease(), &taken);
