@@ -15,6 +15,7 @@ cases![
     c1_a_new_name_takes_over_and_nothing_is_read_again_or_passed_over,
     c1_names_that_changed_while_the_service_was_down_take_over_as_well,
     c1_what_is_on_its_way_under_the_old_name_settles_before_the_new_one_begins,
+    c1_a_new_name_is_applied_though_some_of_its_files_wait_for_the_old_one,
     c1_files_that_several_entries_match_are_told,
 ];
 
@@ -136,6 +137,38 @@ fn c1_what_is_on_its_way_under_the_old_name_settles_before_the_new_one_begins() 
     log.write(100);
     broker.resume();
     fixture.finish(service);
+}
+
+/// Else files that come while the service is down would count as there when the entry was first applied.
+fn c1_a_new_name_is_applied_though_some_of_its_files_wait_for_the_old_one() {
+    const LITTLE: &str = "[limits]\nshutdown_timeout = \"100ms\"\n";
+    let broker = kafka::private("names-applied");
+    let mut fixture = Fixture::on(&broker, "names-applied", &format!("name = \"a\"\n{LITTLE}"));
+    let [mut waits, mut rests] = ["logs/waits.log", "logs/rests.log"].map(|name| fixture.log(name));
+    rests.write(10);
+    let service = fixture.host.start();
+    fixture.caught_up();
+    broker.pause();
+    waits.write(1000);
+    eventually("lines are on their way", || {
+        let row = row(&fixture.host, waits.path());
+        when(row["in_flight_bytes"].as_u64() > Some(0), || row.to_string())
+    });
+    let renamed = format!("name = \"b\"\nstart = \"end\"\n{LITTLE}");
+    fixture.host.ship_logs(&broker, &fixture.topic, &renamed);
+    eventually("the file that rests is taken over", || {
+        // For a moment it has no row.
+        let report = json(&fixture.host, &["status"]);
+        let is_it = |row: &serde_json::Value| row["path"] == rests.path().display().to_string() && row["log"] == "b";
+        let row = report["files"].as_array().unwrap().iter().find(|row| is_it(row));
+        when(row.is_some_and(|row| row["state"] == "idle"), || report.to_string())
+    });
+    service.stop();
+    fixture.log("logs/born.log").write(10);
+    let service = fixture.host.start();
+    broker.resume();
+    fixture.caught_up();
+    service.stop();
 }
 
 fn c1_files_that_several_entries_match_are_told() {

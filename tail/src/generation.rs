@@ -26,6 +26,7 @@ use crate::shape::{Kept, Recipe};
 use crate::source::Source;
 use crate::spares::Spares;
 use crate::stream::Stream;
+use crate::wrong::{Wrong, does};
 use chunk::named_charset;
 pub use chunk::{Chunk, Reading};
 pub(crate) use group::Ending;
@@ -276,7 +277,8 @@ impl Generation {
             self.begins_as_seen(&bytes)
         } else {
             // What is written anew may say the same there, as where only a time at its beginning is another.
-            holds(file, &self.next)? && self.head.is_of(file)?
+            let is_unasked = self.checked > 0 && does(Wrong::GuardNotChecked);
+            holds(file, &self.next)? && (is_unasked || self.head.is_of(file)?)
         };
         if unchanged {
             self.checked = stat.modified;

@@ -321,6 +321,8 @@ impl SupervisorActor {
                 let is_at_rest = !self.heirs.is_awaited(&key) && streams.iter().all(|stream| stream.is_at_rest());
                 if is_stopping || !is_at_rest {
                     if !is_at_rest {
+                        // It has a position, so `start` says nothing of it, and the entry does not wait for it.
+                        self.first.taken(&entry.name, &path);
                         unsettled.insert(key);
                     }
                     // Its predecessor has not let go of it: the next look takes it up.
