@@ -355,18 +355,11 @@ impl SupervisorActor {
                     self.routes.add_link(real, &tail.route);
                 }
             }
-            self.say_ready(&entry.name);
+            self.first.say_applied(&entry.name, &self.common.world.positions);
         }
         self.common.board.note("overlaps", findings.overlaps.clone());
         self.complaints.say(findings, |log| self.watched.contains_key(log));
         self.complaints.say_unsettled(&unsettled, Instant::now());
-    }
-
-    /// Once every file that exists was looked at, the entry counts as applied: later files are read from their start.
-    fn say_ready(&mut self, log: &str) {
-        if self.first.take_complete(log) {
-            self.common.world.positions.applied(log);
-        }
     }
 
     fn tick(&mut self, ctx: &mut Context<Self>) {
@@ -466,7 +459,7 @@ impl Handler<Notice> for SupervisorActor {
                 if let Some(tail) = self.tails.get_mut(&key) {
                     tail.from_end = false;
                 }
-                self.say_ready(&key.0);
+                self.first.say_applied(&key.0, &self.common.world.positions);
             }
             News::Empty => {
                 // A file that came meanwhile is found by the look that follows: none is taken here, where it could hang.

@@ -4,6 +4,8 @@ use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::sync::Arc;
 
+use logcatch_tail::Positions;
+
 /// Which first looks are still to be taken.
 #[derive(Debug, Default)]
 pub struct FirstLooks {
@@ -45,9 +47,16 @@ impl FirstLooks {
     }
 
     /// Whether every file that existed was looked at; true once.
-    pub fn take_complete(&mut self, log: &str) -> bool {
+    fn take_complete(&mut self, log: &str) -> bool {
         let is_complete = !self.fresh.contains(log) && self.unready.get(log).is_some_and(HashSet::is_empty);
         is_complete && self.unready.remove(log).is_some()
+    }
+
+    /// Once every file that existed was looked at, the entry counts as applied: later files are read from their start.
+    pub fn say_applied(&mut self, log: &str, positions: &Positions) {
+        if self.take_complete(log) {
+            positions.applied(log);
+        }
     }
 
     /// The entry is gone.
