@@ -32,6 +32,7 @@ cases![
     the_mode_may_be_changed_both_ways_and_nothing_is_repeated,
     a_refused_record_is_a_dead_letter_and_its_neighbours_are_committed_once,
     a_positions_topic_that_forgets_is_refused,
+    a_positions_topic_that_is_deleted_is_named_and_a_restart_makes_it_again,
     an_idle_service_opens_no_transaction,
 ];
 
@@ -326,6 +327,25 @@ fn a_positions_topic_that_forgets_is_refused() {
         output.stderr.contains("its cleanup.policy is `delete`, not `compact`"),
         "{output:?}"
     );
+}
+
+fn a_positions_topic_that_is_deleted_is_named_and_a_restart_makes_it_again() {
+    let broker = kafka::shared();
+    let mut fixture = fixture(broker, "unpositioned", "");
+    let topic = positions_topic(&mut fixture.host);
+    let mut log = fixture.log("logs/app.log");
+    log.write(100);
+    let service = fixture.host.start();
+    fixture.caught_up();
+    broker.delete_topic(&topic);
+    log.write(100);
+    let why = format!("the topic `{topic}` is missing, and is made again when logcatch starts");
+    service.wait_log(&why);
+    let status = fixture.host.run(&["status"]);
+    assert!(status.stdout.contains(&why), "{status:?}");
+    service.kill();
+    let service = fixture.host.start();
+    fixture.finish(service);
 }
 
 fn an_idle_service_opens_no_transaction() {

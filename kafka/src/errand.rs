@@ -7,7 +7,7 @@ use crate::error::Code;
 use crate::letters::{BuryError, DeadLetters, Letter};
 use crate::options::{Options, StartError};
 use crate::outlet::{Inquire, Outlet};
-use crate::transact::{OpenError, Opened, PositionLog, Transact, TransactError};
+use crate::transact::{Cure, OpenError, Opened, PositionLog, Transact, TransactError};
 
 /// Creates outlets: from options and the limit of one batch in bytes, if there is one to keep.
 pub type Builder<O> = Arc<dyn Fn(&Options, Option<u64>) -> Result<O, StartError> + Send + Sync>;
@@ -158,7 +158,7 @@ impl<O: Outlet> Errand<O> {
 }
 
 /// Blocks for some seconds at most, or as long as reading positions takes.
-fn transact<I: Transact>(call: Call, inquirer: &I, log: &dyn PositionLog, options: &Options) -> Came {
+fn transact<I: Transact + Inquire>(call: Call, inquirer: &I, log: &dyn PositionLog, options: &Options) -> Came {
     let next = |done: &Result<(), TransactError>| if done.is_ok() { inquirer.begin() } else { Ok(()) };
     match call {
         Call::Open { fence, wary } => {
@@ -179,7 +179,9 @@ fn transact<I: Transact>(call: Call, inquirer: &I, log: &dyn PositionLog, option
             Came::Opened { fenced: true, result }
         }
         Call::Commit => {
-            let committed = inquirer.commit(STEP);
+            let committed = inquirer
+                .commit(STEP)
+                .map_err(|error| explain(error, inquirer, log.topic()));
             let begun = next(&committed);
             Came::Committed(committed, begun)
         }
@@ -189,6 +191,21 @@ fn transact<I: Transact>(call: Call, inquirer: &I, log: &dyn PositionLog, option
             let begun = next(&aborted);
             Came::Aborted { why, aborted, begun }
         }
+    }
+}
+
+/// The library does not say why a commit does not begin: positions may wait for a topic that somebody deleted.
+fn explain<I: Inquire>(error: TransactError, inquirer: &I, topic: &str) -> TransactError {
+    let is_missing = || {
+        let answer = inquirer.partitions(topic, STEP);
+        matches!(answer, Err(Code::UNKNOWN_TOPIC | Code::UNKNOWN_TOPIC_OR_PARTITION))
+    };
+    if error.cure != Cure::Again || !is_missing() {
+        return error;
+    }
+    TransactError {
+        text: format!("the topic `{topic}` is missing, and is made again when logcatch starts"),
+        ..error
     }
 }
 
