@@ -9,8 +9,8 @@ use crate::identity::GUARD_LEN;
 /// Bytes that a full read takes: a step, and those before the position.
 const ROOM: usize = STEP + GUARD_LEN;
 
-/// So many wait at most, 4 MiB: in full flow one comes back about as often as one is wanted.
-const MOST: usize = 16;
+/// So many wait at most, 2 MiB: in full flow one comes back about as often as one is wanted.
+const MOST: usize = 8;
 
 /// Buffers that wait for their next use. They hold what lines were in them until then.
 #[derive(Debug)]
@@ -38,7 +38,7 @@ impl Spares {
         spare.unwrap_or_else(|| Vec::with_capacity(ROOM))
     }
 
-    /// So many bytes come back at once, and 4 MiB wait at least: what the heap gets of that it gives back to the system,
+    /// So many bytes come back at once, and 2 MiB wait at least: what the heap gets of that it gives back to the system,
     /// and whoever allocates next, be it librdkafka for its requests, waits for new pages.
     pub fn expect(&self, bytes: u64) {
         let buffers = usize::try_from(bytes).unwrap_or(usize::MAX) / STEP;
