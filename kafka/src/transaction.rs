@@ -29,14 +29,14 @@ pub struct Bounds {
     /// So many of those are let in ahead of what is handed over, and a batch more. What is let in must be handed over before the
     /// transaction can be committed: without this bound its end would wait for all that is read.
     pub ahead: u64,
+    /// A batch of fewer bytes is of a file that is read to its end, so that somebody may wait for its lines: it does not wait
+    /// behind those of a backlog.
+    pub fresh: u64,
 }
 
 /// What has so many bytes within [`Bounds::interval`] (40 MB/s with the default) is a backlog: its lines waited anyway, and the
 /// fewer transactions, the sooner it is through, for each ends with some milliseconds in which nothing can be sent.
 const BACKLOG: u64 = 4 << 20;
-
-/// A batch of fewer bytes is of a file that is read to its end: somebody may wait for its lines.
-const FRESH: u64 = 64 << 10;
 
 /// A service that starts takes about so long to read positions back and say that it takes over.
 const TAKEOVER: Duration = Duration::from_secs(3);
@@ -140,6 +140,8 @@ pub(crate) struct Transaction {
     pub(crate) waiting: Vec<ParcelId>,
     /// Files of which something waits: entry and file id.
     held: HashSet<(Arc<str>, String)>,
+    /// Some wait because too much of the transaction is not handed over.
+    is_crowded: bool,
     /// Some that wait may be let in by now.
     pub(crate) is_stale: bool,
     /// So many came since it was looked at.
@@ -184,6 +186,7 @@ impl Transaction {
             told: Vec::new(),
             waiting: Vec::new(),
             held: HashSet::new(),
+            is_crowded: false,
             is_stale: false,
             new: 0,
         }
@@ -266,19 +269,18 @@ impl Transaction {
     }
 
     /// What may be let in, to be looked through: what is new, or all that waits.
-    pub(crate) fn take_candidates(&mut self) -> Vec<ParcelId> {
+    pub(crate) fn take_candidates(&mut self, parcels: &Parcels) -> Vec<ParcelId> {
+        // Not for each batch that is handed over: all that waits is looked through.
+        if self.is_crowded && self.ahead(parcels) < self.bounds.ahead.div_ceil(2) {
+            self.is_crowded = false;
+            self.is_stale = true;
+        }
         let new = std::mem::take(&mut self.new).min(self.waiting.len());
         if std::mem::take(&mut self.is_stale) {
             self.held.clear();
             return std::mem::take(&mut self.waiting);
         }
         self.waiting.split_off(self.waiting.len() - new)
-    }
-
-    /// There was no room for these: all that waits is looked through when there is some.
-    pub(crate) fn wait(&mut self, candidates: impl ExactSizeIterator<Item = ParcelId>) {
-        self.is_stale |= candidates.len() > 0;
-        self.waiting.extend(candidates);
     }
 
     /// These are not to be let in any more.
@@ -293,12 +295,20 @@ impl Transaction {
         self.members.push(id);
         self.bytes += bytes;
         self.ahead += bytes;
-        self.has_fresh |= bytes < FRESH;
+        self.has_fresh |= bytes < self.bounds.fresh;
         self.since.get_or_insert(now);
     }
 
-    /// True if it may have more, and less than `ahead` of what it has is not handed over.
-    pub(crate) fn has_room(&mut self, ahead: u64, parcels: &Parcels) -> bool {
+    /// True if there is room for this batch: it has not all that it may have, and not too much that is still to be handed over.
+    pub(crate) fn has_room(&mut self, parcel: &Parcel, parcels: &Parcels) -> bool {
+        let is_fresh = (parcel.buffer.len() as u64) < self.bounds.fresh;
+        let has_room = is_fresh || self.ahead(parcels) < self.bounds.ahead;
+        self.is_crowded |= !has_room;
+        has_room && self.bytes < self.bounds.bytes
+    }
+
+    /// So many bytes of it are not handed over.
+    fn ahead(&mut self, parcels: &Parcels) -> u64 {
         while let Some(id) = self.members.get(self.handed)
             && let handed = parcels.get(*id)
             && handed.is_none_or(Parcel::is_handed_over)
@@ -306,7 +316,7 @@ impl Transaction {
             self.ahead -= handed.map_or(0, |parcel| parcel.buffer.len() as u64);
             self.handed += 1;
         }
-        self.ahead < ahead && self.bytes < self.bounds.bytes
+        self.ahead
     }
 
     /// True if all records of its batches are accounted for.

@@ -110,14 +110,9 @@ impl<O: Outlet> Shipper<O> {
             || txn.closes_at().is_some_and(|at| at <= now)
     }
 
-    /// Lets in what may be, as long as there is room.
+    /// Lets in what may be.
     fn admit(&mut self, txn: &mut Transaction, now: Instant) {
-        let ahead = txn.bounds.ahead;
-        // Not for each batch that is handed over: all that waits may have to be looked through.
-        if !txn.has_room(ahead.div_ceil(2), &self.parcels) {
-            return;
-        }
-        let all = txn.take_candidates();
+        let all = txn.take_candidates(&self.parcels);
         if all.is_empty() {
             return;
         }
@@ -136,10 +131,7 @@ impl<O: Outlet> Shipper<O> {
             }
             txn.suspects.pop();
         };
-        let mut all = all.into_iter();
-        while txn.has_room(ahead, &self.parcels)
-            && let Some(id) = all.next()
-        {
+        for id in all {
             let Some(parcel) = self.parcels.get(id) else { continue };
             let has_letter = self.burials.waiting(id).next().is_some();
             let lane = self.lanes.get_mut(parcel.lane as usize).and_then(Option::as_mut);
@@ -150,6 +142,7 @@ impl<O: Outlet> Shipper<O> {
                     && !has_letter
                     && only.is_none_or(|only| only == parcel.lane)
                     && txn.is_next(parcel)
+                    && txn.has_room(parcel, &self.parcels)
             });
             let (Some(lane), id_of_lane) = (lane, parcel.lane) else {
                 txn.hold(parcel);
@@ -160,7 +153,6 @@ impl<O: Outlet> Shipper<O> {
             lane.admit(id, &mut self.parcels);
             enqueue(&mut self.ready, lane, id_of_lane);
         }
-        txn.wait(all);
     }
 
     /// Hands positions over, and commits when all that they cover is handed over. True if it failed.

@@ -27,9 +27,9 @@ const STATE_DIRECTORY_VARIABLE: &str = "STATE_DIRECTORY";
 /// line may either.
 const PARTS_OF_IN_FLIGHT: u64 = 4;
 
-/// With transactions, what is in flight is settled only with them: one of 48 MiB under way and what is read for the next one, which
+/// With transactions, what is in flight is settled only with them: one of 84 MiB under way and what is read for the next one, which
 /// may be of one file, and as much for the others.
-const EXACTLY_ONCE_IN_FLIGHT: u64 = 128 << 20;
+const EXACTLY_ONCE_IN_FLIGHT: u64 = 192 << 20;
 const EXACTLY_ONCE_PARTS: u64 = 2;
 
 /// How the default of `limits.open_files` is found.

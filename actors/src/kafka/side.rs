@@ -17,16 +17,19 @@ use super::positions::{Lost, Standing, TopicPositions, found};
 const TRANSACTION: Duration = Duration::from_millis(100);
 
 /// One of a backlog alone: the fewer, the sooner it is through.
-const TRANSACTION_OF_BACKLOG: Duration = Duration::from_millis(160);
+const TRANSACTION_OF_BACKLOG: Duration = Duration::from_millis(300);
 
 /// It takes so many bytes at most.
-const TRANSACTION_BYTES: u64 = 48 << 20;
+const TRANSACTION_BYTES: u64 = 84 << 20;
 
 /// It takes so many bytes ahead of librdkafka's queue, 15 ms of a backlog.
 const TRANSACTION_AHEAD: u64 = 4 << 20;
 
+/// A batch of fewer bytes is no full read of a file, and not nearly.
+const FRESH: u64 = 64 << 10;
+
 /// A transaction takes so much of what one file may hold, so that a file has something ready for the next one when it commits.
-const PART_OF_ONE_FILE: (u64, u64) = (3, 4);
+const PART_OF_ONE_FILE: (u64, u64) = (7, 8);
 
 /// After that Kafka has ended by itself what was left open, by default.
 const LEFT_OPEN: Duration = Duration::from_secs(70);
@@ -121,6 +124,7 @@ impl Side {
             of_backlog: TRANSACTION_OF_BACKLOG,
             bytes: (settings.limits.in_flight_of_one / of * part).min(TRANSACTION_BYTES),
             ahead: TRANSACTION_AHEAD,
+            fresh: FRESH,
         };
         Ok(Made {
             shipper: shipper.in_transactions(Arc::clone(&log) as _, bounds, now),

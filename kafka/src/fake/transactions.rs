@@ -254,6 +254,7 @@ pub(crate) fn rig(topics: &[(&str, u32)], bytes: u64) -> (Rig, FakeLog) {
         of_backlog: Duration::from_millis(160),
         bytes,
         ahead: bytes.div_ceil(4),
+        fresh: bytes / 16,
     };
     rig.shipper = rig.shipper.in_transactions(Arc::new(log.clone()), bounds, rig.now);
     (rig, log)

@@ -82,6 +82,30 @@ fn a_backlog_does_not_keep_the_lines_of_a_file_that_is_read_to_its_end() {
 }
 
 #[test]
+fn a_fresh_line_passes_the_batches_of_a_backlog_that_wait() {
+    let (mut rig, log) = rig(&[("t", 1)], 800);
+    rig.run();
+    rig.broker.cluster().capacity = 1;
+    let backlog: Vec<_> = (1..=8)
+        .map(|passed| {
+            let (batch, fate) = batch_of(&log, "t", "f", &[&"x".repeat(99)], passed);
+            rig.shipper.push(batch, rig.now);
+            fate
+        })
+        .collect();
+    let (batch, _line) = batch_of(&log, "t", "g", &["a line"], 1);
+    rig.shipper.push(batch, rig.now);
+    rig.run();
+    let gate = rig.shipper.transaction.as_ref().unwrap();
+    let is_in = |file: &str| {
+        let mut members = gate.members.iter().filter_map(|id| rig.shipper.parcels.get(*id));
+        members.any(|parcel| parcel.file().1 == file)
+    };
+    assert!(is_in("g") && is_in("f"));
+    assert!(gate.members.len() < backlog.len() && !gate.waiting.is_empty());
+}
+
+#[test]
 fn a_transaction_does_not_wait_for_all_that_is_read() {
     let (mut rig, log) = rig(&[("t", 1)], 800);
     rig.run();

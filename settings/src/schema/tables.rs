@@ -166,7 +166,7 @@ static LIMITS: &[Key] = &[
         "in_flight",
         Shape::Size(MIB, 64 * GIB),
         Default::Value("16MiB"),
-        "Bytes read and not yet acknowledged, of all files, bookkeeping included; with exactly-once the default is 128MiB.",
+        "Bytes read and not yet acknowledged, of all files, bookkeeping included; with exactly-once the default is 192MiB.",
     ),
     key(
         "open_files",

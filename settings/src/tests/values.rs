@@ -301,8 +301,8 @@ fn exactly_once_needs_a_name_and_keeps_it_while_the_service_runs() {
     assert_eq!(exactly_once.kafka.delivery, expected);
     // Transactions need more in flight, and of one file; what is given counts all the same.
     let in_flight = |settings: &crate::Settings| (settings.limits.in_flight, settings.limits.in_flight_of_one);
-    assert_eq!(in_flight(&exactly_once), (128 << 20, 64 << 20));
-    assert_eq!(exactly_once.settled_at_once(), 64 << 20);
+    assert_eq!(in_flight(&exactly_once), (192 << 20, 96 << 20));
+    assert_eq!(exactly_once.settled_at_once(), 96 << 20);
     let limits = "[limits]\nin_flight = \"16MiB\"\n";
     let given = settings(&format!(
         "{KAFKA}delivery = \"exactly-once\"\ninstance = \"web-1\"\n{limits}{LOGS}"
