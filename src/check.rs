@@ -10,7 +10,7 @@ use std::time::SystemTime;
 use logcatch_actors::load;
 use logcatch_actors::words::harmless;
 use logcatch_settings::cause::chain;
-use logcatch_settings::{LogEntry, Settings, Start};
+use logcatch_settings::{LogEntry, Settings, Start, how_often};
 use logcatch_tail::{Inode, sweep};
 use serde::Serialize;
 
@@ -270,18 +270,8 @@ fn overlaps(entries: &[Entry]) -> Vec<Overlap> {
             .map(|(entry, file)| (entry.name.clone(), file.path.clone()))
             .unzip();
         let (names, paths): (Vec<_>, Vec<_>) = (in_order(names), in_order(paths));
-        let named = matches
-            .iter()
-            .filter(|(entry, _)| entry.named)
-            .map(|(entry, _)| &entry.name);
-        let named = named.collect::<BTreeSet<_>>().len();
-        // All entries without a name count as one: the first of them ships.
-        let times = named + usize::from(matches.iter().any(|(entry, _)| !entry.named));
-        let consequence = match (times, matches.iter().find(|(entry, _)| !entry.named)) {
-            (1, _) if names.len() == 1 => "it ships once".to_owned(),
-            (1, Some((first, _))) => format!("it ships once, by `{}`", first.name),
-            _ => format!("it ships {times} times, once for each name"),
-        };
+        let matching = matches.iter().map(|(entry, _)| (entry.name.as_str(), entry.named));
+        let consequence = format!("it ships {}", how_often(matching));
         (matches.len() > 1).then_some(Overlap {
             paths,
             entries: names,

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use logcatch_settings::LogEntry;
+use logcatch_settings::{LogEntry, how_often};
 use logcatch_tail::Sweep;
 
 /// Names a file, whatever paths it has.
@@ -48,17 +48,12 @@ impl Overlaps {
         let told = |(places, (path, count)): (&[usize], (&Path, usize))| {
             let of: Vec<_> = places.iter().filter_map(|place| entries.get(*place)).collect();
             let names: Vec<_> = of.iter().map(|entry| format!("`{}`", entry.name)).collect();
-            let first = of.iter().find(|entry| !entry.named);
-            let times = of.iter().filter(|entry| entry.named).count() + usize::from(first.is_some());
             let path = path.display();
             let (files, it) = match count {
                 1 => (format!("`{path}` is matched"), "it ships"),
                 _ => (format!("{count} files, `{path}` among them, are matched"), "each ships"),
             };
-            let ships = match first {
-                Some(first) if times == 1 => format!("once, by `{}`", first.name),
-                _ => format!("{times} times, once for each name"),
-            };
+            let ships = how_often(of.iter().map(|entry| (entry.name.as_str(), entry.named)));
             format!("{files} by {}: {it} {ships}", names.join(", "))
         };
         sets.into_iter().map(told).collect()
