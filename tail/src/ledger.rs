@@ -155,20 +155,13 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn mark(offset: u64) -> Mark {
-        Mark {
-            offset,
-            ..Mark::default()
-        }
-    }
-
     proptest! {
         /// House rule 7: the mark reached is the end of the longest run of settled batches from the first on.
         #[test]
         fn a_position_never_passes_an_unsettled_batch(order in Just((0u64..20).collect::<Vec<_>>()).prop_shuffle()) {
             let mut ledger = Ledger::default();
             for n in 0..20 {
-                prop_assert_eq!(ledger.issue(mark((n + 1) * 10), 10), n);
+                prop_assert_eq!(ledger.issue(Mark::at((n + 1) * 10), 10), n);
             }
             let mut settled = std::collections::BTreeSet::new();
             let mut reached = 0;
@@ -220,7 +213,7 @@ mod tests {
                 match act {
                     Act::Issue => {
                         read += 10;
-                        let seq = ledger.issue(mark(read), 10);
+                        let seq = ledger.issue(Mark::at(read), 10);
                         prop_assert_eq!(seq, ends.len() as u64);
                         ledger.hand_over(seq);
                         ends.push(read);
@@ -254,23 +247,23 @@ mod tests {
     #[test]
     fn what_was_forgotten_settles_nothing() {
         let mut ledger = Ledger::default();
-        let old = ledger.issue(mark(10), 10);
-        ledger.issue(mark(20), 5);
+        let old = ledger.issue(Mark::at(10), 10);
+        ledger.issue(Mark::at(20), 5);
         ledger.settle(old + 1);
         assert_eq!((ledger.ahead(), ledger.forget().0, ledger.ahead()), (1, 10, 0));
-        let new = ledger.issue(mark(5), 5);
+        let new = ledger.issue(Mark::at(5), 5);
         assert_eq!(ledger.settle(old), None);
-        assert_eq!(ledger.end(), Some(mark(5)));
-        let reached = Some(mark(5));
+        assert_eq!(ledger.end(), Some(Mark::at(5)));
+        let reached = Some(Mark::at(5));
         assert_eq!(ledger.settle(new), Some(Done { bytes: 5, reached }));
     }
 
     #[test]
     fn what_was_never_handed_over_is_not_waited_for() {
         let mut ledger = Ledger::default();
-        let sent = ledger.issue(mark(10), 10);
+        let sent = ledger.issue(Mark::at(10), 10);
         ledger.hand_over(sent);
-        ledger.issue(mark(20), 10);
+        ledger.issue(Mark::at(20), 10);
         assert!(!ledger.is_at_rest());
         ledger.settle(sent);
         assert!(ledger.is_at_rest() && !ledger.is_settled());

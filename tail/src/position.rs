@@ -52,6 +52,15 @@ fn is_zero(value: &u32) -> bool {
 }
 
 impl Mark {
+    /// One for tests: so far, whatever is before it.
+    #[cfg(test)]
+    pub(crate) fn at(offset: u64) -> Self {
+        Self {
+            offset,
+            ..Self::default()
+        }
+    }
+
     /// Whether of a container's line parts were made, and none said that it was the last.
     pub(crate) fn awaits_last_part(&self) -> bool {
         self.sides.is_some_and(|sides| sides.iter().any(Progress::is_in_line))

@@ -437,19 +437,12 @@ mod tests {
     use super::*;
     use crate::positions::Positions;
 
-    fn mark(offset: u64) -> Mark {
-        Mark {
-            offset,
-            ..Mark::default()
-        }
-    }
-
     #[test]
     fn behind_what_was_given_back_nothing_goes_on_before_it_is_read_again() {
         let positions = Positions::in_memory();
         let stream = positions.begin(StreamRecord::example("/a".as_ref(), positions.new_id()));
         let settled = Settled::default();
-        let [first, second, third] = [10, 20, 30].map(|end| stream.issue(mark(end), 10));
+        let [first, second, third] = [10, 20, 30].map(|end| stream.issue(Mark::at(end), 10));
         assert!([first, second, third].into_iter().all(|seq| stream.hand_over(seq)));
         stream.settle(first, settled, None);
         stream.take_back(second);
@@ -459,7 +452,7 @@ mod tests {
         stream.settle(third, settled, None);
         assert_eq!(stream.acknowledged(), 10);
         assert!(stream.is_at_rest() && !stream.is_settled());
-        let late = stream.issue(mark(40), 10);
+        let late = stream.issue(Mark::at(40), 10);
         assert!(!stream.hand_over(late));
 
         stream.forget_given_back();
@@ -468,7 +461,7 @@ mod tests {
         assert_eq!(balance.in_flight, 0);
         stream.settle(second, settled, None);
         assert_eq!(stream.acknowledged(), 10, "it is known no more");
-        let again = stream.issue(mark(20), 10);
+        let again = stream.issue(Mark::at(20), 10);
         assert!(stream.hand_over(again));
         stream.settle(again, settled, None);
         assert_eq!(stream.acknowledged(), 20);

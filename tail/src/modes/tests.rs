@@ -20,13 +20,6 @@ fn open(directory: &Path) -> Arc<Positions> {
     Positions::open(directory, lock, Duration::from_millis(1)).unwrap().0
 }
 
-fn mark(offset: u64) -> Mark {
-    Mark {
-        offset,
-        ..Mark::default()
-    }
-}
-
 /// A topic, and what a service does with it in a transaction.
 #[derive(Default)]
 struct Topic {
@@ -83,7 +76,7 @@ fn positions_go_with_the_mode_both_ways() {
     let positions = open(directory.path());
     positions.keep_here();
     positions.applied("app");
-    begin(&positions, "/a").update(|record| record.mark = mark(5));
+    begin(&positions, "/a").update(|record| record.mark = Mark::at(5));
     positions.close();
 
     let positions = open(directory.path());
@@ -91,7 +84,7 @@ fn positions_go_with_the_mode_both_ways() {
     assert_eq!(offset(&positions, "/a"), Some(5));
     topic.write(&outbox, generation);
     outbox.committed();
-    positions.of("app", Path::new("/a"))[0].update(|record| record.mark = mark(9));
+    positions.of("app", Path::new("/a"))[0].update(|record| record.mark = Mark::at(9));
     topic.write(&outbox, generation);
     outbox.committed();
     positions.close();
@@ -100,7 +93,7 @@ fn positions_go_with_the_mode_both_ways() {
     assert!(positions.follows_topic());
     positions.keep_here();
     assert_eq!(offset(&positions, "/a"), Some(9));
-    positions.of("app", Path::new("/a"))[0].update(|record| record.mark = mark(12));
+    positions.of("app", Path::new("/a"))[0].update(|record| record.mark = Mark::at(12));
     positions.close();
 
     let positions = open(directory.path());
@@ -115,9 +108,9 @@ fn what_was_in_use_until_now_counts_more_than_a_topic_of_meanwhile() {
     let [directory, other] = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
     let positions = open(directory.path());
     positions.keep_here();
-    begin(&positions, "/a").update(|record| record.mark = mark(5));
+    begin(&positions, "/a").update(|record| record.mark = Mark::at(5));
     let (mut topic, elsewhere) = (Topic::default(), open(other.path()));
-    begin(&elsewhere, "/a").update(|record| record.mark = mark(1));
+    begin(&elsewhere, "/a").update(|record| record.mark = Mark::at(1));
     let (outbox, generation) = topic.enter(&elsewhere);
     topic.write(&outbox, generation);
     outbox.committed();
@@ -137,7 +130,7 @@ fn positions_go_with_a_mode_that_changes_while_they_are_in_use() {
     let stream = begin(&positions, "/a");
     topic.write(&outbox, generation);
     outbox.committed();
-    stream.update(|record| record.mark = mark(5));
+    stream.update(|record| record.mark = Mark::at(5));
     assert_ne!(outbox.waiting(), Waiting::Nothing);
 
     positions.keep_here();
@@ -148,16 +141,16 @@ fn positions_go_with_a_mode_that_changes_while_they_are_in_use() {
     positions.when_saved(move || sender.send(()).unwrap());
     receiver.recv().unwrap();
     assert_eq!((outbox.waiting(), outbox.take()), (Waiting::Nothing, Vec::new()));
-    stream.update(|record| record.mark = mark(7));
+    stream.update(|record| record.mark = Mark::at(7));
 
     let (again, later) = topic.enter(&positions);
     assert!(later > generation);
     topic.write(&again, later);
     again.committed();
-    assert_eq!(topic.contents().streams[0].mark, mark(7));
-    stream.update(|record| record.mark = mark(9));
+    assert_eq!(topic.contents().streams[0].mark, Mark::at(7));
+    stream.update(|record| record.mark = Mark::at(9));
     topic.write(&again, later);
-    assert_eq!(topic.contents().streams[0].mark, mark(9), "and goes on");
+    assert_eq!(topic.contents().streams[0].mark, Mark::at(9), "and goes on");
 }
 
 #[test]
@@ -167,7 +160,7 @@ fn a_host_that_lost_its_disk_goes_on_from_the_topic() {
     let positions = open(first.path());
     let (outbox, generation) = topic.enter(&positions);
     positions.applied("app");
-    begin(&positions, "/a").update(|record| record.mark = mark(5));
+    begin(&positions, "/a").update(|record| record.mark = Mark::at(5));
     topic.write(&outbox, generation);
     outbox.committed();
 
@@ -183,7 +176,7 @@ fn a_store_that_fell_behind_its_topic_does_not_count() {
     let mut topic = Topic::default();
     let positions = open(directory.path());
     let (outbox, generation) = topic.enter(&positions);
-    begin(&positions, "/a").update(|record| record.mark = mark(5));
+    begin(&positions, "/a").update(|record| record.mark = Mark::at(5));
     begin(&positions, "/gone");
     topic.write(&outbox, generation);
     outbox.committed();
@@ -198,7 +191,7 @@ fn a_store_that_fell_behind_its_topic_does_not_count() {
         panic!("{known:?}")
     };
     let ahead = StreamRecord {
-        mark: mark(8),
+        mark: Mark::at(8),
         ..a.clone()
     };
     topic
@@ -256,8 +249,8 @@ fn a_pledge_counts_only_with_its_transaction() {
     let stream = begin(&positions, "/a");
     outbox.take();
     outbox.committed();
-    let first = stream.issue(mark(10), 10);
-    let second = stream.issue(mark(20), 10);
+    let first = stream.issue(Mark::at(10), 10);
+    let second = stream.issue(Mark::at(20), 10);
     let of = |posts: &[Post]| match posts {
         [Post::File(_, Some(record))] => record.mark.offset,
         posts => panic!("{posts:?}"),
@@ -277,7 +270,7 @@ fn a_pledge_counts_only_with_its_transaction() {
     outbox.committed();
     assert_eq!((stream.acknowledged(), outbox.waiting()), (20, Waiting::Nothing));
 
-    let last = stream.issue(mark(30), 10);
+    let last = stream.issue(Mark::at(30), 10);
     stream.retire();
     outbox.take();
     outbox.committed();
@@ -299,7 +292,7 @@ fn what_changes_after_the_pledge_goes_into_the_next_transaction() {
     let stream = begin(&positions, "/a");
     outbox.take();
     outbox.committed();
-    let batch = stream.issue(mark(10), 10);
+    let batch = stream.issue(Mark::at(10), 10);
     stream.pledge(batch, None);
     stream.update(|record| record.copy = true);
     outbox.take();
@@ -326,7 +319,7 @@ fn a_pledge_is_in_its_transaction_whatever_else_changes_meanwhile() {
             }
         });
         let is_in = (1..20_000).all(|offset| {
-            let batch = stream.issue(mark(offset), 1);
+            let batch = stream.issue(Mark::at(offset), 1);
             stream.pledge(batch, None);
             let is_in = outbox.take().iter().any(|post| match post {
                 Post::File(_, Some(record)) => record.mark.offset == offset,

@@ -84,13 +84,6 @@ proptest! {
             }
             model.check();
         }
-        model.heal();
-        model.check();
-        for fate in &model.fates {
-            fate.outcome();
-        }
-        for (file, sent) in &model.sent {
-            prop_assert_eq!(model.case.position(file) as usize, sent.len());
-        }
+        model.heal_and_settle();
     }
 }
